@@ -1,0 +1,272 @@
+//! The validated configuration. A value of [`Config`] is consistent: names are unique, references
+//! resolve, weights and sizes are in range. The stages behind it need not check again.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything a gateway is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Hex digest of the file's bytes and of the secret's public fingerprint: names this version in `status`.
+    pub digest: String,
+    /// What all gateways of all clusters share.
+    pub cluster_set: ClusterSet,
+    /// What concerns this gateway alone.
+    pub gateway: Gateway,
+    /// Sites, in the file's order.
+    pub clusters: Vec<Cluster>,
+    /// Services, in the file's order.
+    pub services: Vec<Service>,
+    /// Pools, in the file's order.
+    pub pools: Vec<Pool>,
+    /// Health checks, in the file's order.
+    pub health_checks: Vec<HealthCheck>,
+}
+
+/// Shared by all gateways that serve the same VIPs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSet {
+    /// Name of the set.
+    pub id: String,
+    /// The cluster this gateway stands in (`self` in the file).
+    pub self_cluster: Option<String>,
+    /// The flow hash's secret; the same on all gateways.
+    pub secret: Secret,
+}
+
+/// A SipHash key. Its `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret {
+    /// First little-endian word.
+    pub k0: u64,
+    /// Second little-endian word.
+    pub k1: u64,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// This gateway's own settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Interfaces whose packets are balanced; at least one.
+    pub interfaces: Vec<Interface>,
+    /// Directory on a BPF file system below which the maps are pinned.
+    pub pin_path: PathBuf,
+    /// Outer IPv4 source; `None`: what the route to the backend prefers.
+    pub source_v4: Option<Ipv4Addr>,
+    /// Outer IPv6 source; `None`: what the route to the backend prefers.
+    pub source_v6: Option<Ipv6Addr>,
+    /// Sizes of the maps.
+    pub limits: Limits,
+}
+
+/// An interface with the program attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Kernel name.
+    pub name: String,
+    /// How to attach.
+    pub mode: XdpMode,
+}
+
+/// Where in the kernel the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum XdpMode {
+    /// Native where the driver can, generic elsewhere.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// After the socket buffer is allocated; works everywhere, slower.
+    Generic,
+}
+
+/// Sizes of the maps, fixed while they are pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Services.
+    pub services: u32,
+    /// Endpoints of all pools; at most 16,384 (14 bits in a row).
+    pub backends: u32,
+    /// Rows of all tables, two bytes each.
+    pub rows: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { services: 16_384, backends: 16_384, rows: 16 << 20 }
+    }
+}
+
+/// A site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// DNS label, unique.
+    pub name: String,
+    /// Whether it takes new flows.
+    pub state: ClusterState,
+    /// How packets reach its nodes.
+    pub encap: Encap,
+}
+
+/// Whether a cluster is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClusterState {
+    /// Takes its share.
+    #[default]
+    Active,
+    /// Takes no new flows, keeps those it has.
+    Draining,
+    /// Takes nothing.
+    Drained,
+}
+
+/// Encapsulation toward a cluster's nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encap {
+    /// The outer protocol.
+    pub kind: EncapKind,
+    /// Path MTU toward the nodes in bytes (outer IP packet); `None`: the egress interface's.
+    pub mtu: Option<u16>,
+}
+
+/// The outer protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EncapKind {
+    /// IP in IP: protocol 4 or 41 straight behind the outer header (RFC 2003, RFC 2473).
+    #[default]
+    Ipip,
+}
+
+/// One or more VIPs with a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its addresses; at least one.
+    pub vips: Vec<IpAddr>,
+    /// Its ports; at least one.
+    pub ports: Vec<ServicePort>,
+    /// What of a packet decides its way.
+    pub affinity: Affinity,
+    /// Names of pools; at least one, no duplicates.
+    pub pools: Vec<String>,
+    /// What happens when there is nothing to send to.
+    pub on_no_backend: OnNoBackend,
+    /// The VIP may be an address of this machine.
+    pub allow_local: bool,
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// For people.
+    pub name: Option<String>,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Port number in host order; 0: any port.
+    pub port: u16,
+}
+
+/// A transport protocol that is balanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP (6).
+    Tcp,
+    /// UDP (17).
+    Udp,
+}
+
+/// Which fields of a packet are hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Affinity {
+    /// The 5-tuple.
+    #[default]
+    Flow,
+    /// The client's address.
+    Client,
+    /// The client's prefix, lengths in bits.
+    ClientPrefix {
+        /// IPv4 prefix length, 1..=32.
+        v4: u8,
+        /// IPv6 prefix length, 1..=128.
+        v6: u8,
+    },
+}
+
+/// What happens to a packet for which no backend serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNoBackend {
+    /// Dropped and counted.
+    #[default]
+    Drop,
+}
+
+/// A service's nodes in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique name.
+    pub name: String,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Share among a service's pools, 0..=65,535; 0 takes no new flows.
+    pub weight: u16,
+    /// Rows of its table: a power of two, 256..=1,048,576.
+    pub rows: u32,
+    /// Its nodes; no address twice.
+    pub endpoints: Vec<Endpoint>,
+    /// Name of its health check; `None`: always up.
+    pub health: Option<String>,
+}
+
+/// A node of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Outer destination.
+    pub address: IpAddr,
+    /// Share within the pool; 0 takes no new flows.
+    pub weight: u16,
+}
+
+/// How a pool's nodes are probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Unique name.
+    pub name: String,
+    /// What is sent and what must come back.
+    pub kind: CheckKind,
+    /// Port probed on the node's own address.
+    pub port: u16,
+    /// Time between the starts of two probes.
+    pub interval: Duration,
+    /// Time after which a probe has failed; not more than the interval.
+    pub timeout: Duration,
+    /// Passes in a row that make a node up.
+    pub rise: u32,
+    /// Failures in a row that make a node down.
+    pub fall: u32,
+    /// Each interval is changed by up to this many percent, 0..=100.
+    pub jitter_percent: u8,
+}
+
+/// The kinds of health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// The connection opens.
+    Tcp,
+    /// A GET is answered with an expected status.
+    Http {
+        /// Path and query.
+        path: String,
+        /// `Host` header; `None`: the node's address.
+        host: Option<String>,
+        /// Statuses that pass.
+        expect: RangeInclusive<u16>,
+    },
+}

@@ -1,0 +1,1 @@
+//! Health checks: probes (I/O) and what follows from them (pure).

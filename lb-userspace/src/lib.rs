@@ -1,0 +1,11 @@
+//! The intention's way: what should be served becomes what the kernel's maps hold.
+//!
+//! ```text
+//! config + membership + health → desired → policy → compile → reconcile → maps
+//! ```
+//!
+//! One module per stage. `policy`, `compile`, `reconcile::plan` and the pure halves of `health` do no
+//! I/O, read no clock and draw no random numbers: a fixed input gives the same bytes on every gateway.
+
+pub mod config;
+pub mod health;
