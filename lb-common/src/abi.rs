@@ -59,7 +59,7 @@ mod service;
 mod table;
 mod vip;
 
-pub use backend::{BackendEntry, BackendFlags, LinkAddress, Route};
+pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use service::{Selector, ServiceEntry, ServiceFlags};

@@ -1,3 +1,4 @@
+use crate::checksum;
 use crate::net::Address;
 use bytemuck::{Pod, Zeroable};
 
@@ -24,10 +25,21 @@ pub struct BackendEntry {
     pub port: u16,
     /// Index of its pool.
     pub pool: u16,
-    /// Of an IPv4 outer header: the sum of its 16-bit words (native order, folded to 16 bits) that are the
-    /// same for all packets: version, TTL, protocol excepted, addresses, DF.
+    /// Of an IPv4 outer header: [`outer_v4_sum`], so that the program adds only what differs per packet.
     pub header_sum: u16,
 }
+
+/// The sum of an outer IPv4 header's 16-bit words (native order, folded to 16 bits) with TOS, total
+/// length, protocol and checksum zero: version and header length 0x45, DF, TTL 64, the addresses.
+pub const fn outer_v4_sum(source: u32, destination: u32) -> u16 {
+    let fixed = u16::from_ne_bytes([0x45, 0]) as u64
+        + u16::from_ne_bytes([0x40, 0]) as u64
+        + u16::from_ne_bytes([OUTER_TTL, 0]) as u64;
+    !checksum::finish(fixed + checksum::halves(source) + checksum::halves(destination))
+}
+
+/// TTL or hop limit of every outer header.
+pub const OUTER_TTL: u8 = 64;
 
 /// Interface and flags. Eight bytes.
 #[repr(C, align(8))]
@@ -43,10 +55,10 @@ pub struct Route {
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct LinkAddress {
-    /// First two bytes of the MAC, as they lie in the frame.
-    pub head: [u8; 2],
-    /// The other four.
-    pub tail: [u8; 4],
+    /// First four bytes of the MAC, read natively: the kernel program copies words, not bytes.
+    pub head: u32,
+    /// The other two.
+    pub tail: u16,
     /// What is kept beside the MAC, host order.
     pub number: u16,
 }
@@ -55,12 +67,12 @@ impl LinkAddress {
     /// From a MAC.
     pub const fn new(mac: [u8; 6], number: u16) -> Self {
         let [a, b, c, d, e, f] = mac;
-        Self { head: [a, b], tail: [c, d, e, f], number }
+        Self { head: u32::from_ne_bytes([a, b, c, d]), tail: u16::from_ne_bytes([e, f]), number }
     }
 
     /// The MAC.
     pub const fn mac(&self) -> [u8; 6] {
-        let ([a, b], [c, d, e, f]) = (self.head, self.tail);
+        let ([a, b, c, d], [e, f]) = (self.head.to_ne_bytes(), self.tail.to_ne_bytes());
         [a, b, c, d, e, f]
     }
 }

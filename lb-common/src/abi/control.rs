@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_table_is_one_word() {
-        let table = VipTable::new(0xabcdef, 17, 0xfeed_beef);
-        assert_eq!((table.base(), table.log2(), table.seed()), (0xabcdef, 17, 0xfeed_beef));
+        let table = VipTable::new(0x00ab_cdef, 17, 0xfeed_beef);
+        assert_eq!((table.base(), table.log2(), table.seed()), (0x00ab_cdef, 17, 0xfeed_beef));
     }
 }
