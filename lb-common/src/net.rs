@@ -16,6 +16,18 @@ impl NetworkU16 {
         Self(host.to_be())
     }
 
+    /// From the two bytes as they lie in the packet, read natively.
+    #[inline(always)]
+    pub const fn from_wire(native: u16) -> Self {
+        Self(native)
+    }
+
+    /// The two bytes as they lie in the packet, read natively.
+    #[inline(always)]
+    pub const fn wire(self) -> u16 {
+        self.0
+    }
+
     /// The number in host order.
     #[inline(always)]
     pub const fn get(self) -> u16 {
