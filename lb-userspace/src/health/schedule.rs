@@ -26,7 +26,7 @@ pub fn first_delay(seed: u64, interval: Duration) -> Duration {
 /// `interval` ± `jitter_percent` (at most 100).
 pub fn next_delay(seed: u64, count: u64, interval: Duration, jitter_percent: u8) -> Duration {
     let jitter = interval / 100 * u32::from(jitter_percent.min(100));
-    interval - jitter + fraction(jitter.saturating_mul(2), draw(seed, count))
+    interval.saturating_sub(jitter) + fraction(jitter.saturating_mul(2), draw(seed, count))
 }
 
 /// `whole` · `draw` / 2³², in nanoseconds; spans over 584 years are taken as 584 years.
