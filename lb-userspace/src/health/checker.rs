@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
 
 /// What is judged: a node as one pool sees it. A node of two pools has two verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,18 +43,8 @@ pub(super) struct Shared<P> {
 /// Probes the endpoints of a configuration and tells of verdicts that change. Dropping it ends all probes.
 pub struct Checker<P> {
     shared: Arc<Shared<P>>,
-    tasks: HashMap<Target, Task>,
-}
-
-struct Task {
-    plan: watch::Sender<Arc<HealthCheck>>,
-    handle: JoinHandle<()>,
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.handle.abort();
-    }
+    /// What each worker is told; it ends, and gives up its probe, when its sender is dropped.
+    plans: HashMap<Target, watch::Sender<Arc<HealthCheck>>>,
 }
 
 impl<P: Prober> Checker<P> {
@@ -63,7 +52,7 @@ impl<P: Prober> Checker<P> {
     pub fn start(prober: P, options: Options, events: mpsc::Sender<HealthEvent>) -> Self {
         let permits = Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared { prober, permits, events, salt: options.salt });
-        Self { shared, tasks: HashMap::new() }
+        Self { shared, plans: HashMap::new() }
     }
 
     /// Makes the probes those of `config`, and returns the targets that are probed no longer, sorted:
@@ -78,7 +67,7 @@ impl<P: Prober> Checker<P> {
     /// If called outside a Tokio runtime with time and I/O enabled.
     pub fn apply(&mut self, config: &Config) -> Vec<Target> {
         let wanted = wanted(config);
-        let gone = self.tasks.extract_if(|target, _| !wanted.contains_key(target));
+        let gone = self.plans.extract_if(|target, _| !wanted.contains_key(target));
         let mut stopped: Vec<_> = gone.map(|(target, _)| target).collect();
         stopped.sort();
         for (target, check) in wanted {
@@ -89,18 +78,19 @@ impl<P: Prober> Checker<P> {
 
     /// The targets that are probed, in no order.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.tasks.keys()
+        self.plans.keys()
     }
 
     fn check(&mut self, target: Target, check: Arc<HealthCheck>) {
-        if let Some(task) = self.tasks.get(&target) {
+        if let Some(plan) = self.plans.get(&target) {
             let replace = |old: &mut Arc<HealthCheck>| std::mem::replace(old, check.clone()) != check;
-            task.plan.send_if_modified(replace);
+            plan.send_if_modified(replace);
             return;
         }
         let (plan, receiver) = watch::channel(check);
         let worker = Worker::new(target.clone(), self.shared.clone(), receiver);
-        self.tasks.insert(target, Task { plan, handle: tokio::spawn(worker.run()) });
+        tokio::spawn(worker.run());
+        self.plans.insert(target, plan);
     }
 }
 
