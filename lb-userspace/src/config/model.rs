@@ -87,6 +87,17 @@ pub enum XdpMode {
     Generic,
 }
 
+impl XdpMode {
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
 /// Sizes of the maps, fixed while they are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -1,3 +1,14 @@
 //! The kernel's side of the agent: what it asks the kernel and what it writes there.
+//!
+//! Only this module knows aya. [`load`] puts the program and its maps into the kernel, [`attach`] puts it on
+//! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`state`] keeps the agent's record
+//! there, [`nexthop`] asks for MACs, [`privilege`] says beforehand what is missing.
 
+pub mod attach;
+pub mod load;
+pub mod mapping;
+pub mod maps;
 pub mod nexthop;
+pub mod pins;
+pub mod privilege;
+pub mod state;

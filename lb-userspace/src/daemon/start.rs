@@ -1,0 +1,156 @@
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use super::agent::Agent;
+use super::watch;
+use crate::compile::{AdoptError, Ledger, Sizes};
+use crate::config::model::Config;
+use crate::config::{self, Problems};
+use crate::datapath::attach::AttachError;
+use crate::datapath::load::{LoadError, Loaded};
+use crate::datapath::maps::MapsError;
+use crate::datapath::nexthop::{NextHopEvent, Resolver, StartError, Timing};
+use crate::datapath::pins::Pins;
+use crate::datapath::privilege::{self, PrivilegeError};
+use crate::datapath::state;
+use crate::health::{self, Checker, HealthEvent};
+use crate::observe::published::Published;
+
+/// How long the first tables wait for the next hops.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Health events that may wait.
+const EVENTS: usize = 4096;
+
+/// Why the agent ended, or did not begin.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A privilege is missing.
+    #[error(transparent)]
+    Privilege(#[from] PrivilegeError),
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// The program is not in the kernel.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The pinned maps have another size.
+    #[error("{0}; `spillway unload` removes them, and with them the program, so that the new limits can take force")]
+    Shape(MapsError),
+    /// An interface is not balanced.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Next hops cannot be asked for.
+    #[error(transparent)]
+    NextHops(#[from] StartError),
+    /// The first tables could not be made or written.
+    #[error("the tables could not be applied: {0}")]
+    Apply(String),
+    /// Signals cannot be watched.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Everything that sends events to the agent.
+pub(super) struct Sources {
+    pub(super) resolver: Resolver,
+    pub(super) next_hops: mpsc::Receiver<NextHopEvent>,
+    pub(super) checker: Checker<health::Network>,
+    pub(super) health: mpsc::Receiver<HealthEvent>,
+}
+
+/// Runs the agent until it is told to end by SIGINT or SIGTERM.
+pub async fn run(file: &Path, pin_path: Option<&Path>) -> Result<(), RunError> {
+    privilege::check()?;
+    let config = config::load(file)?;
+    let pins = Pins::new(pin_path.unwrap_or(&config.gateway.pin_path));
+    let sizes = Sizes::of(&config.gateway.limits);
+    let (loaded, published) = load(&pins, &sizes)?;
+    let ledger = match &published {
+        Some(published) => Ledger::adopt(published.record.clone(), sizes).map_err(adoption)?,
+        None => Ledger::new(sizes),
+    };
+    let mut sources = sources(&config)?;
+    let mut agent = Agent::new(config, pins, loaded, ledger, published.as_ref());
+    settle(&mut agent, &mut sources).await;
+    agent.converge().map_err(RunError::Apply)?;
+    agent.attach()?;
+    watch::watch(agent, sources).await
+}
+
+fn adoption(error: AdoptError) -> RunError {
+    RunError::Apply(format!("{error}; `spillway unload` removes the pinned maps"))
+}
+
+/// The program over the maps that are pinned, if they are whole and their record can be read; else over new
+/// ones. An attached program keeps the old ones until it is replaced, so that no packet is lost either way.
+fn load(pins: &Pins, sizes: &Sizes) -> Result<(Loaded, Option<Published>), RunError> {
+    let loaded = Loaded::load(pins, sizes).map_err(shape)?;
+    if !loaded.adopted {
+        return Ok((loaded, None));
+    }
+    match read(&loaded) {
+        Ok(Some(published)) => Ok((loaded, Some(published))),
+        Ok(None) => anew(pins, sizes, "it has no record"),
+        Err(reason) => anew(pins, sizes, &reason),
+    }
+}
+
+fn shape(error: LoadError) -> RunError {
+    match error {
+        LoadError::Maps(error @ MapsError::Shape { .. }) => RunError::Shape(error),
+        error => RunError::Load(error),
+    }
+}
+
+fn read(loaded: &Loaded) -> Result<Option<Published>, String> {
+    let text = state::read(loaded.maps.words(lb_common::abi::map::STATE)).map_err(|error| error.to_string())?;
+    text.map(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())).transpose()
+}
+
+fn anew(pins: &Pins, sizes: &Sizes, reason: &str) -> Result<(Loaded, Option<Published>), RunError> {
+    warn!(event = "maps", reason, "the pinned maps cannot be adopted and are made anew");
+    let directory = pins.directory().display().to_string();
+    pins.remove_maps().map_err(|source| LoadError::Pins { directory, source })?;
+    Ok((Loaded::load(pins, sizes)?, None))
+}
+
+fn sources(config: &Config) -> Result<Sources, RunError> {
+    let (resolver, next_hops) = Resolver::start(Timing::default())?;
+    resolver.set_targets(targets(config));
+    let (sender, health) = mpsc::channel(EVENTS);
+    let options = health::Options { salt: salt(), ..health::Options::default() };
+    let mut checker = Checker::start(health::Network, options, sender);
+    checker.apply(config);
+    Ok(Sources { resolver, next_hops, checker, health })
+}
+
+/// Gateways are not to probe in step; that is all this number is for.
+fn salt() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) << 32 | u64::from(std::process::id())
+}
+
+/// Every address that packets are encapsulated to.
+pub(super) fn targets(config: &Config) -> BTreeSet<IpAddr> {
+    config.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address).collect()
+}
+
+/// Takes in next hops until each is known or the time is over: an unresolved backend does not serve, and one
+/// that served before a restart must not miss a packet because the kernel was not asked yet.
+async fn settle(agent: &mut Agent, sources: &mut Sources) {
+    let deadline = Instant::now() + SETTLE;
+    while agent.unresolved() > 0 {
+        match timeout_at(deadline, sources.next_hops.recv()).await {
+            Ok(Some(event)) => agent.next_hop(event),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    info!(event = "settled", unresolved = agent.unresolved(), "next hops are known");
+}

@@ -1,0 +1,103 @@
+//! The program into the kernel, its maps onto their pins.
+
+use std::io;
+
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use lb_common::abi::map;
+use thiserror::Error;
+
+use super::maps::{KernelMaps, MapsError, shapes};
+use super::mapping::Access;
+use super::pins::Pins;
+use crate::compile::Sizes;
+
+/// The gateway's object, empty in a build without the eBPF toolchain. Aligned, for it is read as ELF in place.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SPILLWAY_BPF_GATEWAY"));
+const PROGRAM: &str = "gateway";
+
+/// Why the program is not in the kernel.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Built without it.
+    #[error("this build carries no eBPF program; build it with `cargo xtask build`")]
+    NoObject,
+    /// No place for the pins.
+    #[error("{directory} is not on a BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`) or set gateway.pinPath")]
+    NotBpfFileSystem {
+        /// The directory.
+        directory: String,
+    },
+    /// The pins' directory cannot be made or cleared.
+    #[error("{directory}: {source}")]
+    Pins {
+        /// The directory.
+        directory: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The object cannot be read, or a map not be made.
+    #[error("the eBPF object was not loaded: {0}")]
+    Object(#[from] EbpfError),
+    /// The kernel refused the program.
+    #[error("the kernel refused the program: {0}")]
+    Program(#[from] ProgramError),
+    /// The maps cannot be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+}
+
+/// The program, in the kernel but on no interface yet, and its maps.
+#[derive(Debug)]
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// Its maps.
+    pub maps: KernelMaps,
+    /// Whether the maps were there before.
+    pub adopted: bool,
+}
+
+impl Loaded {
+    /// Loads the program over the pinned maps, which are made where they are missing.
+    ///
+    /// Pins of other sizes than the limits ask for are an error: what they hold is in force.
+    pub fn load(pins: &Pins, sizes: &Sizes) -> Result<Self, LoadError> {
+        if OBJECT.is_empty() {
+            return Err(LoadError::NoObject);
+        }
+        let directory = pins.directory().display().to_string();
+        if !pins.on_bpf_file_system() {
+            return Err(LoadError::NotBpfFileSystem { directory });
+        }
+        pins.create().map_err(|source| LoadError::Pins { directory, source })?;
+        let adopted = map::ALL.iter().all(|name| pins.map(name).exists());
+        let mut ebpf = loader(pins, sizes).load(OBJECT)?;
+        let maps = KernelMaps::open(pins, sizes, Access::Write)?;
+        program(&mut ebpf)?.load()?;
+        Ok(Self { ebpf, maps, adopted })
+    }
+
+    /// The program, to be attached or run on a test packet.
+    pub fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
+        program(&mut self.ebpf)
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+    let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?;
+    program.try_into()
+}
+
+fn loader<'a>(pins: &Pins, sizes: &Sizes) -> EbpfLoader<'a> {
+    let mut loader = EbpfLoader::new();
+    loader.verifier_log_level(VerifierLogLevel::STATS);
+    for name in map::ALL {
+        loader.map_pin_path(name, pins.map(name));
+    }
+    for (name, entries, _) in shapes(sizes) {
+        loader.map_max_entries(name, entries);
+    }
+    loader.map_max_entries(map::SERVICE_STATS, sizes.services);
+    loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
+    loader
+}

@@ -1,0 +1,195 @@
+//! The kernel's maps, opened from their pins.
+
+use std::collections::HashMap;
+use std::io;
+
+use aya::Pod;
+use aya::maps::{MapData, MapError, PerCpuArray};
+use lb_common::abi::{
+    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry, TableEntry,
+    VipBucket, map,
+};
+use lb_common::reason::Reason;
+use thiserror::Error;
+
+use super::mapping::{Access, Mapping};
+use super::pins::Pins;
+use crate::compile::Sizes;
+
+/// Why the pinned maps cannot be used.
+#[derive(Debug, Error)]
+pub enum MapsError {
+    /// A map is not there, or may not be read.
+    #[error("map {name} at {path} cannot be opened: {source}")]
+    Open {
+        /// Name of the map.
+        name: &'static str,
+        /// Its pin.
+        path: String,
+        /// What the kernel said.
+        source: MapError,
+    },
+    /// A map has another shape than this version's.
+    #[error("map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed")]
+    Shape {
+        /// Name of the map.
+        name: &'static str,
+        /// Its entries.
+        found: u32,
+        /// Bytes of an entry.
+        value: u32,
+        /// Entries that the limits ask for.
+        expected: u32,
+        /// Bytes of an entry in this version.
+        expected_value: u32,
+    },
+    /// A map cannot be mapped into memory.
+    #[error("map {name} cannot be mapped into memory: {source}")]
+    Memory {
+        /// Name of the map.
+        name: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Entries and bytes of an entry of every map that is mapped into memory.
+pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 9] {
+    [
+        (map::CONTROL, 1, size_of::<Control>()),
+        (map::VIP_FILTER, FILTER_WORDS, size_of::<u64>()),
+        (map::VIPS, sizes.buckets(), size_of::<VipBucket>()),
+        (map::SERVICES, sizes.services, size_of::<ServiceEntry>()),
+        (map::POOLS, sizes.pools, size_of::<PoolEntry>()),
+        (map::TABLES, sizes.tables, size_of::<TableEntry>()),
+        (map::SLAB, sizes.slab_words(), size_of::<u64>()),
+        (map::BACKENDS, sizes.backends, size_of::<BackendEntry>()),
+        (map::STATE, state_words(sizes), size_of::<u64>()),
+    ]
+}
+
+/// Words of `state`: two records of what these sizes allow, at about 300 bytes a name.
+fn state_words(sizes: &Sizes) -> u32 {
+    const BYTES_PER_NAME: u32 = 300;
+    let names = sizes.services.saturating_add(sizes.backends).saturating_add(4096);
+    names.saturating_mul(BYTES_PER_NAME) / size_of::<u64>() as u32 * 2
+}
+
+/// All maps.
+#[derive(Debug)]
+pub struct KernelMaps {
+    mapped: HashMap<&'static str, Mapping>,
+    services: PerCpuArray<MapData, Wire<ServiceCounters>>,
+    backends: PerCpuArray<MapData, Wire<BackendCounters>>,
+    reasons: PerCpuArray<MapData, u64>,
+}
+
+impl KernelMaps {
+    /// Opens the pins. Their sizes must be what the limits ask for.
+    pub fn open(pins: &Pins, sizes: &Sizes, access: Access) -> Result<Self, MapsError> {
+        let shapes = shapes(sizes).map(|(name, entries, value)| (name, Some(entries), value));
+        Self::open_shaped(pins, &shapes, access)
+    }
+
+    /// Opens the pins, whatever their sizes, to look at them.
+    pub fn look(pins: &Pins) -> Result<Self, MapsError> {
+        let smallest = Sizes::of(&crate::config::model::Limits::default());
+        let shapes = shapes(&smallest).map(|(name, _, value)| (name, None, value));
+        Self::open_shaped(pins, &shapes, Access::Read)
+    }
+
+    fn open_shaped(
+        pins: &Pins,
+        shapes: &[(&'static str, Option<u32>, usize)],
+        access: Access,
+    ) -> Result<Self, MapsError> {
+        let mapped = shapes
+            .iter()
+            .map(|&(name, entries, value)| Ok((name, mapping(pins, name, entries, value, access)?)))
+            .collect::<Result<_, MapsError>>()?;
+        Ok(Self {
+            mapped,
+            services: per_cpu(pins, map::SERVICE_STATS)?,
+            backends: per_cpu(pins, map::BACKEND_STATS)?,
+            reasons: per_cpu(pins, map::REASON_STATS)?,
+        })
+    }
+
+    /// The words of a map that is mapped into memory.
+    ///
+    /// # Panics
+    /// If `name` is not one of [`shapes`]: a defect of the caller, not of any input.
+    pub fn words(&self, name: &str) -> &Mapping {
+        self.mapped.get(name).unwrap_or_else(|| unreachable!("{name} is not a mapped array"))
+    }
+
+    /// What the program counted for a service, over all CPUs.
+    pub fn service_counters(&self, index: u32) -> ServiceCounters {
+        sum(&self.services, index, |total: &mut ServiceCounters, Wire(part)| {
+            total.packets += part.packets;
+            total.bytes += part.bytes;
+            total.dropped += part.dropped;
+        })
+    }
+
+    /// What the program counted for a backend, over all CPUs.
+    pub fn backend_counters(&self, index: u32) -> BackendCounters {
+        sum(&self.backends, index, |total: &mut BackendCounters, Wire(part)| {
+            total.packets += part.packets;
+            total.bytes += part.bytes;
+        })
+    }
+
+    /// Packets that ended for a reason, over all CPUs.
+    pub fn reason_count(&self, reason: Reason) -> u64 {
+        sum(&self.reasons, reason as u32, |total, part| *total += part)
+    }
+}
+
+fn mapping(
+    pins: &Pins,
+    name: &'static str,
+    entries: Option<u32>,
+    value: usize,
+    access: Access,
+) -> Result<Mapping, MapsError> {
+    let data = open(pins, name)?;
+    let info = data.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
+    let expected = entries.unwrap_or(info.max_entries());
+    if info.max_entries() != expected || info.value_size() as usize != value {
+        let (found, expected_value) = (info.max_entries(), value as u32);
+        return Err(MapsError::Shape { name, found, value: info.value_size(), expected, expected_value });
+    }
+    let words = expected as usize * value / size_of::<u64>();
+    Mapping::new(data.fd(), words, access).map_err(|source| MapsError::Memory { name, source })
+}
+
+fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapData, T>, MapsError> {
+    let map = aya::maps::Map::PerCpuArray(open(pins, name)?);
+    map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+}
+
+fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
+    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+}
+
+fn path(pins: &Pins, name: &str) -> String {
+    pins.map(name).display().to_string()
+}
+
+fn sum<T: Pod, S: Default>(map: &PerCpuArray<MapData, T>, index: u32, add: impl Fn(&mut S, &T)) -> S {
+    let mut total = S::default();
+    // An index beyond the map has counted nothing.
+    if let Ok(values) = map.get(&index, 0) {
+        values.iter().for_each(|value| add(&mut total, value));
+    }
+    total
+}
+
+/// A counter as aya reads it.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy)]
+struct Wire<T>(T);
+
+// SAFETY: transparent over a type that any bytes are, and that has no padding.
+unsafe impl<T: bytemuck::Pod> Pod for Wire<T> {}

@@ -1,0 +1,126 @@
+//! Where the maps and links are pinned: `<pin path>/v<ABI version>/`. The version stands in the path, for a
+//! pinned map is reused by its name alone.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use lb_common::abi;
+use crate::config::model::XdpMode;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+/// The directory of pins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pins {
+    directory: PathBuf,
+}
+
+/// A link that holds the program on an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedMode {
+    /// Name of the interface.
+    pub interface: String,
+    /// Native or generic.
+    pub mode: XdpMode,
+}
+
+impl Pins {
+    /// Below the configured `pinPath`.
+    pub fn new(pin_path: &Path) -> Self {
+        Self { directory: pin_path.join(format!("v{}", abi::VERSION)) }
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A map's pin.
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// An interface's link: `<mode>:<interface>`. A file name on a BPF file system may have no `.`, which a
+    /// VLAN interface's name has; a `:` is in no interface's name.
+    pub fn link(&self, link: &PinnedMode) -> PathBuf {
+        let interface = link.interface.replace('.', ":");
+        self.directory.join("links").join(format!("{}:{interface}", link.mode.name()))
+    }
+
+    /// All links, by interface.
+    pub fn links(&self) -> io::Result<Vec<PinnedMode>> {
+        let entries = match fs::read_dir(self.directory.join("links")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut links: Vec<_> =
+            names.filter_map(|name| name.map(|name| parse_link(&name)).transpose()).collect::<io::Result<_>>()?;
+        links.sort_by(|a: &PinnedMode, b| a.interface.cmp(&b.interface));
+        Ok(links)
+    }
+
+    /// Makes the directories, for root alone. They must come to lie on a BPF file system.
+    pub fn create(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.directory.join("links"))
+    }
+
+    /// Whether the pin path is on a BPF file system: the deepest of its directories that exists is.
+    pub fn on_bpf_file_system(&self) -> bool {
+        let existing = self.directory.ancestors().find(|directory| directory.exists());
+        existing.is_some_and(|directory| statfs(directory).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC))
+    }
+
+    /// Removes every map's pin. Programs that use the maps keep them.
+    pub fn remove_maps(&self) -> io::Result<()> {
+        abi::map::ALL.iter().try_for_each(|name| remove(&self.map(name)))
+    }
+
+    /// Removes everything: the interfaces are balanced no more.
+    pub fn remove_all(&self) -> io::Result<()> {
+        self.links()?.iter().try_for_each(|link| remove(&self.link(link)))?;
+        self.remove_maps()?;
+        fs::remove_dir(self.directory.join("links")).or_else(absent)?;
+        fs::remove_dir(&self.directory).or_else(absent)
+    }
+}
+
+fn parse_link(file: &str) -> Option<PinnedMode> {
+    let (mode, interface) = file.split_once(':')?;
+    let mode = [XdpMode::Native, XdpMode::Generic].into_iter().find(|known| known.name() == mode)?;
+    Some(PinnedMode { interface: interface.replace(':', "."), mode })
+}
+
+fn remove(pin: &Path) -> io::Result<()> {
+    fs::remove_file(pin).or_else(absent)
+}
+
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlan_interface_has_a_file_name() {
+        let pins = Pins::new(Path::new("/pins"));
+        let link = PinnedMode { interface: "eth0.100".into(), mode: XdpMode::Native };
+        assert_eq!(pins.link(&link), Path::new("/pins/v1/links/native:eth0:100"));
+        assert_eq!(parse_link("native:eth0:100"), Some(link));
+        assert_eq!(parse_link("else:eth0"), None);
+    }
+
+    #[test]
+    fn an_ordinary_directory_is_not_a_bpf_file_system() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!Pins::new(directory.path()).on_bpf_file_system());
+    }
+
+    #[test]
+    fn removing_nothing_is_fine() {
+        let directory = tempfile::tempdir().unwrap();
+        Pins::new(directory.path()).remove_all().unwrap();
+    }
+}

@@ -1,0 +1,54 @@
+//! What lies in the `state` map beside the tables: the compiler's record and the agent's own condition, as one
+//! JSON text. A command reads it with no agent alive; a new agent continues with it.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::compile::Record;
+
+/// The text in the `state` map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// The agent.
+    pub agent: Agent,
+    /// What has which index, and why.
+    pub record: Record,
+}
+
+/// The agent that wrote this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Agent {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+    /// When the configuration in force was read.
+    #[serde(with = "time::serde::rfc3339")]
+    pub configured: OffsetDateTime,
+    /// When the tables were last brought up to date.
+    #[serde(with = "time::serde::rfc3339")]
+    pub applied: OffsetDateTime,
+    /// Whether it took over maps that were there.
+    pub adopted: bool,
+    /// Interfaces that are balanced.
+    pub interfaces: Vec<InterfaceState>,
+    /// The last thing that went wrong and still stands.
+    pub last_error: Option<String>,
+}
+
+/// An interface with the program on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceState {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub mode: String,
+    /// The kernel's number for the program.
+    pub program_id: u32,
+}
