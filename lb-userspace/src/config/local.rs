@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::file::{File, elements};
 use super::model::Config;
 use super::problem::{Place, Problem, Problems};
+use super::read::Located;
 
 /// Where the VIPs of a configuration stand in its file.
 #[derive(Debug, Clone)]
@@ -16,8 +17,7 @@ pub struct VipPlaces {
 
 impl VipPlaces {
     pub(super) fn of(file: &File, file_name: &str) -> Self {
-        let of_service =
-            |vips: &[super::read::Located<IpAddr>]| vips.iter().map(|vip| vip.place.clone()).collect();
+        let of_service = |vips: &[Located<IpAddr>]| vips.iter().map(|vip| vip.place.clone()).collect();
         let services = elements(file.services.as_ref()).iter();
         let places =
             services.filter_map(|service| service.vips.as_ref()).map(|vips| of_service(vips)).collect();

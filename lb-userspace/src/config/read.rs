@@ -55,7 +55,8 @@ impl<T: Read> Read for Located<T> {
 }
 
 impl<T: Read> Read for Vec<T> {
-    /// Elements that cannot be read are reported and left out.
+    /// Elements that cannot be read are reported and left out; a list of nothing else is not read, since
+    /// to call it empty would be one error too many.
     fn read(node: &Node, at: &Place, problems: &mut Problems) -> Option<Self> {
         let Value::List(nodes) = &node.value else {
             expected("a list", node, at, problems);
@@ -64,7 +65,8 @@ impl<T: Read> Read for Vec<T> {
         let element = |(index, node): (usize, &Node)| {
             T::read(node, &place(node.defined, format!("{}[{index}]", at.path)), problems)
         };
-        Some(nodes.iter().enumerate().filter_map(element).collect())
+        let list: Self = nodes.iter().enumerate().filter_map(element).collect();
+        (nodes.is_empty() || !list.is_empty()).then_some(list)
     }
 }
 

@@ -9,7 +9,7 @@ use super::names::{Names, label, namespaced, resolve};
 use super::within;
 use crate::config::file::{self, File, elements};
 use crate::config::model::{Affinity, Protocol, Service, ServicePort};
-use crate::config::problem::{Problems, quoted};
+use crate::config::problem::{Place, Problems, quoted};
 use crate::config::read::{List, Located};
 
 /// A client's prefix lengths unless the file says otherwise, in bits.
@@ -91,34 +91,48 @@ fn affinity(affinity: Option<&Located<file::Affinity>>, problems: &mut Problems)
     }
 }
 
-/// Pools exist, each once, each in a cluster of its own (clusters are chosen by name), not all without weight.
+/// Pools exist, each once, each in a cluster of its own, not all without weight.
 fn pools(list: &Located<List<String>>, names: &Names<'_>, problems: &mut Problems) -> Vec<String> {
     if list.is_empty() {
         problems.add(&list.place, "there is no pool", "list at least one");
     }
     let mut seen = BTreeMap::new();
-    let mut clusters: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut weights = Vec::new();
+    let mut pools = Vec::new();
     for name in &list.value {
         if let Some(line) = seen.insert(name.as_str(), name.place.line) {
             let reason = format!("the pool stands in line {line} already");
             problems.add(&name.place, reason, "remove one of the two; a pool's share is its `weight`");
-            continue;
+        } else if let Some(pool) = resolve("pool", name, &names.pools, problems) {
+            pools.push((name, &pool.value));
         }
-        let Some(pool) = resolve("pool", name, &names.pools, problems) else { continue };
-        weights.push(super::pools::weight(pool));
+    }
+    one_pool_in_a_cluster(&pools, problems);
+    if list.len() == pools.len() {
+        some_weight(&pools, &list.place, problems);
+    }
+    list.iter().map(|name| name.value.clone()).collect()
+}
+
+/// A reference to a pool and the pool.
+type Use<'f> = (&'f Located<String>, &'f file::Pool);
+
+/// A service's shares are those of clusters, by name: two pools in one could not be told apart.
+fn one_pool_in_a_cluster(pools: &[Use<'_>], problems: &mut Problems) {
+    let mut clusters: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, pool) in pools {
         let Some(cluster) = pool.cluster.as_ref() else { continue };
         if let Some(other) = clusters.insert(cluster, name) {
-            let reason =
-                format!("{} and {} are both in cluster {}", quoted(name), quoted(other), quoted(cluster));
+            let [this, other, cluster] = [name.as_str(), other, cluster.as_str()].map(quoted);
+            let reason = format!("{this} and {other} are both in cluster {cluster}");
             problems.add(&name.place, reason, "put the endpoints of both into one pool");
         }
     }
-    if !weights.is_empty() && weights.len() == list.len() && weights.iter().all(|&weight| weight == 0) {
-        let mend = "give at least one of these pools a weight above 0";
-        problems.add(&list.place, "all pools have weight 0", mend);
+}
+
+fn some_weight(pools: &[Use<'_>], place: &Place, problems: &mut Problems) {
+    if !pools.is_empty() && pools.iter().all(|(_, pool)| super::pools::weight(pool) == 0) {
+        problems.add(place, "all pools have weight 0", "give at least one of these pools a weight above 0");
     }
-    list.iter().map(|name| name.value.clone()).collect()
 }
 
 /// Reports a VIP, protocol and port that stands twice, in one service or in two. The caller has bounded
