@@ -36,7 +36,7 @@ pub struct ClusterSet {
     pub secret: Secret,
 }
 
-/// A SipHash key. Its `Debug` does not show it.
+/// A `SipHash` key. Its `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret {
     /// First little-endian word.

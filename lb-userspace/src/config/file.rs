@@ -1,0 +1,85 @@
+//! The file as written: strict sections, one struct each. What may be left out is an `Option` here;
+//! defaults and all checks of values are [`super::validate`]'s.
+
+mod checks;
+mod clusters;
+mod gateway;
+mod pools;
+mod services;
+
+use schemars::JsonSchema;
+
+pub(crate) use checks::{CheckType, HealthCheck};
+pub(crate) use clusters::{Cluster, ClusterSet};
+pub(crate) use gateway::{Gateway, Interface, Source};
+pub(crate) use pools::{Endpoint, Pool};
+pub(crate) use services::{Affinity, Service, ServicePort};
+
+use super::problem::{Place, Problems};
+use super::read::{List, Located, Read, Refused, Required, Section};
+use super::scalar::{Choice, Word};
+use super::tree::Node;
+
+/// The version of the file's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ApiVersion {
+    /// The only one so far.
+    V1,
+}
+
+impl Word for ApiVersion {
+    const KNOWN: &'static [(&'static str, Self)] = &[("spillway/v1", Self::V1)];
+}
+
+/// A Spillway configuration.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename = "Configuration", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct File {
+    /// Format of this file.
+    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    pub(crate) api_version: Required<Choice<ApiVersion>>,
+    /// What all gateways that serve the same VIPs share.
+    pub(crate) cluster_set: Required<ClusterSet>,
+    /// What concerns this gateway alone.
+    pub(crate) gateway: Required<Gateway>,
+    /// The sites.
+    pub(crate) clusters: Option<Located<List<Cluster>>>,
+    /// VIPs with a policy.
+    pub(crate) services: Option<Located<List<Service>>>,
+    /// The nodes of a service in one cluster.
+    pub(crate) pools: Option<Located<List<Pool>>>,
+    /// How nodes are probed.
+    pub(crate) health_checks: Option<Located<List<HealthCheck>>>,
+}
+
+/// Top-level keys of later versions.
+const REFUSED: &[Refused] = &[
+    ("peers", "remove it; list every cluster and its nodes in this file"),
+    ("failoverPolicies", "remove it; shares are the pools' weights"),
+    ("rollouts", "remove it; change the pools' weights step by step"),
+    ("analyses", "remove it"),
+    ("accessPolicies", "remove it; every source may reach every VIP"),
+    ("drills", "remove it; set a cluster's `state` to rehearse its loss"),
+];
+
+impl Read for File {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let file = Self {
+            api_version: section.required("apiVersion"),
+            cluster_set: section.required("clusterSet"),
+            gateway: section.required("gateway"),
+            clusters: section.optional("clusters"),
+            services: section.optional("services"),
+            pools: section.optional("pools"),
+            health_checks: section.optional("healthChecks"),
+        };
+        section.close(REFUSED);
+        Some(file)
+    }
+}
+
+/// The elements of a list that may be left out.
+pub(crate) fn elements<T>(list: Option<&Located<List<T>>>) -> &[Located<T>] {
+    list.map_or(&[], |list| &list.value)
+}

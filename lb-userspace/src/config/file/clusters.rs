@@ -1,0 +1,182 @@
+//! `clusterSet` and `clusters`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::config::model::{ClusterState, EncapKind};
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
+use crate::config::scalar::{Choice, Word, narrow};
+use crate::config::tree::{Node, Value, place as place_of};
+
+/// What all gateways that serve the same VIPs share.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ClusterSet {
+    /// Name of the set: a DNS label.
+    pub(crate) id: Required<String>,
+    /// Name of the cluster this gateway stands in.
+    #[schemars(rename = "self")]
+    pub(crate) self_cluster: Option<Located<String>>,
+    /// File with the secret of the flow hash: 32 hexadecimal digits, readable by its owner alone. Relative to this file.
+    pub(crate) secret_file: Required<String>,
+}
+
+impl Read for ClusterSet {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let set = Self {
+            id: section.required("id"),
+            self_cluster: section.optional("self"),
+            secret_file: section.required("secretFile"),
+        };
+        section.close(&[
+            ("staleAfter", "remove it; clusters are learnt from this file alone and do not go stale"),
+            ("changeWindow", "remove it; established flows are not tracked yet"),
+        ]);
+        Some(set)
+    }
+}
+
+/// A site.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Cluster {
+    /// A DNS label, unique.
+    pub(crate) name: Required<String>,
+    /// For people: not used by the gateway.
+    #[expect(dead_code, reason = "metadata: read so that it is checked")]
+    pub(crate) labels: Option<Located<Labels>>,
+    /// Whether it takes new flows.
+    #[schemars(extend("default" = "active"))]
+    pub(crate) state: Option<Located<Choice<ClusterState>>>,
+    /// How packets reach its nodes: straight.
+    #[schemars(extend("default" = "nodes"))]
+    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    pub(crate) via: Option<Located<Choice<Via>>>,
+    /// Encapsulation toward its nodes.
+    pub(crate) encap: Option<Located<Encap>>,
+}
+
+const REFUSED: &[Refused] = &[("capacity", "remove it; shares are the pools' weights")];
+
+impl Read for Cluster {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let cluster = Self {
+            name: section.required("name"),
+            labels: section.optional("labels"),
+            state: section.optional("state"),
+            via: section.optional("via"),
+            encap: section.optional("encap"),
+        };
+        section.close(REFUSED);
+        Some(cluster)
+    }
+}
+
+/// Text by text.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(transparent)]
+pub(crate) struct Labels(
+    #[expect(dead_code, reason = "metadata: read so that it is checked")] BTreeMap<String, String>,
+);
+
+impl Read for Labels {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            expected("labels (`name: text`)", node, place, problems);
+            return None;
+        };
+        let mut labels = BTreeMap::new();
+        for (key, value) in entries {
+            let at = place_of(key.defined, place.path.clone());
+            let Some(name) = String::read(key, &at, problems) else { continue };
+            let at = place_of(value.defined, join(&place.path, &name));
+            let Some(text) = String::read(value, &at, problems) else { continue };
+            if labels.insert(name, text).is_some() {
+                problems.add(&at, "the label is written twice", "remove one of the two");
+            }
+        }
+        Some(Self(labels))
+    }
+}
+
+/// Whether packets go to the nodes or to their gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// To the nodes.
+    Nodes,
+}
+
+impl Word for Via {
+    const KNOWN: &'static [(&'static str, Self)] = &[("nodes", Self::Nodes)];
+    const LATER: &'static [&'static str] = &["gateway"];
+}
+
+impl Word for ClusterState {
+    const KNOWN: &'static [(&'static str, Self)] =
+        &[("active", Self::Active), ("draining", Self::Draining), ("drained", Self::Drained)];
+}
+
+impl Word for EncapKind {
+    const KNOWN: &'static [(&'static str, Self)] = &[("ipip", Self::Ipip)];
+    const LATER: &'static [&'static str] = &["gue", "vxlan"];
+}
+
+/// Encapsulation toward a cluster's nodes.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Encap {
+    /// The outer protocol.
+    #[schemars(extend("default" = "ipip"))]
+    pub(crate) kind: Option<Located<Choice<EncapKind>>>,
+    /// Path MTU toward the nodes in bytes, outer header included; `auto`: the egress interface's.
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) mtu: Option<Located<Mtu>>,
+}
+
+impl Read for Encap {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let encap = Self { kind: section.optional("kind"), mtu: section.optional("mtu") };
+        section
+            .close(&[("gue", "remove it and use `kind: ipip`"), ("vxlan", "remove it and use `kind: ipip`")]);
+        Some(encap)
+    }
+}
+
+/// An MTU in bytes; `None`: `auto`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mtu(pub(crate) Option<u16>);
+
+impl Read for Mtu {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text(text) if text == "auto" => Some(Self(None)),
+            Value::Integer(mtu) => {
+                narrow(*mtu, "use `auto`, or 596 to 65535", place, problems).map(|mtu| Self(Some(mtu)))
+            }
+            _ => {
+                expected("`auto` or a number of bytes", node, place, problems);
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for Mtu {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Mtu".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"enum": ["auto"]}, {"type": "integer", "minimum": 596, "maximum": 65535}]})
+    }
+}

@@ -1,0 +1,91 @@
+//! `pools`: a service's nodes in one cluster.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{List, Located, Read, Refused, Required, Section};
+use crate::config::scalar::{Choice, Integer, Size, Word};
+use crate::config::tree::Node;
+
+/// A service's nodes in one cluster.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Pool {
+    /// A DNS label, unique.
+    pub(crate) name: Required<String>,
+    /// Name of its cluster.
+    pub(crate) cluster: Required<String>,
+    /// Share among a service's pools; 0 takes no new flows.
+    #[schemars(range(min = 0, max = 65535), extend("default" = 100))]
+    pub(crate) weight: Option<Located<Integer>>,
+    /// Rows of its table: a power of two from 256 to 1Mi, fixed when the pool is made.
+    #[schemars(extend("default" = 65536))]
+    pub(crate) rows: Option<Located<Size>>,
+    /// How its table is filled.
+    #[schemars(extend("default" = "maglev"))]
+    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    pub(crate) algorithm: Option<Located<Choice<Algorithm>>>,
+    /// Its nodes; no address twice.
+    pub(crate) endpoints: Required<List<Endpoint>>,
+    /// Name of its health check; without one its nodes count as up.
+    pub(crate) health: Option<Located<String>>,
+}
+
+const REFUSED: &[Refused] = &[
+    ("source", "list the nodes under `endpoints`"),
+    ("drain", "remove it; a weight of 0 stops new flows"),
+    ("slowStart", "remove it; a node that comes up takes its full share"),
+    ("outlier", "remove it; use a health check"),
+    ("circuitBreaker", "remove it"),
+];
+
+impl Read for Pool {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let pool = Self {
+            name: section.required("name"),
+            cluster: section.required("cluster"),
+            weight: section.optional("weight"),
+            rows: section.optional("rows"),
+            algorithm: section.optional("algorithm"),
+            endpoints: section.required("endpoints"),
+            health: section.optional("health"),
+        };
+        section.close(REFUSED);
+        Some(pool)
+    }
+}
+
+/// How a pool's table is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// Weighted Maglev.
+    Maglev,
+}
+
+impl Word for Algorithm {
+    const KNOWN: &'static [(&'static str, Self)] = &[("maglev", Self::Maglev)];
+    const LATER: &'static [&'static str] = &["hrw"];
+}
+
+/// A node of a pool.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Endpoint {
+    /// Destination of the outer header.
+    pub(crate) address: Required<IpAddr>,
+    /// Share within the pool; 0 takes no new flows.
+    #[schemars(range(min = 0, max = 65535), extend("default" = 1))]
+    pub(crate) weight: Option<Located<Integer>>,
+}
+
+impl Read for Endpoint {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let endpoint = Self { address: section.required("address"), weight: section.optional("weight") };
+        section.close(&[]);
+        Some(endpoint)
+    }
+}

@@ -1,0 +1,201 @@
+//! `services`: VIPs with a policy.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::config::model::{OnNoBackend, Protocol};
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{List, Located, Read, Refused, Required, Section};
+use crate::config::scalar::{Choice, Integer, Word};
+use crate::config::tree::{Node, Value};
+
+/// One or more VIPs with a policy.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Service {
+    /// `namespace/name`, unique.
+    pub(crate) name: Required<String>,
+    /// Its addresses; at least one.
+    #[schemars(length(min = 1))]
+    pub(crate) vips: Required<List<IpAddr>>,
+    /// Its ports; at least one.
+    #[schemars(length(min = 1))]
+    pub(crate) ports: Required<List<ServicePort>>,
+    /// What of a packet decides its way.
+    #[schemars(extend("default" = "flow"))]
+    pub(crate) affinity: Option<Located<Affinity>>,
+    /// Whether flows are remembered; this version remembers none.
+    #[schemars(extend("default" = "none"))]
+    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    pub(crate) tracking: Option<Located<Choice<Tracking>>>,
+    /// Names of its pools, at most one in each cluster; at least one.
+    #[schemars(length(min = 1))]
+    pub(crate) pools: Required<List<String>>,
+    /// What happens to a packet for which there is nothing to send to.
+    #[schemars(extend("default" = "drop"))]
+    pub(crate) on_no_backend: Option<Located<Choice<OnNoBackend>>>,
+    /// The VIP may be an address of this machine.
+    #[schemars(extend("default" = false))]
+    pub(crate) allow_local: Option<Located<bool>>,
+}
+
+const REFUSED: &[Refused] = &[
+    ("udpOnChange", "remove it; flows are not tracked yet, UDP moves with its row"),
+    ("failoverPolicy", "remove it; shares are the pools' weights"),
+    ("access", "remove it; every source may reach the VIP"),
+];
+
+impl Read for Service {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let service = Self {
+            name: section.required("name"),
+            vips: section.required("vips"),
+            ports: section.required("ports"),
+            affinity: section.optional("affinity"),
+            tracking: section.optional("tracking"),
+            pools: section.required("pools"),
+            on_no_backend: section.optional("onNoBackend"),
+            allow_local: section.optional("allowLocal"),
+        };
+        section.close(REFUSED);
+        Some(service)
+    }
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ServicePort {
+    /// For people; unique in the service.
+    pub(crate) name: Option<Located<String>>,
+    /// The transport protocol.
+    #[schemars(extend("default" = "TCP"))]
+    pub(crate) protocol: Option<Located<Choice<Protocol>>>,
+    /// Port number; 0: any port.
+    #[schemars(range(min = 0, max = 65535))]
+    pub(crate) port: Required<Integer>,
+}
+
+impl Read for ServicePort {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let port = Self {
+            name: section.optional("name"),
+            protocol: section.optional("protocol"),
+            port: section.required("port"),
+        };
+        section.close(&[]);
+        Some(port)
+    }
+}
+
+impl Word for Protocol {
+    const KNOWN: &'static [(&'static str, Self)] = &[("TCP", Self::Tcp), ("UDP", Self::Udp)];
+}
+
+impl Word for OnNoBackend {
+    const KNOWN: &'static [(&'static str, Self)] = &[("drop", Self::Drop)];
+    const LATER: &'static [&'static str] = &["reset"];
+}
+
+/// Whether flows are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tracking {
+    /// They are not: the tables alone decide.
+    None,
+}
+
+impl Word for Tracking {
+    const KNOWN: &'static [(&'static str, Self)] = &[("none", Self::None)];
+    const LATER: &'static [&'static str] = &["transition", "chain", "full"];
+}
+
+/// The words of `affinity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AffinityKind {
+    /// The 5-tuple.
+    Flow,
+    /// The client's address.
+    Client,
+    /// The client's prefix.
+    ClientPrefix,
+}
+
+impl Word for AffinityKind {
+    const KNOWN: &'static [(&'static str, Self)] =
+        &[("flow", Self::Flow), ("client", Self::Client), ("client-prefix", Self::ClientPrefix)];
+    const LATER: &'static [&'static str] = &["three-tuple"];
+}
+
+/// What of a packet decides its way: one word, or a section with the prefixes' lengths.
+#[derive(Debug, Clone)]
+pub(crate) enum Affinity {
+    /// The 5-tuple.
+    Flow,
+    /// The client's address.
+    Client,
+    /// The client's prefix.
+    Prefix(AffinityPrefixes),
+}
+
+/// Lengths of the client's prefix in bits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AffinityPrefixes {
+    /// Of an IPv4 client.
+    pub(crate) v4: Option<Located<Integer>>,
+    /// Of an IPv6 client.
+    pub(crate) v6: Option<Located<Integer>>,
+}
+
+impl Read for Affinity {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        if !matches!(node.value, Value::Map(_)) {
+            let Choice(kind) = Choice::read(node, place, problems)?;
+            return Some(Self::of(kind, AffinityPrefixes::default()));
+        }
+        let mut section = Section::open(node, place, problems)?;
+        let kind: Required<Choice<AffinityKind>> = section.required("kind");
+        let kind = kind.0.map(|kind| kind.value.0);
+        let prefixes = AffinityPrefixes { v4: section.optional("v4"), v6: section.optional("v6") };
+        section.close(&[]);
+        if let Some(AffinityKind::Flow | AffinityKind::Client) = kind {
+            for length in [&prefixes.v4, &prefixes.v6].into_iter().flatten() {
+                let mend = "remove it, or use `kind: client-prefix`";
+                problems.add(&length.place, "only `client-prefix` has a prefix length", mend);
+            }
+        }
+        kind.map(|kind| Self::of(kind, prefixes))
+    }
+}
+
+impl Affinity {
+    fn of(kind: AffinityKind, prefixes: AffinityPrefixes) -> Self {
+        match kind {
+            AffinityKind::Flow => Self::Flow,
+            AffinityKind::Client => Self::Client,
+            AffinityKind::ClientPrefix => Self::Prefix(prefixes),
+        }
+    }
+}
+
+impl JsonSchema for Affinity {
+    fn schema_name() -> Cow<'static, str> {
+        "Affinity".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [Choice::<AffinityKind>::json_schema(generator), {
+            "type": "object",
+            "properties": {
+                "kind": Choice::<AffinityKind>::json_schema(generator),
+                "v4": {"type": "integer", "minimum": 1, "maximum": 32, "default": 24},
+                "v6": {"type": "integer", "minimum": 1, "maximum": 128, "default": 56},
+            },
+            "required": ["kind"],
+            "additionalProperties": false,
+        }]})
+    }
+}

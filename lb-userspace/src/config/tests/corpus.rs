@@ -1,0 +1,167 @@
+//! `tests/fixtures/config`: every good file loads, every bad one gives exactly the report beside it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::world::{KEY, files, root, secrets};
+use crate::config::model::{Affinity, CheckKind, Config, XdpMode};
+use crate::config::{Problems, load, parse};
+
+const GOOD: &str = "tests/fixtures/config/good";
+const BAD: &str = "tests/fixtures/config/bad";
+
+/// Set to write the reports of the bad files instead of comparing them; then read the difference.
+const UPDATE: &str = "SPILLWAY_UPDATE_FIXTURES";
+
+fn parse_file(path: &Path, base: &Path) -> Result<Config, Problems> {
+    let name = path.file_name().expect("a file").to_string_lossy();
+    parse(&fs::read_to_string(path).expect("readable"), &name, base)
+}
+
+fn good(name: &str) -> Config {
+    parse_file(&root().join(GOOD).join(name), secrets().path())
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn good_files_and_examples_load() {
+    let secrets = secrets();
+    let files = [files(GOOD), files("examples")].concat();
+    assert!(files.len() >= 8, "found {files:?}");
+    for file in files {
+        if let Err(problems) = parse_file(&file, secrets.path()) {
+            panic!("{problems}");
+        }
+    }
+}
+
+#[test]
+fn bad_files_give_their_report() {
+    let secrets = secrets();
+    let files = files(BAD);
+    assert!(files.len() >= 30, "found {files:?}");
+    let mut wrong = Vec::new();
+    for file in files {
+        let report = match parse_file(&file, secrets.path()) {
+            Ok(_) => "loads\n".to_owned(),
+            Err(problems) => format!("{problems}\n").replace(&*secrets.path().to_string_lossy(), "DIR"),
+        };
+        let expected_path = file.with_extension("txt");
+        if std::env::var_os(UPDATE).is_some() {
+            fs::write(&expected_path, &report).expect("writable");
+        }
+        let expected = fs::read_to_string(&expected_path).unwrap_or_default();
+        if report != expected {
+            wrong.push(format!("{}\n--- expected\n{expected}--- got\n{report}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_report_of_a_bad_file_says_that_it_loads() {
+    for file in files(BAD) {
+        let report = fs::read_to_string(file.with_extension("txt")).expect("a report beside each bad file");
+        let name = file.file_name().expect("a file").to_string_lossy().into_owned();
+        assert!(report.starts_with(&name) && report.contains("\n  mend: "), "{name}: {report}");
+    }
+}
+
+#[test]
+fn defaults_are_what_the_file_with_all_of_them_says() {
+    let [minimal, written] = ["minimal.yaml", "defaults-written.yaml"].map(good);
+    assert_ne!(minimal.digest, written.digest, "the bytes differ");
+    assert_eq!(minimal, Config { digest: minimal.digest.clone(), ..written });
+}
+
+#[test]
+fn every_key_arrives_in_the_model() {
+    let config = good("every-key.yaml");
+    assert_eq!(config.cluster_set.secret.k0, 0x0706_0504_0302_0100);
+    assert_eq!(config.cluster_set.self_cluster.as_deref(), Some("eu-1"));
+    let modes: Vec<_> = config.gateway.interfaces.iter().map(|i| i.mode).collect();
+    assert_eq!(modes, [XdpMode::Auto, XdpMode::Native, XdpMode::Generic]);
+    assert_eq!(config.gateway.source_v6, Some("2001:db8::1".parse().unwrap()));
+    assert_eq!(config.gateway.limits.rows, 1 << 20);
+    assert_eq!(config.clusters[0].encap.mtu, Some(1320));
+    assert_eq!(config.services[0].affinity, Affinity::ClientPrefix { v4: 20, v6: 48 });
+    assert_eq!(config.services[2].affinity, Affinity::ClientPrefix { v4: 24, v6: 56 });
+    assert_eq!(config.services[1].ports[1].port, 0);
+    assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
+    assert_eq!(config.pools[0].endpoints.iter().map(|e| e.weight).collect::<Vec<_>>(), [2, 1, 0]);
+    let check = &config.health_checks[0];
+    let http = |expect| CheckKind::Http {
+        path: "/healthz?full=1".into(),
+        host: Some("shop.example:8080".into()),
+        expect,
+    };
+    assert_eq!(check.kind, http(200..=299));
+    assert_eq!((check.interval, check.fall, check.jitter_percent), (Duration::from_millis(250), 5, 0));
+    assert_eq!(config.health_checks[2].timeout, Duration::from_secs(1), "no longer than the interval");
+}
+
+#[test]
+fn yaml_forms_mean_what_they_say() {
+    let config = good("yaml-forms.yaml");
+    assert_eq!(config.cluster_set.id, "no");
+    assert_eq!(config.services[0].ports[0].port, 443);
+    assert_eq!(config.services[1].vips, config.services[0].vips);
+    assert_eq!(config.pools[0].endpoints, config.pools[1].endpoints);
+}
+
+#[test]
+fn load_names_the_file_and_finds_the_secret_beside_it() {
+    let secrets = secrets();
+    let path = secrets.path().join("gateway.yaml");
+    fs::copy(root().join(GOOD).join("minimal.yaml"), &path).expect("copied");
+    let digest = load(&path).expect("good").digest;
+    assert_eq!(digest.len(), 16);
+    fs::write(secrets.path().join("hash.key"), KEY.replace('0', "1")).expect("writable");
+    assert_ne!(load(&path).expect("good").digest, digest, "the secret counts");
+    fs::set_permissions(secrets.path().join("hash.key"), fs::Permissions::from_mode(0o604)).expect("chmod");
+    let report = load(&path).expect_err("open to others").to_string();
+    assert!(report.starts_with(&format!("{}:3:36: clusterSet.secretFile: ", path.display())), "{report}");
+}
+
+#[test]
+fn links_to_a_closed_secret_are_followed() {
+    let secrets = secrets();
+    let text = fs::read_to_string(root().join(GOOD).join("minimal.yaml")).expect("readable");
+    let linked = text.replace("hash.key", "good-link.key");
+    let config = parse(&linked, "x.yaml", secrets.path()).expect("good");
+    assert_eq!(config.cluster_set.secret.k1, 0x0f0e_0d0c_0b0a_0908);
+}
+
+#[test]
+fn what_is_no_text_file_is_one_problem() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("x.yaml");
+    let report = || load(&path).expect_err("bad").to_string();
+    assert!(report().contains("cannot be read: No such file"), "{}", report());
+    fs::write(&path, b"a: \xff\n").expect("writable");
+    assert!(report().contains("is not UTF-8 (byte 3)"), "{}", report());
+    fs::File::create(&path).and_then(|file| file.set_len((16 << 20) + 1)).expect("sparse");
+    assert!(report().contains("is larger than 16777216 bytes"), "{}", report());
+}
+
+#[test]
+fn aliases_cannot_blow_up() {
+    let level =
+        |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 8].join(", "));
+    let text =
+        (1..20).map(level).fold("a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned(), |text, line| text + &line);
+    let report = parse(&text, "x.yaml", Path::new("")).expect_err("too large").to_string();
+    assert!(report.contains("too large or too deeply nested"), "{report}");
+}
+
+#[test]
+fn json_has_the_places() {
+    let problems = parse("apiVersion: spillway/v2\n", "x.yaml", Path::new("")).expect_err("bad");
+    let json = serde_json::to_value(&problems).expect("JSON");
+    assert_eq!(json[2]["file"], "x.yaml");
+    assert_eq!((&json[2]["line"], &json[2]["column"]), (&1.into(), &13.into()));
+    assert_eq!(json[2]["path"], "apiVersion");
+    assert_eq!(json[2]["mend"], "did you mean `spillway/v1`?");
+}

@@ -1,0 +1,8 @@
+//! Tests of the whole module: the corpus of good and bad files, the schema, the machine's addresses,
+//! and that no text makes it panic.
+
+mod corpus;
+mod local;
+mod mutations;
+mod schema;
+mod world;

@@ -1,0 +1,82 @@
+//! From the file as written to the validated model: defaults, references, ranges, totals. One module
+//! per topic; each reports all it finds and builds its part of the model.
+
+mod addresses;
+mod checks;
+mod clusters;
+mod gateway;
+mod limits;
+mod names;
+mod pools;
+mod secret;
+mod services;
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::file::{File, elements};
+use super::model::Config;
+use super::problem::{Place, Problems};
+use super::read::{List, Located};
+use super::scalar::Integer;
+use names::Names;
+
+/// Validates `file`. Paths in it are relative to `base`. The digest is left empty.
+///
+/// `None`: there are problems.
+pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Option<Config> {
+    let names = Names::of(file, problems);
+    let cluster_set = clusters::cluster_set(file.cluster_set.as_ref(), base, &names, problems);
+    let gateway = gateway::gateway(file.gateway.as_ref(), problems);
+    let clusters = each(file.clusters.as_ref(), |cluster| clusters::cluster(cluster, problems));
+    let services = each(file.services.as_ref(), |service| services::service(service, &names, problems));
+    let pools = each(file.pools.as_ref(), |pool| pools::pool(pool, &names, problems));
+    let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, problems));
+    across(file, &names, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    let (cluster_set, gateway) = (cluster_set?, gateway?);
+    Some(Config { digest: String::new(), cluster_set, gateway, clusters, services, pools, health_checks })
+}
+
+/// The rules that need more than one section.
+fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
+    if limits::totals(file, problems) {
+        services::no_vip_twice(file, problems);
+    }
+    pools::no_endpoint_is_a_vip(file, names, problems);
+    clusters::mtu_fits(file, names, problems);
+}
+
+/// The elements that could be built; the others were reported.
+fn each<'f, T, M>(
+    list: Option<&'f Located<List<T>>>,
+    mut build: impl FnMut(&'f Located<T>) -> Option<M>,
+) -> Vec<M> {
+    elements(list).iter().filter_map(&mut build).collect()
+}
+
+/// A value or its default; one outside of `range` is reported.
+fn within<T: TryFrom<i128> + PartialOrd + Display + Copy>(
+    value: Option<&Located<Integer>>,
+    default: T,
+    range: &RangeInclusive<T>,
+    problems: &mut Problems,
+) -> T {
+    let Some(value) = value else { return default };
+    match T::try_from(value.value.0) {
+        Ok(fit) if range.contains(&fit) => fit,
+        _ => {
+            let mend = format!("use {} to {}", range.start(), range.end());
+            problems.add(&value.place, format!("{} is out of range", value.value.0), mend);
+            default
+        }
+    }
+}
+
+/// `place`, one key deeper: where a key that was left out would stand.
+fn below(place: &Place, key: &str) -> Place {
+    Place { path: format!("{}.{key}", place.path), ..place.clone() }
+}

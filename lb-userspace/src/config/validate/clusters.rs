@@ -1,0 +1,101 @@
+//! Rules of `clusterSet` and `clusters`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::names::{Names, label, resolve};
+use super::secret;
+use crate::config::file::{self, File, Pool, elements};
+use crate::config::model::{Cluster, ClusterSet, Encap};
+use crate::config::problem::Problems;
+use crate::config::read::Located;
+
+pub(super) fn cluster_set(
+    set: Option<&Located<file::ClusterSet>>,
+    base: &Path,
+    names: &Names<'_>,
+    problems: &mut Problems,
+) -> Option<ClusterSet> {
+    let set = set?;
+    if let Some(id) = set.id.as_ref() {
+        label(id, problems);
+    }
+    if let Some(name) = &set.self_cluster {
+        resolve("cluster", name, &names.clusters, problems);
+    }
+    let secret = secret::read(set.secret_file.as_ref()?, base, problems);
+    Some(ClusterSet {
+        id: set.id.as_ref()?.value.clone(),
+        self_cluster: set.self_cluster.as_ref().map(|name| name.value.clone()),
+        secret: secret?,
+    })
+}
+
+pub(super) fn cluster(cluster: &Located<file::Cluster>, problems: &mut Problems) -> Option<Cluster> {
+    let name = cluster.name.as_ref()?;
+    label(name, problems);
+    let encap = cluster.encap.as_ref();
+    Some(Cluster {
+        name: name.value.clone(),
+        state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
+        encap: Encap {
+            kind: encap.and_then(|encap| encap.kind.as_ref()).map(|kind| kind.value.0).unwrap_or_default(),
+            mtu: encap.and_then(|encap| encap.mtu.as_ref()).and_then(|mtu| mtu.value.0),
+        },
+    })
+}
+
+/// The smallest MTU each IP version guarantees (RFC 791's 576, RFC 8200's 1,280), in bytes.
+const SMALLEST_INNER: [u16; 2] = [576, 1280];
+
+/// Outer headers in bytes.
+const OUTER: [u16; 2] = [20, 40];
+
+/// Reports an MTU through which the smallest packets that every host may send do not fit.
+pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) {
+    let floors = floors(file, names);
+    for cluster in elements(file.clusters.as_ref()) {
+        let Some(mtu) = cluster.encap.as_ref().and_then(|encap| encap.mtu.as_ref()) else { continue };
+        let Some(bytes) = mtu.value.0 else { continue };
+        let name = cluster.name.as_ref().map_or("", |name| name.value.as_str());
+        let (inner, outer) = floors.get(name).copied().unwrap_or((SMALLEST_INNER[0], OUTER[0]));
+        if bytes < inner + outer {
+            let reason = format!(
+                "{bytes} bytes are too few: packets to its VIPs may need {inner}, the outer header {outer}"
+            );
+            problems.add(&mtu.place, reason, format!("use at least {}, or `auto`", inner + outer));
+        }
+    }
+}
+
+/// For each cluster in use: bytes of the inner packet and of the outer header that must fit.
+fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (u16, u16)> {
+    let mut floors = BTreeMap::new();
+    for (pool, inner) in inner_of_pools(file) {
+        let Some(pool) = names.pools.get(pool) else { continue };
+        let Some(cluster) = pool.cluster.as_ref() else { continue };
+        let need = (inner, OUTER[usize::from(has_v6_node(pool))]);
+        let floor = floors.entry(cluster.as_str()).or_insert(need);
+        *floor = std::cmp::max_by_key(*floor, need, |(inner, outer)| inner + outer);
+    }
+    floors
+}
+
+/// For each pool in use: bytes of the inner packet that must fit.
+fn inner_of_pools(file: &File) -> BTreeMap<&str, u16> {
+    let mut inner = BTreeMap::new();
+    for service in elements(file.services.as_ref()) {
+        let vips = service.vips.as_ref().map_or(&[][..], |vips| &vips.value);
+        let need = SMALLEST_INNER[usize::from(vips.iter().any(|vip| vip.value.is_ipv6()))];
+        for pool in service.pools.as_ref().map_or(&[][..], |pools| &pools.value) {
+            let most = inner.entry(pool.as_str()).or_insert(need);
+            *most = need.max(*most);
+        }
+    }
+    inner
+}
+
+fn has_v6_node(pool: &Pool) -> bool {
+    let endpoints = pool.endpoints.as_ref().map_or(&[][..], |endpoints| &endpoints.value);
+    endpoints.iter().filter_map(|endpoint| endpoint.address.as_ref()).any(|address| address.value.is_ipv6())
+}

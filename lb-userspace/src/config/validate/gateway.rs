@@ -1,0 +1,88 @@
+//! Rules of `gateway`, except its limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::addresses::unicast;
+use super::limits;
+use crate::config::file::{self, Source};
+use crate::config::model::{Gateway, Interface};
+use crate::config::problem::{Problems, quoted};
+use crate::config::read::{List, Located};
+
+/// Where the maps are pinned unless the file says otherwise.
+const PIN_PATH: &str = "/sys/fs/bpf/spillway";
+
+/// Longest name of an interface in bytes: the kernel's `IFNAMSIZ` less its final zero.
+const LONGEST_INTERFACE: usize = 15;
+
+pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut Problems) -> Option<Gateway> {
+    let gateway = gateway?;
+    if let Some(source) = &gateway.source {
+        sources(source, problems);
+    }
+    let source = gateway.source.as_ref();
+    Some(Gateway {
+        pin_path: pin_path(gateway.pin_path.as_ref(), problems),
+        source_v4: source.and_then(|source| source.v4.as_ref()).map(|v4| v4.value),
+        source_v6: source.and_then(|source| source.v6.as_ref()).map(|v6| v6.value),
+        limits: limits::effective(gateway),
+        interfaces: interfaces(gateway.interfaces.as_ref()?, problems),
+    })
+}
+
+fn sources(source: &Source, problems: &mut Problems) {
+    if let Some(v4) = &source.v4 {
+        unicast("an outer source", v4, problems);
+    }
+    if let Some(v6) = &source.v6 {
+        unicast("an outer source", v6, problems);
+    }
+}
+
+fn pin_path(path: Option<&Located<String>>, problems: &mut Problems) -> PathBuf {
+    let Some(path) = path else { return PIN_PATH.into() };
+    if !path.starts_with('/') || path.contains('\0') {
+        let mend = format!("use a directory on a BPF file system, such as `{PIN_PATH}`");
+        problems.add(&path.place, format!("{} is no absolute path", quoted(path)), mend);
+    }
+    path.value.clone().into()
+}
+
+fn interfaces(list: &Located<List<file::Interface>>, problems: &mut Problems) -> Vec<Interface> {
+    if list.is_empty() {
+        problems.add(
+            &list.place,
+            "there is no interface",
+            "list the interface on which the VIPs' packets arrive",
+        );
+    }
+    let mut seen = BTreeMap::new();
+    let mut interfaces = Vec::new();
+    for interface in &list.value {
+        let Some(name) = &interface.name.0 else { continue };
+        interface_name(name, problems);
+        if let Some(line) = seen.insert(&name.value, name.place.line) {
+            let reason = format!("the interface stands in line {line} already");
+            problems.add(&name.place, reason, "remove one of the two");
+        }
+        let mode = interface.xdp_mode.as_ref().map(|mode| mode.value.0).unwrap_or_default();
+        interfaces.push(Interface { name: name.value.clone(), mode });
+    }
+    interfaces
+}
+
+/// The kernel's own rule (`dev_valid_name`).
+fn interface_name(name: &Located<String>, problems: &mut Problems) {
+    let forbidden = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
+    let reason = if name.is_empty() {
+        "the name is empty".into()
+    } else if name.len() > LONGEST_INTERFACE {
+        format!("{} is longer than {LONGEST_INTERFACE} bytes", quoted(name))
+    } else if name.contains(forbidden) || name.value == "." || name.value == ".." {
+        format!("{} cannot be an interface's name", quoted(name))
+    } else {
+        return;
+    };
+    problems.add(&name.place, reason, "use a name that `ip link` shows");
+}
