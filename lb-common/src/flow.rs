@@ -45,21 +45,21 @@ impl Flow {
 
     #[inline(always)]
     const fn hash_v6(&self, state: State, ports: u64) -> u64 {
-        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
-        state.word(pair(a, b)).word(pair(c, d)).word(pair(e, f)).word(pair(g, h)).word(ports).finish(40)
+        let ([a, b], [c, d]) = (self.source.words(), self.destination.words());
+        state.word(a.to_le()).word(b.to_le()).word(c.to_le()).word(d.to_le()).word(ports).finish(40)
     }
 
     /// What is left of the flow when only the client counts: its address under the mask of its family,
     /// the rest zero.
     #[inline(always)]
     #[must_use]
-    pub const fn only_client(&self, mask_v4: u32, mask_v6: [u32; 4]) -> Self {
+    pub const fn only_client(&self, mask_v4: u32, mask_v6: [u64; 2]) -> Self {
         let source = match self.family {
             Family::V4 => Address::from_v4_word(self.source.v4_word() & mask_v4),
             Family::V6 => self.source.masked(mask_v6),
         };
         let none = NetworkU16::new(0);
-        let destination = Address::from_v6_words([0; 4]);
+        let destination = Address::from_v6_words([0; 2]);
         Self {
             family: self.family,
             source,
@@ -199,7 +199,7 @@ mod tests {
     fn client_affinity_forgets_the_rest() {
         let (a, mut b) = (flow("192.0.2.7", "198.51.100.10"), flow("192.0.2.9", "198.51.100.11"));
         b.source_port = NetworkU16::new(1);
-        let (mask, all) = (0xffff_ff00_u32.to_be(), [u32::MAX; 4]);
+        let (mask, all) = (0xffff_ff00_u32.to_be(), [u64::MAX; 2]);
         assert_eq!(a.only_client(mask, all).hash(KEY), b.only_client(mask, all).hash(KEY));
         assert_ne!(a.only_client(u32::MAX, all).hash(KEY), b.only_client(u32::MAX, all).hash(KEY));
     }

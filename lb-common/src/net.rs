@@ -63,59 +63,69 @@ impl Family {
 
 /// An IPv4 or IPv6 address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 ///
-/// Held as four words, each the native reading of four packet bytes: one load and one comparison per
+/// Held as two words, each the native reading of eight packet bytes: one load and one comparison per
 /// word in the kernel program, where bytes would be compared one by one.
 #[repr(transparent)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
-pub struct Address([u32; 4]);
+#[derive(Debug, Clone, Copy, Default, Eq, Pod, Zeroable)]
+pub struct Address([u64; 2]);
 
-const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+/// The first four bytes of the second word of a mapped IPv4 address.
+const MAPPED: [u8; 4] = [0, 0, 0xff, 0xff];
 
 impl Address {
     /// From the four bytes of an IPv4 address, read natively from a packet.
     #[inline(always)]
     pub const fn from_v4_word(word: u32) -> Self {
-        Self([0, 0, MAPPED, word])
+        let ([a, b, c, d], [e, f, g, h]) = (MAPPED, word.to_ne_bytes());
+        Self([0, u64::from_ne_bytes([a, b, c, d, e, f, g, h])])
     }
 
     /// From the sixteen bytes of an IPv6 address, read natively from a packet.
     #[inline(always)]
-    pub const fn from_v6_words(words: [u32; 4]) -> Self {
+    pub const fn from_v6_words(words: [u64; 2]) -> Self {
         Self(words)
     }
 
     /// The last four bytes: of an IPv4 address, all there is.
     #[inline(always)]
     pub const fn v4_word(&self) -> u32 {
-        let [_, _, _, word] = self.0;
-        word
+        let [_, low] = self.0;
+        ((u64::from_le(low) >> 32) as u32).to_le()
     }
 
-    /// All four words.
+    /// Both words.
     #[inline(always)]
-    pub const fn words(&self) -> [u32; 4] {
+    pub const fn words(&self) -> [u64; 2] {
         self.0
     }
 
     /// The sixteen bytes in network order.
-    pub const fn bytes(&self) -> [u8; 16] {
-        let [a, b, c, d] = self.0;
-        let (a, b, c, d) = (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes(), d.to_ne_bytes());
-        [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
+    pub fn bytes(&self) -> [u8; 16] {
+        bytemuck::cast(self.0)
     }
 
     /// Word by word AND, for prefixes.
     #[inline(always)]
     #[must_use]
-    pub const fn masked(&self, mask: [u32; 4]) -> Self {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, mask);
-        Self([a & e, b & f, c & g, d & h])
+    pub const fn masked(&self, mask: [u64; 2]) -> Self {
+        let ([a, b], [c, d]) = (self.0, mask);
+        Self([a & c, b & d])
     }
 
     /// Whether this is an IPv4 address in its mapped form.
     pub const fn is_v4(&self) -> bool {
-        let [a, b, c, _] = self.0;
-        a == 0 && b == 0 && c == MAPPED
+        let [high, low] = self.0;
+        let [a, b, c, d, ..] = low.to_ne_bytes();
+        high == 0 && u32::from_ne_bytes([a, b, c, d]) == u32::from_ne_bytes(MAPPED)
+    }
+}
+
+// Derived, this compares memory, for which the compiler puts both addresses on the stack.
+impl PartialEq for Address {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let ([a, b], [c, d]) = (self.0, other.0);
+        a == c && b == d
     }
 }
 
@@ -144,13 +154,12 @@ pub const fn prefix_mask_v4(length: u32) -> u32 {
 }
 
 /// The first `length` bits set, in network order: the mask of an IPv6 prefix. More than 128 counts as 128.
-pub const fn prefix_mask_v6(length: u32) -> [u32; 4] {
-    [
-        mask_word(length),
-        mask_word(length.saturating_sub(32)),
-        mask_word(length.saturating_sub(64)),
-        mask_word(length.saturating_sub(96)),
-    ]
+pub const fn prefix_mask_v6(length: u32) -> [u64; 2] {
+    [mask_double(length), mask_double(length.saturating_sub(64))]
+}
+
+const fn mask_double(bits: u32) -> u64 {
+    if bits >= 64 { u64::MAX } else { (!(u64::MAX >> bits)).to_be() }
 }
 
 const fn mask_word(bits: u32) -> u32 {
@@ -190,7 +199,7 @@ mod tests {
         let client: IpAddr = "2001:db8:1:2ff:3::4".parse().unwrap();
         let prefix: IpAddr = "2001:db8:1:200::".parse().unwrap();
         assert_eq!(IpAddr::from(Address::from(client).masked(prefix_mask_v6(56))), prefix);
-        assert_eq!(prefix_mask_v6(0), [0; 4]);
-        assert_eq!(prefix_mask_v6(128), [u32::MAX; 4]);
+        assert_eq!(prefix_mask_v6(0), [0; 2]);
+        assert_eq!(prefix_mask_v6(128), [u64::MAX; 2]);
     }
 }

@@ -27,24 +27,19 @@ pub fn ours<T: Tables>(network: &Network, tables: &T) -> Result<(), End> {
 /// The index of the flow's service.
 #[inline(always)]
 pub fn service<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
-    let key = VipKey {
-        address: flow.destination,
-        port: flow.destination_port,
-        protocol: flow.protocol,
-        family: flow.family.number(),
-    };
+    let key = VipKey::new(flow.family, flow.destination, flow.protocol, flow.destination_port);
     match find(&key, flow, table, tables) {
         Some(slot) => Ok(slot.service),
-        None => any_port(&key, flow, table, tables),
+        None => any_port(flow, table, tables),
     }
 }
 
 #[inline(always)]
-fn any_port<T: Tables>(exact: &VipKey, flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
+fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
     let address = VipKey::of_address(flow.family, flow.destination);
     let slot = find(&address, flow, table, tables).ok_or(End::NOT_OURS)?;
     if slot.flags.has(VipFlags::ANY_PORT) {
-        let any = VipKey { port: NetworkU16::new(0), ..*exact };
+        let any = VipKey::new(flow.family, flow.destination, flow.protocol, NetworkU16::new(0));
         if let Some(slot) = find(&any, flow, table, tables) {
             return Ok(slot.service);
         }

@@ -1,5 +1,11 @@
 //! The outer header: IP in IP in all four combinations of families (RFC 2003, RFC 2473, RFC 4213).
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "header lengths are two-digit numbers, and what is sent fits an MTU of sixteen bits"
+)]
+
 use crate::frame::Frame;
 use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
 use crate::verdict::End;
@@ -11,8 +17,8 @@ use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
 
 const DONT_FRAGMENT: NetworkU16 = NetworkU16::new(0x4000);
-const OUTER_V4_LENGTH: u32 = size_of::<Ipv4>() as u32;
-const OUTER_V6_LENGTH: u32 = size_of::<Ipv6>() as u32;
+const OUTER_V4_LENGTH: usize = size_of::<Ipv4>();
+const OUTER_V6_LENGTH: usize = size_of::<Ipv6>();
 
 /// Puts the backend's outer header and next hop in front of the packet. The inner packet is untouched;
 /// VLAN tags it came with are gone, the egress's own is there.
@@ -25,13 +31,13 @@ pub fn wrap<F: Frame>(
 ) -> Result<(), End> {
     let outer_v6 = backend.route.flags.has(BackendFlags::OUTER_V6);
     let overhead = if outer_v6 { OUTER_V6_LENGTH } else { OUTER_V4_LENGTH };
-    if network.length + overhead > u32::from(backend.mtu) {
+    if network.length + overhead > usize::from(backend.mtu) {
         return Err(End::drop(Reason::TooBig));
     }
     let link =
         if backend.destination_mac.number == 0 { ETHERNET_LENGTH } else { ETHERNET_LENGTH + VLAN_LENGTH };
     let kind = if outer_v6 { ether_type::IPV6 } else { ether_type::IPV4 };
-    frame.grow((link + overhead as usize) as i32 - network.offset as i32).ok_or(NO_ROOM)?;
+    frame.grow((link + overhead) as i32 - network.offset as i32).ok_or(NO_ROOM)?;
     let written = if outer_v6 {
         ipv6(frame, link, network, backend, hash)
     } else {
@@ -62,7 +68,6 @@ fn mac(address: &LinkAddress) -> Mac {
 
 #[inline(always)]
 fn ipv4<F: Frame>(frame: &mut F, offset: usize, network: &Network, backend: &BackendEntry) -> Option<()> {
-    // Fits: the packet and its overhead are not larger than an MTU of sixteen bits.
     let total_length = NetworkU16::new((network.length + OUTER_V4_LENGTH) as u16);
     let protocol = inner_protocol(network.family);
     let header = frame.header_mut::<Ipv4>(offset)?;
@@ -98,8 +103,8 @@ fn ipv6<F: Frame>(
     header.payload_length = NetworkU16::new(network.length as u16);
     header.next_header = inner_protocol(network.family);
     header.hop_limit = OUTER_TTL;
-    header.source = backend.source.words();
-    header.destination = backend.destination.words();
+    header.source.set(&backend.source);
+    header.destination.set(&backend.destination);
     Some(())
 }
 

@@ -6,7 +6,7 @@
 
 use crate::frame::Frame;
 use crate::verdict::End;
-use crate::wire::{Ethernet, Extension, Ipv4, Ipv6, Ports, Vlan, ether_type, protocol};
+use crate::wire::{Ethernet, Extension, Icmp, Ipv4, Ipv6, Ports, Vlan, ether_type, protocol};
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -40,7 +40,7 @@ pub struct Network {
     /// DSCP and ECN.
     pub traffic_class: u8,
     /// Bytes of header and payload, as the header says.
-    pub length: u32,
+    pub length: usize,
     /// Bytes of the fixed header and IPv4 options.
     header_length: usize,
     /// Protocol behind that header.
@@ -85,19 +85,17 @@ fn is_vlan(kind: NetworkU16) -> bool {
 #[inline(always)]
 fn ipv4<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
     let header = frame.header::<Ipv4>(offset)?;
+    if header.version_length >> 4 != 4 {
+        return None;
+    }
     Some(Network {
         family: Family::V4,
         offset,
         source: Address::from_v4_word(header.source),
         destination: Address::from_v4_word(header.destination),
         traffic_class: header.tos,
-        length: u32::from(header.total_length.get()),
-        // A wrong version makes a header too short, which is what such a packet is dropped for.
-        header_length: if header.version_length >> 4 == 4 {
-            usize::from(header.version_length & 15) * 4
-        } else {
-            0
-        },
+        length: usize::from(header.total_length.get()),
+        header_length: usize::from(header.version_length & 15) * 4,
         next: header.protocol,
         fragment: header.fragment.get() & IPV4_FRAGMENT != 0,
     })
@@ -107,14 +105,17 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
 fn ipv6<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
     let header = frame.header::<Ipv6>(offset)?;
     let first_word = u32::from_be(header.first_word);
+    if first_word >> 28 != 6 {
+        return None;
+    }
     Some(Network {
         family: Family::V6,
         offset,
-        source: Address::from_v6_words(header.source),
-        destination: Address::from_v6_words(header.destination),
+        source: header.source.address(),
+        destination: header.destination.address(),
         traffic_class: (first_word >> 20 & 0xff) as u8,
-        length: u32::from(header.payload_length.get()) + IPV6_LENGTH as u32,
-        header_length: if first_word >> 28 == 6 { IPV6_LENGTH } else { 0 },
+        length: usize::from(header.payload_length.get()) + IPV6_LENGTH,
+        header_length: IPV6_LENGTH,
         next: header.next_header,
         fragment: false,
     })
@@ -123,10 +124,11 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
 /// The flow of a TCP or UDP packet that is as long as it claims and no fragment.
 ///
 /// Errors, each a reason to drop what is ours: [`Reason::Truncated`], [`Reason::Fragment`],
-/// [`Reason::TooManyHeaders`], and [`Reason::NoService`] for any other protocol.
+/// [`Reason::TooManyHeaders`], and [`Reason::NoService`] for any other protocol. [`Reason::NotOurs`] is
+/// neighbour discovery, which always belongs to the kernel.
 #[inline(always)]
 pub fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Flow, Reason> {
-    if network.header_length < IPV4_LENGTH || frame.length() < network.offset + network.length as usize {
+    if network.header_length < IPV4_LENGTH || frame.length() < network.offset + network.length {
         return Err(Reason::Truncated);
     }
     if network.fragment {
@@ -144,9 +146,10 @@ fn ports<F: Frame>(frame: &F, network: &Network, protocol: u8, offset: usize) ->
     let least = match protocol {
         protocol::TCP => TCP_LENGTH,
         protocol::UDP => UDP_LENGTH,
+        protocol::ICMPV6 if is_neighbour_discovery(frame, offset) => return Err(Reason::NotOurs),
         _ => return Err(Reason::NoService),
     };
-    if offset + least > network.offset + network.length as usize {
+    if offset + least > network.offset + network.length {
         return Err(Reason::Truncated);
     }
     let ports = frame.header::<Ports>(offset).ok_or(Reason::Truncated)?;
@@ -200,10 +203,8 @@ fn extension_length(kind: u8, length: u8) -> usize {
     }
 }
 
-/// Whether this is neighbour discovery (RFC 4861: types 133 to 137), which always belongs to the kernel:
-/// a neighbour may ask for a VIP by its own address.
+/// RFC 4861, types 133 to 137: a neighbour may ask for a VIP by the VIP's own address.
 #[inline(always)]
-pub fn is_neighbour_discovery<F: Frame>(frame: &F, network: &Network) -> bool {
-    network.next == protocol::ICMPV6
-        && frame.header::<u8>(network.offset + IPV6_LENGTH).is_some_and(|kind| matches!(kind, 133..=137))
+fn is_neighbour_discovery<F: Frame>(frame: &F, offset: usize) -> bool {
+    frame.header::<Icmp>(offset).is_some_and(|message| matches!(message.kind, 133..=137))
 }

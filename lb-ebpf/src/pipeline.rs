@@ -26,7 +26,7 @@ fn walk<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let flow = flow(frame, &network, control, tables)?;
     let service = classify::service(&flow, control.vips, tables)?;
     forward(frame, &network, &flow, service, control, tables).inspect_err(|end| {
-        if end.action == Action::Drop {
+        if end.action() == Action::Drop {
             tables.count_dropped(service);
         }
     })
@@ -39,12 +39,9 @@ fn flow<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Flow, End> {
-    parse::transport(frame, network).map_err(|reason| {
-        if parse::is_neighbour_discovery(frame, network) {
-            End::NOT_OURS
-        } else {
-            classify::unmatched(network, control.vips, reason, tables)
-        }
+    parse::transport(frame, network).map_err(|reason| match reason {
+        Reason::NotOurs => End::NOT_OURS,
+        odd => classify::unmatched(network, control.vips, odd, tables),
     })
 }
 
@@ -60,11 +57,11 @@ fn forward<F: Frame, T: Tables>(
     let choice = choose(flow, service, control, tables)?;
     let Owner { index, backend, .. } = choice.owner;
     if backend.route.flags.has(BackendFlags::LOCAL) {
-        tables.count_sent(service, index, u64::from(network.length));
+        tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
     }
     encapsulate::wrap(frame, network, backend, choice.hash)?;
-    tables.count_sent(service, index, u64::from(network.length));
+    tables.count_sent(service, index, network.length as u64);
     Ok(transmit::send(frame, backend))
 }
 

@@ -1,7 +1,6 @@
 //! What a stage may look up and count.
 
 use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
-use lb_common::reason::Reason;
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
 pub trait Tables {
@@ -35,6 +34,6 @@ pub trait Tables {
     /// A packet of a service was dropped.
     fn count_dropped(&self, service: u32);
 
-    /// A packet ended for this reason.
-    fn count_reason(&self, reason: Reason);
+    /// A packet ended for the [`Reason`](lb_common::reason::Reason) with this number.
+    fn count_reason(&self, reason: u32);
 }

@@ -4,7 +4,7 @@
 //! load one by one, so the fields here are words.
 
 use bytemuck::{Pod, Zeroable};
-use lb_common::net::NetworkU16;
+use lb_common::net::{Address, NetworkU16};
 use network_types::eth::EtherType;
 use network_types::ip::IpProto;
 
@@ -120,10 +120,34 @@ pub struct Ipv6 {
     pub next_header: u8,
     /// Hop limit.
     pub hop_limit: u8,
-    /// Source, native readings.
-    pub source: [u32; 4],
-    /// Destination, native readings.
-    pub destination: [u32; 4],
+    /// Source.
+    pub source: WideAddress,
+    /// Destination.
+    pub destination: WideAddress,
+}
+
+/// The sixteen bytes of an IPv6 address. Two words rather than an array, which would be copied by a loop.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct WideAddress {
+    /// First eight bytes, read natively.
+    pub high: u64,
+    /// Last eight bytes.
+    pub low: u64,
+}
+
+impl WideAddress {
+    /// As the tables know it.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        Address::from_v6_words([self.high, self.low])
+    }
+
+    /// Overwrites it.
+    #[inline(always)]
+    pub fn set(&mut self, address: &Address) {
+        [self.high, self.low] = address.words();
+    }
 }
 
 /// First bytes of an IPv6 extension header (RFC 8200, RFC 6564).
@@ -146,4 +170,16 @@ pub struct Ports {
     pub source: NetworkU16,
     /// Destination.
     pub destination: NetworkU16,
+}
+
+/// First four bytes of an ICMP or `ICMPv6` message (RFC 792, RFC 4443).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Icmp {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum, native reading.
+    pub checksum: u16,
 }

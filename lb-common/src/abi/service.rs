@@ -13,7 +13,7 @@ pub struct ServiceEntry {
     /// Zero.
     pub reserved: u32,
     /// Under client affinity: the part of an IPv6 client's address that is hashed, as a network-order mask.
-    pub mask_v6: [u32; 4],
+    pub mask_v6: [u64; 2],
 }
 
 /// A service with one pool names it; one with several names a cluster table. One word, stored as one.

@@ -13,24 +13,51 @@ const FACTOR_B: u64 = 0xC2B2_AE3D_27D4_EB4F;
 /// What a packet is looked up by. Port and protocol zero stand for the address as such; port zero with a
 /// protocol for any port.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, Eq, Default, Pod, Zeroable)]
 pub struct VipKey {
-    /// The VIP.
-    pub address: Address,
-    /// Destination port, network order.
-    pub port: NetworkU16,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// 4 or 6; 0 in an empty slot, so that it equals no packet's key.
-    pub family: u8,
+    address: Address,
+    /// Port as it lies in the packet (two bytes), protocol, and 4 or 6 for the family. Zero in an empty
+    /// slot, so that it equals no packet's key.
+    rest: u32,
+    reserved: u32,
+}
+
+// As for `Address`: one comparison per word, and none in memory.
+impl PartialEq for VipKey {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.rest == other.rest && self.address == other.address
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "hashes are cut to the bits that are needed")]
 impl VipKey {
+    /// The key of a port of an address; port 0 is any port.
+    #[inline(always)]
+    pub const fn new(family: Family, address: Address, protocol: u8, port: NetworkU16) -> Self {
+        let rest = port.word() as u32 | (protocol as u32) << 16 | (family.number() as u32) << 24;
+        Self { address, rest, reserved: 0 }
+    }
+
     /// The key of an address as such.
     #[inline(always)]
     pub const fn of_address(family: Family, address: Address) -> Self {
-        Self { address, port: NetworkU16::new(0), protocol: 0, family: family.number() }
+        Self::new(family, address, 0, NetworkU16::new(0))
+    }
+
+    /// The VIP.
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Destination port.
+    pub const fn port(&self) -> NetworkU16 {
+        NetworkU16::from_wire((self.rest as u16).to_le())
+    }
+
+    /// IP protocol number.
+    pub const fn protocol(&self) -> u8 {
+        (self.rest >> 16) as u8
     }
 
     /// The address's bit in the filter: word and mask.
@@ -43,7 +70,7 @@ impl VipKey {
     /// The two buckets of `table` that may hold the key. They may be the same.
     #[inline(always)]
     pub const fn buckets(&self, family: Family, table: VipTable) -> (u32, u32) {
-        let rest = self.port.word() as u64 | (self.protocol as u64) << 16 | (table.seed() as u64) << 32;
+        let rest = self.rest as u64 | (table.seed() as u64) << 32;
         let hash = (fold(family, &self.address) ^ rest.wrapping_mul(FACTOR_B)).wrapping_mul(FACTOR_A);
         let hash = (hash ^ hash >> 29).wrapping_mul(FACTOR_B);
         let mask = (1_u32 << table.log2()) - 1;
@@ -52,7 +79,7 @@ impl VipKey {
 
     /// The family, `None` in an empty slot.
     pub const fn family(&self) -> Option<Family> {
-        match self.family {
+        match self.rest >> 24 {
             4 => Some(Family::V4),
             6 => Some(Family::V6),
             _ => None,
@@ -62,13 +89,10 @@ impl VipKey {
 
 #[inline(always)]
 const fn fold(family: Family, address: &Address) -> u64 {
-    let [a, b, c, d] = address.words();
+    let [high, low] = address.words();
     match family {
-        Family::V4 => d as u64,
-        Family::V6 => {
-            let (high, low) = (a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32);
-            (high ^ high >> 31).wrapping_mul(FACTOR_B) ^ low
-        }
+        Family::V4 => address.v4_word() as u64,
+        Family::V6 => (high ^ high >> 31).wrapping_mul(FACTOR_B) ^ low,
     }
 }
 
@@ -82,8 +106,6 @@ pub struct VipSlot {
     pub service: u32,
     /// Of an address as such.
     pub flags: VipFlags,
-    /// Zero.
-    pub reserved: u32,
 }
 
 flag_set! {
@@ -129,7 +151,7 @@ mod tests {
 
     fn key(last: u32) -> VipKey {
         let address = IpAddr::V4(Ipv4Addr::from(0xc633_6400 + last)).into();
-        VipKey { address, port: NetworkU16::new(443), protocol: 6, family: 4 }
+        VipKey::new(Family::V4, address, 6, NetworkU16::new(443))
     }
 
     #[test]
@@ -149,7 +171,7 @@ mod tests {
     fn filter_bits_spread() {
         let mut words = vec![0_u64; FILTER_WORDS as usize];
         for last in 0..1000 {
-            let (word, bit) = VipKey::filter_bit(Family::V4, &key(last).address);
+            let (word, bit) = VipKey::filter_bit(Family::V4, &key(last).address());
             words[word as usize] |= bit;
         }
         assert!(words.iter().map(|word| word.count_ones()).sum::<u32>() > 950);

@@ -1,5 +1,5 @@
 use crate::frame::Frame;
-use aya_ebpf::helpers::r#gen::bpf_xdp_adjust_head;
+use aya_ebpf::helpers::generated::bpf_xdp_adjust_head;
 use aya_ebpf::programs::XdpContext;
 use bytemuck::Pod;
 

@@ -15,7 +15,7 @@ use lb_ebpf::verdict::Action;
 
 /// Balances one packet.
 #[xdp]
-pub fn gateway(context: XdpContext) -> u32 {
+fn gateway(context: XdpContext) -> u32 {
     match pipeline::process(&mut XdpFrame::new(context), &tables::BpfTables) {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,

@@ -11,35 +11,35 @@ use lb_common::abi::{
 use lb_common::reason::Reason;
 
 #[map(name = "control")]
-pub static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map(name = "vip_filter")]
-pub static VIP_FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
+pub(crate) static VIP_FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
 #[map(name = "vips")]
-pub static VIPS: Array<VipBucket> = Array::with_max_entries(1 << 17, BPF_F_MMAPABLE);
+pub(crate) static VIPS: Array<VipBucket> = Array::with_max_entries(1 << 17, BPF_F_MMAPABLE);
 #[map(name = "services")]
-pub static SERVICES: Array<ServiceEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+pub(crate) static SERVICES: Array<ServiceEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "pools")]
-pub static POOLS: Array<PoolEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+pub(crate) static POOLS: Array<PoolEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "tables")]
-pub static TABLES: Array<TableEntry> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
+pub(crate) static TABLES: Array<TableEntry> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
 #[map(name = "slab")]
-pub static SLAB: Array<u64> = Array::with_max_entries(1 << 22, BPF_F_MMAPABLE);
+pub(crate) static SLAB: Array<u64> = Array::with_max_entries(1 << 22, BPF_F_MMAPABLE);
 #[map(name = "backends")]
-pub static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+pub(crate) static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "service_stats")]
-pub static SERVICE_STATS: PerCpuArray<ServiceCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
+pub(crate) static SERVICE_STATS: PerCpuArray<ServiceCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
 #[map(name = "backend_stats")]
-pub static BACKEND_STATS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
+pub(crate) static BACKEND_STATS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
 #[map(name = "reason_stats")]
-pub static REASON_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
+pub(crate) static REASON_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
 #[map(name = "devices")]
 static DEVICES: DevMapHash = DevMapHash::with_max_entries(256, 0);
 /// Kept for the agent; no packet reads it.
 #[map(name = "state")]
-pub static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);
+pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);
 
 /// Out of another interface. One that the agent has not listed aborts the packet, which the kernel counts.
 #[inline(always)]
-pub fn redirect(interface: u32) -> u32 {
+pub(crate) fn redirect(interface: u32) -> u32 {
     DEVICES.redirect(interface, 0).unwrap_or(XDP_ABORTED)
 }

@@ -2,11 +2,10 @@
 
 use crate::maps;
 use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
-use lb_common::reason::Reason;
 use lb_ebpf::tables::Tables;
 
 /// The maps of this program.
-pub struct BpfTables;
+pub(crate) struct BpfTables;
 
 impl Tables for BpfTables {
     #[inline(always)]
@@ -76,8 +75,8 @@ impl Tables for BpfTables {
     }
 
     #[inline(always)]
-    fn count_reason(&self, reason: Reason) {
-        if let Some(counter) = maps::REASON_STATS.get_ptr_mut(reason as u32) {
+    fn count_reason(&self, reason: u32) {
+        if let Some(counter) = maps::REASON_STATS.get_ptr_mut(reason) {
             // SAFETY: as above.
             unsafe { *counter += 1 };
         }
