@@ -1,0 +1,130 @@
+//! A real HTTP client: single requests, and a steady load of them from inside a namespace.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+
+use super::Namespace;
+
+/// Longest wait for each step of a request: connecting, the answer's head, its body.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What became of one request.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// When it was begun.
+    pub started: SystemTime,
+    /// Who answered, or why nobody did.
+    pub answer: Result<String, String>,
+}
+
+impl Outcome {
+    /// Whether somebody answered.
+    pub fn is_ok(&self) -> bool {
+        self.answer.is_ok()
+    }
+}
+
+/// Threads that send requests, each over a new connection, until stopped or dropped.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts `threads` senders inside `namespace` that together make `rate` requests per second,
+    /// fewer while requests hang.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn start(namespace: &Namespace, to: SocketAddr, threads: u16, rate: u32) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let pace = Duration::from_secs(1) * u32::from(threads) / rate;
+        let threads = namespace.enter(|| {
+            Ok((0..threads)
+                .map(|_| {
+                    let (stop, outcomes) = (Arc::clone(&stop), Arc::clone(&outcomes));
+                    thread::spawn(move || send_until(&stop, &outcomes, to, pace))
+                })
+                .collect())
+        })?;
+        Ok(Self { stop, outcomes, threads })
+    }
+
+    /// All requests that have ended by now, in the order of their ends.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many requests have ended by now.
+    pub fn count(&self) -> usize {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Stops sending, waits for the requests under way, returns all.
+    pub fn finish(mut self) -> Vec<Outcome> {
+        self.stop_threads();
+        self.outcomes()
+    }
+
+    fn stop_threads(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A sender that panicked has nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop_threads();
+    }
+}
+
+/// One GET over a new connection from inside `namespace`; the answer's body.
+///
+/// # Errors
+/// When there is no answer with a status below 400 within about a second.
+pub fn fetch(namespace: &Namespace, to: SocketAddr, path: &str) -> Result<String> {
+    namespace.enter(|| get(&connection_per_request(), &url(to, path)))
+}
+
+fn send_until(stop: &AtomicBool, outcomes: &Mutex<Vec<Outcome>>, to: SocketAddr, pace: Duration) {
+    let (agent, url) = (connection_per_request(), url(to, "/"));
+    while !stop.load(Ordering::Relaxed) {
+        let (started, clock) = (SystemTime::now(), Instant::now());
+        let answer = get(&agent, &url).map_err(|error| format!("{error:#}"));
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome { started, answer });
+        thread::sleep(pace.saturating_sub(clock.elapsed()));
+    }
+}
+
+/// An HTTP client that keeps no connection, heeds no proxy and does not wait long.
+fn connection_per_request() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .proxy(None)
+        .max_idle_connections(0)
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_recv_body(Some(PATIENCE))
+        .build()
+        .into()
+}
+
+fn url(to: SocketAddr, path: &str) -> String {
+    format!("http://{to}{path}")
+}
+
+fn get(agent: &ureq::Agent, url: &str) -> Result<String> {
+    let mut response =
+        agent.get(url).header("Connection", "close").call().with_context(|| format!("GET {url}"))?;
+    response.body_mut().read_to_string().with_context(|| format!("read the answer of {url}"))
+}

@@ -1,0 +1,35 @@
+//! Networks out of namespaces, on one machine, without a trace afterwards.
+//!
+//! Namespaces have no name in the file system: they live as long as a descriptor of this process
+//! does, so even `kill -9` leaves none. The one thing that outlives a killed process is a
+//! [`WorkDir`] with its BPF file system; the next [`WorkDir::sweep`] removes it.
+
+mod agent;
+mod client;
+mod events;
+mod frame_socket;
+mod link;
+mod namespace;
+mod node;
+mod offload;
+mod program;
+mod server;
+mod topology;
+mod work_dir;
+
+pub use agent::Agent;
+pub use client::{Load, Outcome, fetch};
+pub use events::{Event, EventKind};
+pub use frame_socket::FrameSocket;
+pub use link::{End, connect};
+pub use namespace::Namespace;
+pub use node::{HEALTH_PORT, Node, VIP_PORT};
+pub use program::{Attached, Objects};
+pub use server::Server;
+pub use topology::{ClusterSpec, Segment, TwoClusters, VIP_V4, VIP_V6};
+pub use work_dir::WorkDir;
+
+/// Whether this process may build namespaces; tests that need them print `SKIP` and return otherwise.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

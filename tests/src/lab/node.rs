@@ -1,0 +1,96 @@
+//! A node of a cluster: decapsulates, holds the VIPs, answers HTTP, and can lose power.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+
+use super::topology::{Segment, VIP_V4, VIP_V6};
+use super::{Attached, End, Namespace, Objects, Server, connect};
+
+/// Port of the service on the VIPs (host order).
+pub const VIP_PORT: u16 = 80;
+/// Port of the health check on the node's own addresses (host order).
+pub const HEALTH_PORT: u16 = 8080;
+/// Room on the inner links for a 1,500-byte packet and an outer IPv6 header, in bytes.
+pub(super) const TUNNEL_MTU: u16 = 1600;
+/// Every host's interface toward the fabric.
+pub(super) const INTERFACE: &str = "eth0";
+
+/// A node; its services stop and its namespace goes when dropped.
+#[derive(Debug)]
+pub struct Node {
+    /// Unique name, also what its server answers.
+    pub name: String,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Where it is connected.
+    pub segment: Segment,
+    /// Share within its pool.
+    pub weight: u16,
+    /// Its network namespace.
+    pub namespace: Namespace,
+    servers: Vec<Server>,
+    _receiver: Attached,
+}
+
+impl Node {
+    /// Connects a node to `fabric` (whose interface gets the node's name) and starts its servers.
+    pub(super) fn start(
+        objects: &Objects,
+        fabric: &Namespace,
+        (name, cluster, weight): (&str, &str, u16),
+        segment: Segment,
+    ) -> Result<Self> {
+        let namespace = Namespace::new(name)?;
+        connect(&segment.router_end(fabric, name), &segment.host_end(&namespace, INTERFACE), TUNNEL_MTU)?;
+        namespace.ip(&format!("address add {VIP_V4}/32 dev lo"))?;
+        namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"))?;
+        segment.add_default_routes(&namespace, INTERFACE)?;
+        let receiver = Attached::receiver(objects, &namespace, INTERFACE)?;
+        let mut node = Self {
+            name: name.to_owned(),
+            cluster: cluster.to_owned(),
+            segment,
+            weight,
+            namespace,
+            servers: Vec::new(),
+            _receiver: receiver,
+        };
+        node.serve()?;
+        Ok(node)
+    }
+
+    /// Its address in the family of `like`.
+    pub fn address(&self, like: IpAddr) -> IpAddr {
+        self.segment.host(like)
+    }
+
+    /// Cuts it off without a word, as a power loss does: no reset, no unreachable, no answer.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn kill(&mut self) -> Result<()> {
+        self.namespace.ip(&format!("link set {INTERFACE} down"))?;
+        self.servers.clear();
+        Ok(())
+    }
+
+    /// Brings it back as after a boot.
+    ///
+    /// # Errors
+    /// When `ip` fails or a port is taken.
+    pub fn revive(&mut self) -> Result<()> {
+        let end: End = self.segment.host_end(&self.namespace, INTERFACE);
+        end.up()?;
+        self.segment.add_default_routes(&self.namespace, INTERFACE)?;
+        self.serve()
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        self.servers.clear();
+        for port in [VIP_PORT, HEALTH_PORT] {
+            self.servers.push(Server::start(&self.namespace, &self.name, port)?);
+        }
+        Ok(())
+    }
+}

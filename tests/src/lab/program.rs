@@ -1,0 +1,79 @@
+//! The lab's own XDP programs: the nodes' decapsulator and the do-nothing peer.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use aya::Ebpf;
+use aya::programs::{Xdp, XdpMode};
+
+use super::Namespace;
+
+/// Names the directory of the compiled programs; `cargo xtask` sets it.
+const DIRECTORY_VARIABLE: &str = "SPILLWAY_BPF_DIR";
+
+/// The directory of compiled programs.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    directory: PathBuf,
+}
+
+impl Objects {
+    /// The directory that the environment names.
+    ///
+    /// # Errors
+    /// When it is not named, or the programs are not there; with the mend.
+    pub fn from_env() -> Result<Self> {
+        let directory = env::var_os(DIRECTORY_VARIABLE).with_context(|| {
+            format!(
+                "{DIRECTORY_VARIABLE} is not set: run it through `cargo xtask demo` or `cargo xtask test`"
+            )
+        })?;
+        let objects = Self { directory: directory.into() };
+        let receiver = objects.path("receiver");
+        ensure!(receiver.is_file(), "{} is missing: run `cargo xtask build`", receiver.display());
+        Ok(objects)
+    }
+
+    /// Path of the object that binary `name` of lb-ebpf was compiled to.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// A program attached to an interface until dropped.
+#[derive(Debug)]
+pub struct Attached {
+    _object: Ebpf,
+}
+
+impl Attached {
+    /// Attaches the decapsulator: 4in4, 6in6, 4in6 and 6in4 lose their outer header, all passes.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program or there is no such interface.
+    pub fn receiver(objects: &Objects, namespace: &Namespace, interface: &str) -> Result<Self> {
+        attach(&objects.path("receiver"), "receiver", namespace, interface)
+    }
+
+    /// Attaches a program that passes everything: without one on the peer, a veth loses what
+    /// `XDP_TX` sends.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program or there is no such interface.
+    pub fn pass(objects: &Objects, namespace: &Namespace, interface: &str) -> Result<Self> {
+        attach(&objects.path("receiver"), "pass", namespace, interface)
+    }
+}
+
+fn attach(object: &Path, program: &str, namespace: &Namespace, interface: &str) -> Result<Attached> {
+    let mut loaded = Ebpf::load_file(object).with_context(|| format!("load {}", object.display()))?;
+    let xdp: &mut Xdp = loaded.program_mut(program).context("no such program in the object")?.try_into()?;
+    xdp.load().with_context(|| format!("load program {program}"))?;
+    // Interface names are looked up in the calling thread's namespace.
+    namespace.enter(|| {
+        xdp.attach(interface, XdpMode::Driver)
+            .with_context(|| format!("attach {program} to {interface} in {}", namespace.name()))
+    })?;
+    Ok(Attached { _object: loaded })
+}
