@@ -1,1 +1,39 @@
+//! A packet's way through the gateway, one module per stage:
+//!
+//! 1. [`parse`]: link, network and transport headers;
+//! 2. [`classify`]: is the destination ours, and which service is it;
+//! 3. [`select`]: flow hash, cluster row, pool, node row;
+//! 4. [`track`]: which of a row's owners takes the packet;
+//! 5. [`encapsulate`]: the outer header;
+//! 6. [`transmit`]: out of which interface.
+//!
+//! [`pipeline::process`] calls them in this order and does nothing else. A stage may end the packet with
+//! a [`verdict::End`].
+//!
+//! The stages are generic over the packet's bytes ([`frame::Frame`]) and the lookups
+//! ([`tables::Tables`]): the same code runs in the kernel, in tests and in `spillway explain`. It has no
+//! clock, no allocation and no panic.
 
+#![no_std]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod classify;
+pub mod encapsulate;
+pub mod frame;
+pub mod parse;
+pub mod pipeline;
+pub mod select;
+pub mod tables;
+pub mod track;
+pub mod transmit;
+pub mod verdict;
+pub mod wire;
+
+#[cfg(target_arch = "bpf")]
+pub mod program;

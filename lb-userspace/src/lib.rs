@@ -8,4 +8,5 @@
 //! I/O, read no clock and draw no random numbers: a fixed input gives the same bytes on every gateway.
 
 pub mod config;
+pub mod datapath;
 pub mod health;

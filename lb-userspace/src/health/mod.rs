@@ -1,1 +1,20 @@
 //! Health checks: probes (I/O) and what follows from them (pure).
+//!
+//! ```text
+//! schedule (when) → probe (what happened) → judge (what it means) → HealthEvent
+//! ```
+//!
+//! Everything here fails open: a node serves until its check has run and has failed `fall` times in a
+//! row, and a probe that this machine could not carry out says nothing about the node.
+
+mod checker;
+mod judge;
+mod probe;
+mod schedule;
+mod worker;
+
+pub use checker::{Checker, Options, Target};
+pub use judge::{Judge, Outcome, Verdict};
+pub use probe::{Failure, Network, Phase, Prober, probe};
+pub use schedule::{first_delay, next_delay, seed};
+pub use worker::HealthEvent;

@@ -1,0 +1,116 @@
+//! What lies in the maps. The ABI version stands in the pin path: maps of another version are never
+//! adopted, for a pinned map is reused by the loader without a check of its type or size.
+//!
+//! | map | type | key | value |
+//! | --- | --- | --- | --- |
+//! | `control` | array, 1 | 0 | [`Control`] |
+//! | `vip_filter` | array | word | 64 bits, one per hashed VIP address |
+//! | `vips` | array | bucket | [`VipBucket`] |
+//! | `services` | array | service index | [`ServiceEntry`] |
+//! | `pools` | array | pool index | [`PoolEntry`] |
+//! | `tables` | array | table index | [`TableEntry`], immutable once a pool or service names it |
+//! | `slab` | array | word | four [`Row`](crate::row::Row)s |
+//! | `backends` | array | backend index | [`BackendEntry`] |
+//! | `service_stats` | per-CPU array | service index | [`ServiceCounters`] |
+//! | `backend_stats` | per-CPU array | backend index | [`BackendCounters`] |
+//! | `reason_stats` | per-CPU array | [`Reason`](crate::reason::Reason) | packets, `u64` |
+//! | `devices` | device map hash | interface index | interface index |
+//! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
+//!
+//! All but the counters and `devices` are memory-mapped by the agent. What must change as one lies in
+//! one aligned 64-bit word, and is stored as one.
+
+/// A set of bits that crosses to the kernel as a plain number.
+macro_rules! flag_set {
+    ($(#[$doc:meta])* $name:ident { $($(#[$flag_doc:meta])* $flag:ident = $bit:literal;)* }) => {
+        $(#[$doc])*
+        #[repr(transparent)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name(u32);
+
+        impl $name {
+            $($(#[$flag_doc])* pub const $flag: Self = Self(1 << $bit);)*
+
+            /// Whether all bits of `other` are set.
+            #[inline(always)]
+            pub const fn has(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// Both sets of bits.
+            #[must_use]
+            pub const fn with(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+
+            /// These bits but for those of `other`.
+            #[must_use]
+            pub const fn without(self, other: Self) -> Self {
+                Self(self.0 & !other.0)
+            }
+        }
+    };
+}
+
+mod backend;
+mod control;
+mod counters;
+mod service;
+mod table;
+mod vip;
+
+pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
+pub use control::{Control, VipTable};
+pub use counters::{BackendCounters, ServiceCounters};
+pub use service::{Selector, ServiceEntry, ServiceFlags};
+pub use table::{NO_BACKEND, PoolEntry, TableEntry};
+pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
+
+/// Version of everything in this module.
+pub const VERSION: u32 = 1;
+
+/// Names of the maps, as pinned.
+pub mod map {
+    /// See the module's table.
+    pub const CONTROL: &str = "control";
+    /// See the module's table.
+    pub const VIP_FILTER: &str = "vip_filter";
+    /// See the module's table.
+    pub const VIPS: &str = "vips";
+    /// See the module's table.
+    pub const SERVICES: &str = "services";
+    /// See the module's table.
+    pub const POOLS: &str = "pools";
+    /// See the module's table.
+    pub const TABLES: &str = "tables";
+    /// See the module's table.
+    pub const SLAB: &str = "slab";
+    /// See the module's table.
+    pub const BACKENDS: &str = "backends";
+    /// See the module's table.
+    pub const SERVICE_STATS: &str = "service_stats";
+    /// See the module's table.
+    pub const BACKEND_STATS: &str = "backend_stats";
+    /// See the module's table.
+    pub const REASON_STATS: &str = "reason_stats";
+    /// See the module's table.
+    pub const DEVICES: &str = "devices";
+    /// See the module's table.
+    pub const STATE: &str = "state";
+    /// Every map.
+    pub const ALL: [&str; 13] = [
+        CONTROL,
+        VIP_FILTER,
+        VIPS,
+        SERVICES,
+        POOLS,
+        TABLES,
+        SLAB,
+        BACKENDS,
+        SERVICE_STATS,
+        BACKEND_STATS,
+        REASON_STATS,
+        DEVICES,
+        STATE,
+    ];
+}

@@ -1,0 +1,80 @@
+use bytemuck::{Pod, Zeroable};
+
+/// A service. 32 bytes.
+#[repr(C, align(32))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct ServiceEntry {
+    /// Where its pools are found.
+    pub select: Selector,
+    /// How its packets are treated.
+    pub flags: ServiceFlags,
+    /// Under client affinity: the part of an IPv4 client's address that is hashed, as a network-order mask.
+    pub mask_v4: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Under client affinity: the part of an IPv6 client's address that is hashed, as a network-order mask.
+    pub mask_v6: [u64; 2],
+}
+
+/// A service with one pool names it; one with several names a cluster table. One word, stored as one.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct Selector(u32);
+
+impl Selector {
+    const TABLE: u32 = 1 << 31;
+    /// No pool at all.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// The one pool with this index.
+    pub const fn pool(index: u16) -> Self {
+        Self(index as u32)
+    }
+
+    /// The cluster table with this index (below 2³¹ − 1).
+    pub const fn cluster_table(index: u32) -> Self {
+        Self(index | Self::TABLE)
+    }
+
+    /// The pool's index, if there is just one.
+    #[inline(always)]
+    pub const fn single_pool(self) -> Option<u32> {
+        if self.0 & Self::TABLE == 0 { Some(self.0) } else { None }
+    }
+
+    /// The table's index in any other case. [`Selector::NONE`] gives one that no map has.
+    #[inline(always)]
+    pub const fn table(self) -> u32 {
+        self.0 & !Self::TABLE
+    }
+}
+
+impl Default for Selector {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+flag_set! {
+    /// Bits of a service.
+    ServiceFlags {
+        /// Only the client's address (under the masks) is hashed.
+        CLIENT_AFFINITY = 0;
+    }
+}
+
+const _: () = assert!(size_of::<ServiceEntry>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_a_pool_or_a_table() {
+        assert_eq!(Selector::pool(7).single_pool(), Some(7));
+        assert_eq!(Selector::cluster_table(7).single_pool(), None);
+        assert_eq!(Selector::cluster_table(7).table(), 7);
+        assert_eq!(Selector::NONE.single_pool(), None);
+        assert_eq!(Selector::NONE.table(), u32::MAX >> 1);
+    }
+}

@@ -1,0 +1,206 @@
+//! The flow hash and everything that is read off it: rows, fallback rows, outer source port, flow label.
+
+use crate::net::{Address, Family, NetworkU16};
+use crate::siphash::{Key, State};
+
+/// Rows of every cluster table.
+pub const CLUSTER_ROWS: u32 = 4096;
+/// Tries of the fallback before the pool's spare is taken.
+pub const FALLBACK_TRIES: u32 = 2;
+const FALLBACK_FACTOR: u32 = 0x9E37_79B1;
+
+/// What is hashed: a 5-tuple, or as much of it as the service's affinity leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// Of the addresses.
+    pub family: Family,
+    /// Client.
+    pub source: Address,
+    /// VIP.
+    pub destination: Address,
+    /// Client's port.
+    pub source_port: NetworkU16,
+    /// VIP's port.
+    pub destination_port: NetworkU16,
+    /// IP protocol number.
+    pub protocol: u8,
+}
+
+impl Flow {
+    /// SipHash-1-3 over source, destination, source port, destination port, protocol and three zero
+    /// bytes: 16 bytes for IPv4, 40 for IPv6, all in network order.
+    #[inline(always)]
+    pub const fn hash(&self, key: Key) -> FlowHash {
+        let ports = self.source_port.word() as u64
+            | (self.destination_port.word() as u64) << 16
+            | (self.protocol as u64) << 32;
+        let state = State::new(key);
+        FlowHash(match self.family {
+            Family::V4 => {
+                state.word(pair(self.source.v4_word(), self.destination.v4_word())).word(ports).finish(16)
+            }
+            Family::V6 => self.hash_v6(state, ports),
+        })
+    }
+
+    #[inline(always)]
+    const fn hash_v6(&self, state: State, ports: u64) -> u64 {
+        let ([a, b], [c, d]) = (self.source.words(), self.destination.words());
+        state.word(a.to_le()).word(b.to_le()).word(c.to_le()).word(d.to_le()).word(ports).finish(40)
+    }
+
+    /// What is left of the flow when only the client counts: its address under the mask of its family,
+    /// the rest zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn only_client(&self, mask_v4: u32, mask_v6: [u64; 2]) -> Self {
+        let source = match self.family {
+            Family::V4 => Address::from_v4_word(self.source.v4_word() & mask_v4),
+            Family::V6 => self.source.masked(mask_v6),
+        };
+        let none = NetworkU16::new(0);
+        let destination = Address::from_v6_words([0; 2]);
+        Self {
+            family: self.family,
+            source,
+            destination,
+            source_port: none,
+            destination_port: none,
+            protocol: 0,
+        }
+    }
+}
+
+#[inline(always)]
+const fn pair(first: u32, second: u32) -> u64 {
+    u32::from_le(first) as u64 | (u32::from_le(second) as u64) << 32
+}
+
+/// A flow's 64-bit hash. The two tiers read different halves, since they must be independent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowHash(pub u64);
+
+#[expect(clippy::cast_possible_truncation, reason = "halves of the hash are meant")]
+impl FlowHash {
+    #[inline(always)]
+    const fn low(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline(always)]
+    const fn high(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Row of the service's cluster table, below [`CLUSTER_ROWS`].
+    #[inline(always)]
+    pub const fn cluster_row(self) -> u32 {
+        ((self.low() as u64 * CLUSTER_ROWS as u64) >> 32) as u32
+    }
+
+    /// Row of a node table of 2^`log2_rows` rows.
+    #[inline(always)]
+    pub const fn node_row(self, log2_rows: u32) -> u32 {
+        row(self.high(), log2_rows)
+    }
+
+    /// Row that is tried instead where a row's owner does not serve; `k` counts from 1.
+    #[inline(always)]
+    pub const fn fallback_row(self, k: u32, log2_rows: u32) -> u32 {
+        let mut high = self.high();
+        let mut step = 0;
+        while step < k {
+            high = high.wrapping_mul(FALLBACK_FACTOR);
+            step += 1;
+        }
+        row(high, log2_rows)
+    }
+
+    /// Outer UDP source port in host order, 49,152 to 65,535.
+    #[inline(always)]
+    pub const fn source_port(self) -> u16 {
+        0xC000 | (self.low() & 0x3FFF) as u16
+    }
+
+    /// Outer IPv6 flow label, the lower sixteen of its twenty bits.
+    #[inline(always)]
+    pub const fn flow_label(self) -> u32 {
+        self.high() & 0xFFFF
+    }
+}
+
+/// `(half * rows) >> 32` for a power of two. The mask tells the verifier what tables promise anyway.
+#[inline(always)]
+const fn row(half: u32, log2_rows: u32) -> u32 {
+    (((half as u64) << (log2_rows & 31)) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::siphash::siphash13;
+    use core::net::IpAddr;
+    use std::vec::Vec;
+
+    const KEY: Key = Key { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 };
+
+    fn flow(source: &str, destination: &str) -> Flow {
+        let (source, destination): (IpAddr, IpAddr) = (source.parse().unwrap(), destination.parse().unwrap());
+        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let (source_port, destination_port) = (NetworkU16::new(40_000), NetworkU16::new(443));
+        Flow {
+            family,
+            source: source.into(),
+            destination: destination.into(),
+            source_port,
+            destination_port,
+            protocol: 6,
+        }
+    }
+
+    fn tail() -> [u8; 8] {
+        [0x9c, 0x40, 0x01, 0xbb, 6, 0, 0, 0]
+    }
+
+    #[test]
+    fn ipv4_message_is_sixteen_bytes() {
+        let mut message = Vec::from([192, 0, 2, 7, 198, 51, 100, 10]);
+        message.extend(tail());
+        assert_eq!(flow("192.0.2.7", "198.51.100.10").hash(KEY).0, siphash13(KEY, &message));
+    }
+
+    #[test]
+    fn ipv6_message_is_forty_bytes() {
+        let flow = flow("2001:db8::7", "2001:db8:1::10");
+        let message = [&flow.source.bytes()[..], &flow.destination.bytes(), &tail()].concat();
+        assert_eq!(flow.hash(KEY).0, siphash13(KEY, &message));
+    }
+
+    #[test]
+    fn rows_stay_below_their_tables() {
+        for hash in [0, u64::MAX, 0x8000_0000_7fff_ffff].map(FlowHash) {
+            assert!(hash.cluster_row() < CLUSTER_ROWS);
+            for log2 in 8..=20 {
+                assert!(hash.node_row(log2) < 1 << log2);
+                assert_eq!(hash.fallback_row(0, log2), hash.node_row(log2));
+            }
+        }
+    }
+
+    #[test]
+    fn fallback_multiplies_the_high_half() {
+        let hash = FlowHash(0x1234_5678_0000_0000);
+        let high = 0x1234_5678_u32.wrapping_mul(FALLBACK_FACTOR);
+        assert_eq!(hash.fallback_row(1, 16), high >> 16);
+        assert_eq!(hash.fallback_row(2, 16), high.wrapping_mul(FALLBACK_FACTOR) >> 16);
+    }
+
+    #[test]
+    fn client_affinity_forgets_the_rest() {
+        let (a, mut b) = (flow("192.0.2.7", "198.51.100.10"), flow("192.0.2.9", "198.51.100.11"));
+        b.source_port = NetworkU16::new(1);
+        let (mask, all) = (0xffff_ff00_u32.to_be(), [u64::MAX; 2]);
+        assert_eq!(a.only_client(mask, all).hash(KEY), b.only_client(mask, all).hash(KEY));
+        assert_ne!(a.only_client(u32::MAX, all).hash(KEY), b.only_client(u32::MAX, all).hash(KEY));
+    }
+}

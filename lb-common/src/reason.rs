@@ -1,0 +1,61 @@
+//! Why a packet was dropped, or passed although it was ours. Append-only: a number never changes its
+//! meaning, for counters outlive programs.
+
+macro_rules! reasons {
+    ($($variant:ident = $number:literal, $name:literal, $expected:literal, $sentence:literal;)*) => {
+        /// Why a packet did not leave toward a backend.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Reason { $(#[doc = $sentence] $variant = $number,)* }
+
+        impl Reason {
+            /// Every reason, by number.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Short name, as in JSON and metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One sentence for people.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+
+            /// Whether it is seen in ordinary operation; the others point to a defect.
+            pub const fn expected(self) -> bool {
+                match self { $(Self::$variant => $expected,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    NotOurs = 0, "not-ours", true, "The destination is not a VIP; passed to the kernel and not counted.";
+    NoService = 1, "no-service", true, "The destination is a VIP, but no service has this protocol and port; dropped.";
+    LocalVip = 2, "local-vip", true, "No service matches and the VIP is also an address of this machine; passed to the kernel.";
+    NoBackend = 3, "no-backend", true, "No backend of the service serves; dropped.";
+    Truncated = 4, "truncated", true, "The packet is shorter than its headers claim; dropped.";
+    Fragment = 5, "fragment", true, "A fragment, which has no ports to go by; dropped.";
+    TooBig = 6, "too-big", true, "Encapsulated, the packet would not fit the path to the backend; dropped.";
+    LocalBackend = 7, "local-backend", true, "The backend is this machine; passed to the kernel unencapsulated.";
+    TooManyHeaders = 8, "too-many-headers", true, "More than six IPv6 extension headers, or one that has no place there; dropped.";
+    MissingEntry = 9, "missing-entry", false, "A table names an entry that does not exist; dropped.";
+    NoHeadroom = 10, "no-headroom", false, "The driver left no room in front of the packet for the outer header; dropped.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_are_dense_and_names_unique() {
+        for (number, reason) in (0..).zip(Reason::ALL) {
+            assert_eq!(*reason as u32, number);
+            assert!(reason.sentence().ends_with('.'));
+        }
+        let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+}

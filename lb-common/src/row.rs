@@ -1,0 +1,86 @@
+//! A row of a selection table: two bytes, the owner's index and the row's mode.
+//!
+//! Four rows lie in each 64-bit word of the slab. Only [`Mode::Clean`] is written so far; the two bits
+//! are laid out for rows that move.
+
+/// Rows in one word of the slab.
+pub const ROWS_PER_WORD: u32 = 4;
+/// Indices that fit a row: 14 bits.
+pub const MAX_INDEX: u16 = 0x3fff;
+
+/// What a row's owner means for flows that were there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing moved here lately.
+    Clean,
+    /// The owner changed inside the window.
+    Moving,
+    /// The window is over; recorded connections still point elsewhere.
+    Residue,
+}
+
+/// One row, as it lies in the slab: mode in the top two bits, index below.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Row(u16);
+
+impl Row {
+    /// A row that belongs to `index` (a backend's, or in a cluster table a pool's; only its lower 14
+    /// bits are kept).
+    #[inline(always)]
+    pub const fn new(index: u16, mode: Mode) -> Self {
+        let mode = match mode {
+            Mode::Clean => 0,
+            Mode::Moving => 1,
+            Mode::Residue => 2,
+        };
+        Self(index & MAX_INDEX | mode << 14)
+    }
+
+    /// The owner's index.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        (self.0 & MAX_INDEX) as u32
+    }
+
+    /// The row's mode.
+    #[inline(always)]
+    pub const fn mode(self) -> Mode {
+        match self.0 >> 14 {
+            0 => Mode::Clean,
+            1 => Mode::Moving,
+            _ => Mode::Residue,
+        }
+    }
+
+    /// Row `number` of the slab out of its word `number / 4`.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the sixteen bits of one row are meant")]
+    pub const fn of_word(word: u64, number: u32) -> Self {
+        Self((word >> ((number % ROWS_PER_WORD) * 16)) as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_and_mode_share_two_bytes() {
+        for mode in [Mode::Clean, Mode::Moving, Mode::Residue] {
+            for index in [0, 1, 255, MAX_INDEX] {
+                let row = Row::new(index, mode);
+                assert_eq!((row.index(), row.mode()), (u32::from(index), mode));
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_holds_four_rows_lowest_first() {
+        let rows = [1, 2, 3, 4].map(|index| Row::new(index, Mode::Clean));
+        let word: u64 = bytemuck::cast(rows);
+        for (number, row) in (8..).zip(rows) {
+            assert_eq!(Row::of_word(word, number), row);
+        }
+    }
+}

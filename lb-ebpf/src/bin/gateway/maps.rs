@@ -1,0 +1,45 @@
+//! The maps of `lb_common::abi`. Sizes are defaults; the agent sets them when it loads the program.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, DevMapHash, PerCpuArray};
+use lb_common::abi::{
+    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
+    TableEntry, VipBucket,
+};
+use lb_common::reason::Reason;
+
+#[map(name = "control")]
+pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map(name = "vip_filter")]
+pub(crate) static VIP_FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
+#[map(name = "vips")]
+pub(crate) static VIPS: Array<VipBucket> = Array::with_max_entries(1 << 17, BPF_F_MMAPABLE);
+#[map(name = "services")]
+pub(crate) static SERVICES: Array<ServiceEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+#[map(name = "pools")]
+pub(crate) static POOLS: Array<PoolEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+#[map(name = "tables")]
+pub(crate) static TABLES: Array<TableEntry> = Array::with_max_entries(1 << 16, BPF_F_MMAPABLE);
+#[map(name = "slab")]
+pub(crate) static SLAB: Array<u64> = Array::with_max_entries(1 << 22, BPF_F_MMAPABLE);
+#[map(name = "backends")]
+pub(crate) static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+#[map(name = "service_stats")]
+pub(crate) static SERVICE_STATS: PerCpuArray<ServiceCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
+#[map(name = "backend_stats")]
+pub(crate) static BACKEND_STATS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
+#[map(name = "reason_stats")]
+pub(crate) static REASON_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
+#[map(name = "devices")]
+static DEVICES: DevMapHash = DevMapHash::with_max_entries(256, 0);
+/// Kept for the agent; no packet reads it.
+#[map(name = "state")]
+pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);
+
+/// Out of another interface. One that the agent has not listed aborts the packet, which the kernel counts.
+#[inline(always)]
+pub(crate) fn redirect(interface: u32) -> u32 {
+    DEVICES.redirect(interface, 0).unwrap_or(XDP_ABORTED)
+}

@@ -1,0 +1,67 @@
+use crate::frame::Frame;
+use aya_ebpf::helpers::generated::bpf_xdp_adjust_head;
+use aya_ebpf::programs::XdpContext;
+use bytemuck::Pod;
+
+/// The largest offset a header is read at. The verifier wants a bound on every variable offset.
+const MAX_OFFSET: usize = 0x3fff;
+
+/// The packet of an XDP context.
+pub struct XdpFrame {
+    context: XdpContext,
+    data: usize,
+    data_end: usize,
+}
+
+impl XdpFrame {
+    /// The frame as it arrived.
+    #[inline(always)]
+    pub fn new(context: XdpContext) -> Self {
+        let (data, data_end) = (context.data(), context.data_end());
+        Self { context, data, data_end }
+    }
+
+    #[inline(always)]
+    fn at<T>(&self, offset: usize) -> Option<*mut T> {
+        let start = self.data + (offset & MAX_OFFSET);
+        (start + size_of::<T>() <= self.data_end).then_some(start as *mut T)
+    }
+}
+
+impl Frame for XdpFrame {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.data_end - self.data
+    }
+
+    #[inline(always)]
+    fn header<T: Pod>(&self, offset: usize) -> Option<&T> {
+        const { assert!(align_of::<T>() == 1, "headers are packed") }
+        // SAFETY: `at` has compared the header's end with the packet's, which the verifier checks again;
+        // T is packed, so any address is aligned, and any bytes are a T.
+        self.at(offset).map(|header| unsafe { &*header })
+    }
+
+    #[inline(always)]
+    fn header_mut<T: Pod>(&mut self, offset: usize) -> Option<&mut T> {
+        const { assert!(align_of::<T>() == 1, "headers are packed") }
+        // SAFETY: as above; the frame is borrowed mutably, so no other header is.
+        self.at(offset).map(|header| unsafe { &mut *header })
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, by: i32) -> Option<()> {
+        // SAFETY: the context is the one this program was called with. The pointers that the helper makes
+        // invalid are read anew below, and no header outlives the mutable borrow.
+        if unsafe { bpf_xdp_adjust_head(self.context.ctx, -by) } != 0 {
+            return None;
+        }
+        (self.data, self.data_end) = (self.context.data(), self.context.data_end());
+        Some(())
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.context.ingress_ifindex() as u32
+    }
+}

@@ -1,0 +1,65 @@
+//! Flow hash, cluster row, pool, node row: where the tables say a flow belongs.
+
+use crate::tables::Tables;
+use crate::verdict::End;
+use lb_common::abi::{NO_BACKEND, PoolEntry, ServiceEntry, ServiceFlags, TableEntry};
+use lb_common::flow::{Flow, FlowHash};
+use lb_common::reason::Reason;
+use lb_common::row::{ROWS_PER_WORD, Row};
+use lb_common::siphash::Key;
+
+/// The end of a packet for which a table names an entry that is not there.
+pub const MISSING: End = End::drop(Reason::MissingEntry);
+
+/// The hash that decides the flow's way: of the 5-tuple, or of the client alone.
+#[inline(always)]
+pub fn hash(flow: &Flow, service: &ServiceEntry, key: Key) -> FlowHash {
+    if service.flags.has(ServiceFlags::CLIENT_AFFINITY) {
+        flow.only_client(service.mask_v4, service.mask_v6).hash(key)
+    } else {
+        flow.hash(key)
+    }
+}
+
+/// A row, and its number in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the row, from 0.
+    pub number: u32,
+    /// Owner and mode.
+    pub row: Row,
+}
+
+/// The pool that takes the flow: the only one, or the owner of the flow's cluster row.
+#[inline(always)]
+pub fn pool<T: Tables>(
+    service: &ServiceEntry,
+    hash: FlowHash,
+    tables: &T,
+) -> Result<(u32, Option<Place>), End> {
+    if let Some(index) = service.select.single_pool() {
+        return Ok((index, None));
+    }
+    let Some(table) = tables.table(service.select.table()) else {
+        return Err(End::drop(Reason::NoBackend));
+    };
+    let place = place(table, hash.cluster_row(), tables)?;
+    Ok((place.row.index(), Some(place)))
+}
+
+/// The node table of a pool.
+#[inline(always)]
+pub fn node_table<'t, T: Tables>(pool: &PoolEntry, tables: &'t T) -> Result<&'t TableEntry, End> {
+    if pool.table == 0 && pool.spare == NO_BACKEND {
+        return Err(End::drop(Reason::NoBackend));
+    }
+    tables.table(pool.table).ok_or(MISSING)
+}
+
+/// Row `number` of a table.
+#[inline(always)]
+pub fn place<T: Tables>(table: &TableEntry, number: u32, tables: &T) -> Result<Place, End> {
+    let slot = table.current.wrapping_add(number);
+    let word = tables.slab(slot / ROWS_PER_WORD).ok_or(MISSING)?;
+    Ok(Place { number, row: Row::of_word(word, slot) })
+}

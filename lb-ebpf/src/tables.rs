@@ -1,0 +1,39 @@
+//! What a stage may look up and count.
+
+use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+
+/// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
+pub trait Tables {
+    /// The VIP table in force and the flow hash's secret.
+    fn control(&self) -> Option<&Control>;
+
+    /// A word of the filter over VIP addresses.
+    fn filter(&self, word: u32) -> Option<u64>;
+
+    /// A bucket of the VIP table.
+    fn bucket(&self, index: u32) -> Option<&VipBucket>;
+
+    /// A service.
+    fn service(&self, index: u32) -> Option<&ServiceEntry>;
+
+    /// A pool.
+    fn pool(&self, index: u32) -> Option<PoolEntry>;
+
+    /// A selection table's place.
+    fn table(&self, index: u32) -> Option<&TableEntry>;
+
+    /// Four rows.
+    fn slab(&self, word: u32) -> Option<u64>;
+
+    /// A backend.
+    fn backend(&self, index: u32) -> Option<&BackendEntry>;
+
+    /// A packet of `bytes` bytes went to a backend of a service.
+    fn count_sent(&self, service: u32, backend: u32, bytes: u64);
+
+    /// A packet of a service was dropped.
+    fn count_dropped(&self, service: u32);
+
+    /// A packet ended for the [`Reason`](lb_common::reason::Reason) with this number.
+    fn count_reason(&self, reason: u32);
+}

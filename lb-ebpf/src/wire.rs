@@ -1,0 +1,185 @@
+//! Headers as they lie in a packet: packed, so that they can be read at any offset.
+//!
+//! `network-types` names the protocols; its headers are arrays of bytes, which the kernel program would
+//! load one by one, so the fields here are words.
+
+use bytemuck::{Pod, Zeroable};
+use lb_common::net::{Address, NetworkU16};
+use network_types::eth::EtherType;
+use network_types::ip::IpProto;
+
+/// `EtherType` of IPv4, of IPv6, and of the VLAN tags of IEEE 802.1Q and 802.1ad.
+pub mod ether_type {
+    use super::{EtherType, NetworkU16};
+
+    /// IPv4.
+    pub const IPV4: NetworkU16 = NetworkU16::from_wire(EtherType::Ipv4 as u16);
+    /// IPv6.
+    pub const IPV6: NetworkU16 = NetworkU16::from_wire(EtherType::Ipv6 as u16);
+    /// VLAN tag.
+    pub const VLAN: NetworkU16 = NetworkU16::from_wire(EtherType::Ieee8021q as u16);
+    /// Service VLAN tag.
+    pub const SERVICE_VLAN: NetworkU16 = NetworkU16::from_wire(EtherType::Ieee8021ad as u16);
+}
+
+/// IP protocol numbers (IANA).
+pub mod protocol {
+    use super::IpProto;
+
+    /// IPv4 in IP (RFC 2003).
+    pub const IPV4: u8 = IpProto::Ipv4 as u8;
+    /// IPv6 in IP (RFC 2473, RFC 4213).
+    pub const IPV6: u8 = IpProto::Ipv6 as u8;
+    /// TCP.
+    pub const TCP: u8 = IpProto::Tcp as u8;
+    /// UDP.
+    pub const UDP: u8 = IpProto::Udp as u8;
+    /// `ICMPv6`.
+    pub const ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = IpProto::Ipv6Route as u8;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
+    /// Authentication header (RFC 4302).
+    pub const AUTHENTICATION: u8 = IpProto::Ah as u8;
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: u8 = IpProto::Ipv6Opts as u8;
+    /// Mobility header (RFC 6275).
+    pub const MOBILITY: u8 = IpProto::MobilityHeader as u8;
+}
+
+/// A MAC as two words, the native readings of its bytes.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Mac {
+    /// First four bytes.
+    pub head: u32,
+    /// Last two.
+    pub tail: u16,
+}
+
+/// Ethernet II header, 14 bytes.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Ethernet {
+    /// Destination MAC.
+    pub destination: Mac,
+    /// Source MAC.
+    pub source: Mac,
+    /// Type of what follows.
+    pub ether_type: NetworkU16,
+}
+
+/// What follows the `EtherType` of a VLAN tag, 4 bytes (IEEE 802.1Q).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Vlan {
+    /// Priority, drop eligibility, VLAN id.
+    pub tag: NetworkU16,
+    /// Type of what follows.
+    pub ether_type: NetworkU16,
+}
+
+/// IPv4 header without options, 20 bytes (RFC 791).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Ipv4 {
+    /// Version (upper half) and header length in 32-bit words.
+    pub version_length: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// Bytes of header and payload.
+    pub total_length: NetworkU16,
+    /// Identification.
+    pub id: NetworkU16,
+    /// Flags (three bits) and fragment offset.
+    pub fragment: NetworkU16,
+    /// Time to live.
+    pub ttl: u8,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// Header checksum, native reading.
+    pub checksum: u16,
+    /// Source, native reading.
+    pub source: u32,
+    /// Destination, native reading.
+    pub destination: u32,
+}
+
+/// IPv6 header, 40 bytes (RFC 8200).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Ipv6 {
+    /// Version, traffic class and flow label, native reading.
+    pub first_word: u32,
+    /// Bytes behind this header.
+    pub payload_length: NetworkU16,
+    /// Protocol of what follows.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source.
+    pub source: WideAddress,
+    /// Destination.
+    pub destination: WideAddress,
+}
+
+/// The sixteen bytes of an IPv6 address. Two words rather than an array, which would be copied by a loop.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct WideAddress {
+    /// First eight bytes, read natively.
+    pub high: u64,
+    /// Last eight bytes.
+    pub low: u64,
+}
+
+impl WideAddress {
+    /// As the tables know it.
+    #[inline(always)]
+    pub fn address(&self) -> Address {
+        Address::from_v6_words([self.high, self.low])
+    }
+
+    /// Overwrites it.
+    #[inline(always)]
+    pub fn set(&mut self, address: &Address) {
+        [self.high, self.low] = address.words();
+    }
+}
+
+/// First bytes of an IPv6 extension header (RFC 8200, RFC 6564).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Extension {
+    /// Protocol of what follows.
+    pub next_header: u8,
+    /// Length in 8-byte units beyond the first (authentication header: 4-byte units beyond the second).
+    pub length: u8,
+    /// In a fragment header: offset and the "more fragments" bit.
+    pub fragment: NetworkU16,
+}
+
+/// Source and destination port: the first four bytes of TCP and UDP.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Ports {
+    /// Source.
+    pub source: NetworkU16,
+    /// Destination.
+    pub destination: NetworkU16,
+}
+
+/// First four bytes of an ICMP or `ICMPv6` message (RFC 792, RFC 4443).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Icmp {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum, native reading.
+    pub checksum: u16,
+}

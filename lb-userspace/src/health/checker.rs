@@ -1,0 +1,112 @@
+//! Which endpoints are probed: one task for each endpoint of each pool that has a check.
+
+use super::probe::Prober;
+use super::worker::{HealthEvent, Worker};
+use crate::config::model::{Config, HealthCheck};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// What is judged: a node as one pool sees it. A node of two pools has two verdicts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// The pool's name.
+    pub pool: String,
+    /// The node's own address.
+    pub address: IpAddr,
+}
+
+/// How a [`Checker`] behaves as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Probes under way at the same time, each a socket; the others wait, and their timeouts with them.
+    pub concurrency: usize,
+    /// Any number that differs between gateways, so that they do not probe in step.
+    pub salt: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { concurrency: 1024, salt: 0 }
+    }
+}
+
+/// What all workers use.
+pub(super) struct Shared<P> {
+    pub(super) prober: P,
+    pub(super) permits: Semaphore,
+    pub(super) events: mpsc::Sender<HealthEvent>,
+    pub(super) salt: u64,
+}
+
+/// Probes the endpoints of a configuration and tells of verdicts that change. Dropping it ends all probes.
+pub struct Checker<P> {
+    shared: Arc<Shared<P>>,
+    /// What each worker is told; it ends, and gives up its probe, when its sender is dropped.
+    plans: HashMap<Target, watch::Sender<Arc<HealthCheck>>>,
+}
+
+impl<P: Prober> Checker<P> {
+    /// A checker that probes nothing yet. While `events` is full, the probes that have news wait.
+    pub fn start(prober: P, options: Options, events: mpsc::Sender<HealthEvent>) -> Self {
+        let permits = Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        let shared = Arc::new(Shared { prober, permits, events, salt: options.salt });
+        Self { shared, plans: HashMap::new() }
+    }
+
+    /// Makes the probes those of `config`, and returns the targets that are probed no longer, sorted:
+    /// their verdicts are to be forgotten. Events of theirs may still be in the channel.
+    ///
+    /// - A target that stays, with the same kind and port, keeps its verdict, whatever else of its check
+    ///   has changed.
+    /// - If kind or port changed it is unknown again, and an event says so.
+    /// - A pool without a check is not probed: its nodes are always up, and there is no event for them.
+    ///
+    /// # Panics
+    /// If called outside a Tokio runtime with time and I/O enabled.
+    pub fn apply(&mut self, config: &Config) -> Vec<Target> {
+        let wanted = wanted(config);
+        let gone = self.plans.extract_if(|target, _| !wanted.contains_key(target));
+        let mut stopped: Vec<_> = gone.map(|(target, _)| target).collect();
+        stopped.sort();
+        for (target, check) in wanted {
+            self.check(target, check);
+        }
+        stopped
+    }
+
+    /// The targets that are probed, in no order.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.plans.keys()
+    }
+
+    fn check(&mut self, target: Target, check: Arc<HealthCheck>) {
+        if let Some(plan) = self.plans.get(&target) {
+            let replace = |old: &mut Arc<HealthCheck>| std::mem::replace(old, check.clone()) != check;
+            plan.send_if_modified(replace);
+            return;
+        }
+        let (plan, receiver) = watch::channel(check);
+        let worker = Worker::new(target.clone(), self.shared.clone(), receiver);
+        tokio::spawn(worker.run());
+        self.plans.insert(target, plan);
+    }
+}
+
+fn wanted(config: &Config) -> HashMap<Target, Arc<HealthCheck>> {
+    let checks = config.health_checks.iter().map(|check| (check.name.as_str(), Arc::new(check.clone())));
+    let checks: HashMap<_, _> = checks.collect();
+    let checked = config.pools.iter().filter_map(|pool| {
+        let check = checks.get(pool.health.as_deref()?)?;
+        Some((pool, check))
+    });
+    let targets = checked.flat_map(|(pool, check)| {
+        let target = |address| Target { pool: pool.name.clone(), address };
+        pool.endpoints.iter().map(move |endpoint| (target(endpoint.address), check.clone()))
+    });
+    targets.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+"""Vectors of bytes: outer headers, and whole frames over the named test world."""
+
+import ipaddress
+
+from .. import headers, packet, world
+from . import encapsulated, passed_and_dropped
+
+ENDS = {"4": ("192.0.2.1", "203.0.113.11"), "6": ("2001:db8::1", "2001:db8:e::11")}
+SHAPES = ((0x00, 40, 0), (0x2E, 1480, 0x1), (0xB9, 60, 0xFFFF), (0xFF, 1, 0xBEEF))
+"""(DSCP and ECN, inner length in bytes, flow label)."""
+
+
+def header_case(inner: str, outer: str, tos: int, length: int, label: int) -> dict:
+    """One outer header."""
+    source, destination = ENDS[outer]
+    ends = ipaddress.ip_address(source).packed, ipaddress.ip_address(destination).packed
+    return {
+        "kind": f"{inner}in{outer}",
+        "source": source,
+        "destination": destination,
+        "tos": tos,
+        "innerLength": length,
+        "flowLabel": label if outer == "6" else None,
+        "header": headers.ipip(*ends, inner == "6", tos, length, label).hex(),
+    }
+
+
+def headers_file() -> dict:
+    """The four IPIP combinations."""
+    return {
+        "about": "Outer IP headers of IPIP, XinY being family X carried in family Y: `tos` is the inner DSCP and ECN byte (traffic class), innerLength the inner packet by its own header.",
+        "cases": [header_case(i, o, *shape) for i in "46" for o in "46" for shape in SHAPES],
+    }
+
+
+def frame_case(built, about: str, frame: bytes, expected: str) -> dict:
+    """One case. `expected` is stated beside it: "verdict", "verdict reason" or "tx backend"."""
+    got = packet.walk(built, frame)
+    said = f"{got.verdict} {got.backend if got.verdict == 'tx' else got.reason}"
+    if expected not in (got.verdict, said):
+        raise ValueError(f"{about} expected {expected!r}, walked to {said!r}")
+    return {
+        "about": about,
+        "input": frame.hex(),
+        "verdict": got.verdict,
+        "reason": got.reason,
+        "service": got.service,
+        "cluster": got.cluster,
+        "clusterRow": got.cluster_row,
+        "nodeRow": got.node_row,
+        "fallback": got.fallback,
+        "backend": got.backend,
+        "output": None if got.frame is None else got.frame.hex(),
+    }
+
+
+def frames_file(path) -> dict:
+    """Every case of the two lists."""
+    built = world.load(path)
+    cases = encapsulated.cases(built) + passed_and_dropped.cases(built)
+    return {
+        "about": "Whole frames through the gateway of world.json: input, verdict (pass, drop, tx), reason, what was selected (null where nothing was), output (null unless tx).",
+        "cases": [frame_case(built, *case) for case in cases],
+    }

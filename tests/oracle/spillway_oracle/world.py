@@ -1,0 +1,141 @@
+"""A world: what the gateway knows when a packet arrives, with every table built.
+
+Read from JSON; `tests/oracle/README.md` describes the fields.
+"""
+
+import ipaddress
+import json
+from dataclasses import dataclass
+
+from . import flowhash, hrw, maglev
+from .headers import OVERHEAD, ethernet
+from .siphash13 import key_words
+
+PROTOCOLS = {"TCP": 6, "UDP": 17}
+
+
+@dataclass(slots=True)
+class Backend:
+    """One endpoint of a pool, ready to be sent to."""
+
+    name: str
+    """The address as text."""
+    address: bytes
+    source: bytes
+    """Outer source of the backend's family."""
+    serving: bool
+    local: bool
+    """It is this very node."""
+    ethernet: bytes
+    largest: int
+    """The longest inner packet, in bytes, that still fits after encapsulation."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """A service's nodes in one cluster."""
+
+    name: str
+    cluster: str
+    weight: int
+    rows: int
+    table: list
+    """The Backend of each row; empty if nobody takes part."""
+    last_serving: Backend | None
+
+
+@dataclass(slots=True)
+class Service:
+    """What a VIP leads to."""
+
+    name: str
+    affinity: str
+    prefix: dict
+    """Bits of `client-prefix`, by address length in bytes."""
+    cluster_rows: list
+    """The Pool of each of 4,096 rows; empty where `only` decides."""
+    only: Pool | None
+
+
+@dataclass(slots=True)
+class World:
+    """The whole: secret, addresses that are VIPs, and services."""
+
+    key: tuple
+    vips: frozenset
+    services: dict
+    """(address, protocol, port) to Service; port 0 is any."""
+
+
+def packed(address: str) -> bytes:
+    """An address in network order, 4 or 16 bytes."""
+    return ipaddress.ip_address(address).packed
+
+
+def mac(text: str) -> bytes:
+    """A MAC address from aa:bb:cc:dd:ee:ff."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def backend(entry: dict, mtu: int, sources: dict, failed_open: bool) -> Backend:
+    """A backend from its endpoint. One with no next hop that is not this node never serves."""
+    address = packed(entry["address"])
+    hop, local = entry.get("nextHop"), entry.get("local", False)
+    alive = failed_open or entry.get("state", "up") != "down"
+    serving = entry.get("serving", alive) and (local or hop is not None)
+    header = b"" if hop is None else ethernet(mac(hop["mac"]), mac(hop["source"]), hop.get("vlan"), len(address) == 16)
+    source = sources["v6" if len(address) == 16 else "v4"]
+    largest = entry.get("mtu", mtu) - OVERHEAD[len(address)]
+    return Backend(entry["address"], address, packed(source), serving, local, header, largest)
+
+
+def member(entry: dict) -> maglev.Member:
+    """An endpoint as the node table sees it (IPIP: port 0)."""
+    return maglev.Member(entry["address"], 0, entry.get("weight", 1), entry.get("state", "up"))
+
+
+def pool(entry: dict, mtu: int, sources: dict) -> Pool:
+    """A pool with its node table."""
+    members = maglev.members_of([member(e) for e in entry["endpoints"]])
+    failed_open = all(m.state == "down" for m in members)
+    backends = {e["address"]: backend(e, mtu, sources, failed_open) for e in entry["endpoints"]}
+    owners = maglev.table(members, entry.get("rows", 65536))
+    table = [backends[members[owner].address] for owner in owners]
+    last = entry.get("lastServing")
+    return Pool(entry["name"], entry["cluster"], entry.get("weight", 100), len(table), table, last and backends[last])
+
+
+def service(entry: dict, pools: dict) -> Service:
+    """A service with its cluster rows; one weighted pool needs none."""
+    weighted = [pools[name] for name in entry["pools"] if pools[name].weight > 0]
+    rows, only = [], weighted[0] if len(weighted) == 1 else None
+    if len(weighted) > 1:
+        by_cluster = {p.cluster: p for p in weighted}
+        if len(by_cluster) != len(weighted):
+            raise ValueError(f"service {entry['name']}: two weighted pools are in one cluster")
+        rows = [by_cluster[name] for name in hrw.cluster_rows({p.cluster: p.weight for p in weighted})]
+    bits = entry.get("clientPrefix", {})
+    prefix = {4: bits.get("v4", 24), 16: bits.get("v6", 56)}
+    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only)
+
+
+def build(tree: dict) -> World:
+    """A world from its JSON tree."""
+    mtus = {c["name"]: c["mtu"] for c in tree["clusters"]}
+    pools = {p["name"]: pool(p, mtus[p["cluster"]], tree["outerSource"]) for p in tree["pools"]}
+    services = {}
+    for entry in tree["services"]:
+        built = service(entry, pools)
+        for vip in entry["vips"]:
+            for port in entry["ports"]:
+                place = packed(vip), PROTOCOLS[port["protocol"]], port["port"]
+                if services.setdefault(place, built) is not built:
+                    raise ValueError(f"service {entry['name']}: {vip} {port} belongs to another service too")
+    vips = frozenset(address for address, _, _ in services)
+    return World(key_words(bytes.fromhex(tree["secret"])), vips, services)
+
+
+def load(path) -> World:
+    """A world from a JSON file."""
+    with open(path, encoding="utf-8") as file:
+        return build(json.load(file))

@@ -1,0 +1,107 @@
+"""Headers, the walk and the command line."""
+
+import json
+import random
+import struct
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from spillway_oracle import headers, packet, world
+from spillway_oracle.vectors import check
+
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE.parent / "fixtures" / "vectors"
+
+
+def cases():
+    """The whole frames."""
+    return json.loads((VECTORS / "frames.json").read_text(encoding="utf-8"))["cases"]
+
+
+class Headers(unittest.TestCase):
+    def test_checksum_of_rfc_1071_section_3(self):
+        self.assertEqual(headers.checksum(bytes.fromhex("0001f203f4f5f6f7")), ~0xDDF2 & 0xFFFF)
+
+    def test_checksum_of_a_known_header(self):
+        self.assertEqual(headers.checksum(bytes.fromhex("4500003c1c4640004006 0000 ac100a63ac100a0c")), 0xB1E6)
+
+    def test_ipv6_in_ipv4_by_hand(self):
+        made = headers.ipip(bytes([192, 0, 2, 1]), bytes([203, 0, 113, 11]), True, 0xBB, 60, 0x1234)
+        self.assertEqual(made[:10].hex(), "45bb0050000040004029")
+        self.assertEqual(headers.checksum(made), 0)
+
+    def test_ipv4_in_ipv6_by_hand(self):
+        made = headers.ipip(bytes(15) + b"\x01", bytes(15) + b"\x02", False, 0xBB, 60, 0x1234)
+        self.assertEqual(made[:8].hex(), "6bb01234003c0440")
+
+
+class Walk(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = world.load(VECTORS / "world.json")
+
+    def test_what_leaves_carries_what_came(self):
+        sent = [case for case in cases() if case["verdict"] == "tx"]
+        self.assertGreaterEqual(len(sent), 40)
+        for case in sent:
+            came, left = bytes.fromhex(case["input"]), bytes.fromhex(case["output"])
+            _, start = packet.link_layer(came)
+            kind, outer = packet.link_layer(left)
+            size = 40 if kind == headers.ETHERTYPE_IPV6 else 20
+            self.assertEqual(left[outer + size :], came[start:], case["about"])
+            if size == 20:
+                self.assertEqual(headers.checksum(left[outer : outer + 20]), 0, case["about"])
+
+    def test_outer_length_is_the_inner_packets_own(self):
+        padded = next(c for c in cases() if c["about"].startswith("Ethernet padding"))
+        left = bytes.fromhex(padded["output"])
+        self.assertEqual(struct.unpack_from(">H", left, 16)[0], 60)
+        self.assertEqual(len(left), 14 + 20 + 40 + 6)
+
+    def test_pairs_share_their_rows(self):
+        kept = cases()
+        for first, second in zip(kept, kept[1:]):
+            if second["about"].endswith("(second)."):
+                for key in ("clusterRow", "nodeRow", "backend"):
+                    self.assertEqual(first[key], second[key], second["about"])
+
+    def test_fallbacks_are_all_seen(self):
+        self.assertEqual({c["fallback"] for c in cases()}, {None, 0, 1, 2, 3})
+
+    def test_no_frame_breaks_the_walk(self):
+        chance, frames = random.Random(13), [bytes.fromhex(c["input"]) for c in cases()]
+        for _ in range(20000):
+            frame = bytearray(chance.choice(frames)[: chance.randrange(1, 160)])
+            for _ in range(chance.randrange(4)):
+                if frame:
+                    frame[chance.randrange(min(len(frame), 90))] = chance.randrange(256)
+            outcome = packet.walk(self.world, bytes(frame))
+            self.assertIn(outcome.verdict, ("pass", "drop", "tx"))
+            self.assertEqual(outcome.verdict == "tx", outcome.frame is not None)
+
+
+class CommandLine(unittest.TestCase):
+    def test_vectors_are_what_would_be_written(self):
+        self.assertEqual(check(VECTORS), [])
+
+    def run_frames(self, text):
+        command = [sys.executable, HERE, "frame", "--world", VECTORS / "world.json"]
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+
+    def test_frames_by_line(self):
+        kept = cases()
+        done = self.run_frames("".join(json.dumps({"frame": c["input"]}) + "\n" for c in kept))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([(a["verdict"], a["frame"]) for a in answers], [(c["verdict"], c["output"]) for c in kept])
+
+    def test_a_bad_line_is_named(self):
+        done = self.run_frames('{"frame": "00"}\n{"frame": "xyz"}\n')
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (1, 1))
+        self.assertIn("line 2", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
