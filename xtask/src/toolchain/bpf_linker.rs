@@ -28,7 +28,10 @@ pub(super) fn ensure(workspace: &Workspace, rustc: &Rustc) -> Result<()> {
         say(&format!("bpf-linker {VERSION}: already there"));
         return Ok(());
     }
-    say(&format!("bpf-linker {VERSION}: compiling, about a minute"));
+    say(&format!("bpf-linker {VERSION}: compiling, one to three minutes"));
+    // The stamp goes first, so that an interrupted installation is begun again.
+    fs::create_dir_all(&tools)?;
+    fs::write(&stamp_file, "unfinished\n")?;
     install(workspace, rustc)?;
     fs::write(stamp_file, stamp)?;
     say(&format!("bpf-linker {VERSION}: installed"));
