@@ -10,3 +10,9 @@
 pub mod config;
 pub mod datapath;
 pub mod health;
+pub mod cli;
+pub mod compile;
+pub mod daemon;
+pub mod observe;
+pub mod policy;
+pub mod reconcile;
