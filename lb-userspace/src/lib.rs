@@ -10,3 +10,4 @@
 pub mod config;
 pub mod datapath;
 pub mod health;
+pub mod policy;
