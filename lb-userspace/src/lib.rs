@@ -12,3 +12,4 @@ pub mod config;
 pub mod datapath;
 pub mod health;
 pub mod policy;
+pub mod reconcile;
