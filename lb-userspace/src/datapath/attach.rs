@@ -108,7 +108,8 @@ fn replace(program: &mut Xdp, interface: &Interface, pins: &Pins) -> Result<Opti
 }
 
 fn exchange(program: &mut Xdp, link: PinnedLink) -> Result<(), ProgramError> {
-    let id = program.attach_to_link(XdpLink::from(FdLink::from(link)))?;
+    let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
+    let id = program.attach_to_link(link)?;
     // The pin keeps the link; ours may close.
     program.take_link(id).map(drop)
 }

@@ -48,7 +48,6 @@ pub enum LoadError {
 }
 
 /// The program, in the kernel but on no interface yet, and its maps.
-#[derive(Debug)]
 pub struct Loaded {
     ebpf: Ebpf,
     /// Its maps.

@@ -76,7 +76,6 @@ fn state_words(sizes: &Sizes) -> u32 {
 }
 
 /// All maps.
-#[derive(Debug)]
 pub struct KernelMaps {
     mapped: HashMap<&'static str, Mapping>,
     services: PerCpuArray<MapData, Wire<ServiceCounters>>,

@@ -1,0 +1,97 @@
+//! Single entries of the maps.
+
+use super::members::Selection;
+use crate::config::model::Affinity;
+use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach};
+use lb_common::abi::{
+    BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry, ServiceFlags,
+    outer_v4_sum,
+};
+use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
+use std::net::IpAddr;
+
+/// A service's entry.
+pub(super) fn service(select: Selector, affinity: Affinity) -> ServiceEntry {
+    let client = |v4: u8, v6: u8| ServiceEntry {
+        select,
+        flags: ServiceFlags::CLIENT_AFFINITY,
+        mask_v4: prefix_mask_v4(v4.into()),
+        reserved: 0,
+        mask_v6: prefix_mask_v6(v6.into()),
+    };
+    match affinity {
+        Affinity::Flow => ServiceEntry { select, ..ServiceEntry::default() },
+        Affinity::Client => client(32, 128),
+        Affinity::ClientPrefix { v4, v6 } => client(v4, v6),
+    }
+}
+
+/// Whether packets may be sent to a member.
+pub(super) fn serves(member: &Member, selection: &Selection) -> bool {
+    member.reach != Reach::Unresolved && (member.state != MemberState::Down || selection.failed_open)
+}
+
+/// A backend's entry. Of one that cannot be reached it names no more than the address.
+pub(super) fn backend(member: &Member, pool: u16, selection: &Selection) -> BackendEntry {
+    let mut flags = BackendFlags::default();
+    if serves(member, selection) {
+        flags = flags.with(BackendFlags::SERVES);
+    }
+    if member.address.is_ipv6() {
+        flags = flags.with(BackendFlags::OUTER_V6);
+    }
+    let port = bytemuck::cast(NetworkU16::new(member.port));
+    let destination = Address::from(member.address);
+    let base = BackendEntry {
+        route: Route { flags, interface: 0 },
+        destination,
+        port,
+        pool,
+        ..BackendEntry::default()
+    };
+    match member.reach {
+        Reach::Unresolved => base,
+        Reach::Local => {
+            BackendEntry { route: Route { flags: flags.with(BackendFlags::LOCAL), interface: 0 }, ..base }
+        }
+        Reach::Via(egress) => through(&egress, member.address, base),
+    }
+}
+
+fn through(egress: &Egress, destination: IpAddr, base: BackendEntry) -> BackendEntry {
+    let hop = egress.hop;
+    BackendEntry {
+        route: Route { interface: hop.interface, ..base.route },
+        destination_mac: LinkAddress::new(hop.destination_mac, hop.vlan),
+        source_mac: LinkAddress::new(hop.source_mac, 0),
+        source: egress.source.into(),
+        mtu: egress.mtu,
+        header_sum: header_sum(egress.source, destination),
+        ..base
+    }
+}
+
+/// What the program adds the varying words of an outer IPv4 header to; 0 for IPv6, which has no checksum.
+fn header_sum(source: IpAddr, destination: IpAddr) -> u16 {
+    match (source, destination) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => {
+            outer_v4_sum(Address::from(source).v4_word(), Address::from(destination).v4_word())
+        }
+        _ => 0,
+    }
+}
+
+/// Position of the member for packets whose rows do not serve: of those that do, one of the table before
+/// others, the up before the rest, then the lowest address.
+pub(super) fn spare(pool: &Pool, selection: &Selection) -> Option<usize> {
+    let serving = pool.members.iter().enumerate().filter(|(_, member)| serves(member, selection));
+    let (position, _) = serving.min_by_key(|(position, member)| {
+        (!selection.positions.contains(position), member.state, Address::from(member.address).bytes())
+    })?;
+    Some(position)
+}
+
+/// The index, or what stands for none.
+pub(super) fn spare_index(index: Option<u16>) -> u16 {
+    index.unwrap_or(NO_BACKEND)
+}

@@ -1,0 +1,82 @@
+//! What the maps should hold, in full but sparsely: an index that is not here holds nothing.
+
+use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use lb_common::row::{ROWS_PER_WORD, Row};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The maps' content.
+///
+/// The VIP table lies at bucket 0 here. In which half of the kernel's map it belongs depends on which half
+/// packets are looked up in, so that the plan decides it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapImage {
+    /// The generation of the record that explains it.
+    pub generation: u32,
+    /// Hash key and VIP table.
+    pub control: Control,
+    /// All words of the VIP filter.
+    pub filter: Vec<u64>,
+    /// The buckets of the VIP table.
+    pub vips: Vec<VipBucket>,
+    /// By index.
+    pub services: BTreeMap<u32, ServiceEntry>,
+    /// By index.
+    pub pools: BTreeMap<u32, PoolEntry>,
+    /// By index.
+    pub tables: BTreeMap<u32, TableEntry>,
+    /// Regions by first row, a multiple of four.
+    pub slab: BTreeMap<u32, Arc<[Row]>>,
+    /// By index.
+    pub backends: BTreeMap<u32, BackendEntry>,
+}
+
+impl MapImage {
+    /// The entry of `control`.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// A word of the filter; 0 beyond its end.
+    pub fn filter_word(&self, word: u32) -> u64 {
+        self.filter.get(word as usize).copied().unwrap_or(0)
+    }
+
+    /// A bucket of the VIP table.
+    pub fn bucket(&self, index: u32) -> Option<&VipBucket> {
+        self.vips.get(index as usize)
+    }
+
+    /// A service.
+    pub fn service(&self, index: u32) -> Option<&ServiceEntry> {
+        self.services.get(&index)
+    }
+
+    /// A pool.
+    pub fn pool(&self, index: u32) -> Option<&PoolEntry> {
+        self.pools.get(&index)
+    }
+
+    /// A node or cluster table.
+    pub fn table(&self, index: u32) -> Option<&TableEntry> {
+        self.tables.get(&index)
+    }
+
+    /// A backend.
+    pub fn backend(&self, index: u32) -> Option<&BackendEntry> {
+        self.backends.get(&index)
+    }
+
+    /// A word of the slab: four rows. `None` where no region lies.
+    pub fn slab_word(&self, word: u32) -> Option<u64> {
+        let row = word.checked_mul(ROWS_PER_WORD)?;
+        let (base, rows) = self.slab.range(..=row).next_back()?;
+        region_words(rows).nth(((row - base) / ROWS_PER_WORD) as usize)
+    }
+}
+
+/// The words of a region.
+pub fn region_words(rows: &[Row]) -> impl ExactSizeIterator<Item = u64> + '_ {
+    let (words, _) = rows.as_chunks::<{ ROWS_PER_WORD as usize }>();
+    words.iter().map(|rows| bytemuck::cast(*rows))
+}

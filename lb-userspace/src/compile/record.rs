@@ -1,0 +1,186 @@
+//! The agent's record: which name has which index, and what the commands print about it.
+//!
+//! It lies in the `state` map beside the maps it explains, as JSON, so that a new agent continues with it
+//! and a command reads it with no agent alive. It is to be written before the first change of its
+//! generation is applied, and again when that generation's quarantine is released: then it names at any
+//! moment at least all that the kernel may hold.
+
+use crate::config::model::{Affinity, ClusterState, Protocol};
+use crate::policy::desired::MemberState;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Everything that is named, in force or in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Record {
+    /// Version of the tables; counts up with each compilation that changed something. 0: nothing was compiled.
+    pub generation: u32,
+    /// Digest of the configuration.
+    pub config_digest: String,
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, ClusterRecord>,
+    /// Services by name.
+    pub services: BTreeMap<String, ServiceRecord>,
+    /// Pools by name.
+    pub pools: BTreeMap<String, PoolRecord>,
+    /// Node and cluster tables by index.
+    pub tables: BTreeMap<u32, TableRecord>,
+}
+
+/// A cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterRecord {
+    /// Whether it is used.
+    #[serde(with = "ClusterStateText")]
+    pub state: ClusterState,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceRecord {
+    /// Index in `services` and `service_stats`.
+    pub index: u32,
+    /// The generation that no longer named it; `None`: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u32>,
+    /// Its addresses.
+    pub vips: Vec<IpAddr>,
+    /// Its ports.
+    pub ports: Vec<PortRecord>,
+    /// What of a packet is hashed.
+    #[serde(with = "AffinityText")]
+    pub affinity: Affinity,
+    /// Its pools with the weights in force.
+    pub pools: Vec<ShareRecord>,
+    /// Index of its cluster table; 0: it has none, being of one pool or none.
+    pub table: u32,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortRecord {
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// TCP or UDP.
+    #[serde(with = "ProtocolText")]
+    pub protocol: Protocol,
+    /// Port number in host order; 0: any.
+    pub port: u16,
+}
+
+/// A pool's part in a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShareRecord {
+    /// The pool's name.
+    pub name: String,
+    /// Its cluster's name.
+    pub cluster: String,
+    /// Weight in force.
+    pub weight: u16,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolRecord {
+    /// Index in `pools`.
+    pub index: u16,
+    /// The generation that no longer named it; `None`: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u32>,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Configured share among a service's pools.
+    pub weight: u16,
+    /// Index of its node table; 0: it has none.
+    pub table: u32,
+    /// Its endpoints by address.
+    pub backends: BTreeMap<IpAddr, BackendRecord>,
+}
+
+/// An endpoint of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRecord {
+    /// Index in `backends` and `backend_stats`, and in rows.
+    pub index: u16,
+    /// The generation that no longer named it; `None`: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u32>,
+    /// As the policy saw it. Whether packets are sent to it is in the map.
+    pub state: MemberState,
+    /// Configured share within the pool.
+    pub weight: u16,
+    /// Why it is in that state; empty: nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// When its health last changed, in milliseconds since the Unix epoch; 0: never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_change: u64,
+}
+
+/// A table's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TableRecord {
+    /// Names the content: who contends with which weight, and for how many rows.
+    pub fingerprint: u64,
+    /// Log2 of the number of rows.
+    pub log2_rows: u32,
+    /// First row of the current owners.
+    pub current: u32,
+    /// First row of the stable owners; equals `current` where none are kept.
+    pub stable: u32,
+    /// First row of the previous owners; equals `current` where none are kept.
+    pub previous: u32,
+    /// The generation that made it.
+    pub generation: u32,
+    /// The generation that no longer named it; `None`: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u32>,
+}
+
+impl TableRecord {
+    /// First rows of its regions, each once.
+    pub fn regions(&self) -> impl Iterator<Item = u32> {
+        let stable = (self.stable != self.current).then_some(self.stable);
+        let previous =
+            (self.previous != self.current && self.previous != self.stable).then_some(self.previous);
+        [Some(self.current), stable, previous].into_iter().flatten()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ClusterState", rename_all = "lowercase")]
+enum ClusterStateText {
+    Active,
+    Draining,
+    Drained,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Protocol", rename_all = "UPPERCASE")]
+enum ProtocolText {
+    Tcp,
+    Udp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Affinity", rename_all = "camelCase")]
+enum AffinityText {
+    Flow,
+    Client,
+    ClientPrefix { v4: u8, v6: u8 },
+}

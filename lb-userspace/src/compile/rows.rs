@@ -1,0 +1,102 @@
+//! The rows of node and cluster tables as the slab holds them, and the fingerprints that name them.
+
+use super::maglev;
+use super::members::Selection;
+use super::record::PoolRecord;
+use super::rendezvous::{Contender, Rendezvous};
+use super::tables::fingerprint;
+use crate::policy::desired::{Pool, Service};
+use lb_common::flow::CLUSTER_ROWS;
+use lb_common::row::{Mode, Row};
+use std::collections::BTreeMap;
+
+/// Log2 of a cluster table's rows.
+pub(super) const CLUSTER_LOG2: u32 = CLUSTER_ROWS.ilog2();
+
+const NODE: u8 = 1;
+const CLUSTER: u8 = 2;
+
+/// A member of a node table and its index in `backends`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    member: maglev::Member,
+    index: u16,
+}
+
+/// The members of a pool's table, in order of address.
+pub(super) fn nodes(pool: &Pool, selection: &Selection, record: &PoolRecord) -> Vec<Node> {
+    let node = |&position: &usize| {
+        let member = &pool.members[position];
+        let index = record.backends[&member.address].index;
+        let (address, port, weight) = (member.address.into(), member.port, member.weight.into());
+        Node { member: maglev::Member { address, port, weight }, index }
+    };
+    let mut nodes: Vec<_> = selection.positions.iter().map(node).collect();
+    nodes.sort_by_key(|node| (node.member.address.bytes(), node.member.port));
+    nodes
+}
+
+/// Names the table of these nodes.
+pub(super) fn node_fingerprint(rows: u32, nodes: &[Node]) -> u64 {
+    let mut content = vec![NODE];
+    content.extend(rows.to_le_bytes());
+    for Node { member, index } in nodes {
+        content.extend(member.address.bytes());
+        content.extend(member.port.to_le_bytes());
+        content.extend(member.weight.to_le_bytes());
+        content.extend(index.to_le_bytes());
+    }
+    fingerprint(&content)
+}
+
+/// The rows of a node table: indices of backends.
+pub(super) fn node_rows(rows: u32, nodes: &[Node]) -> Vec<Row> {
+    let members: Vec<_> = nodes.iter().map(|node| node.member).collect();
+    let indices: Vec<_> = nodes.iter().map(|node| node.index).collect();
+    own(&maglev::table(&members, rows), &indices)
+}
+
+/// A pool with a share of a service.
+pub(super) struct Rival<'a> {
+    contender: Contender<'a>,
+    /// Its index in `pools`.
+    pub(super) index: u16,
+}
+
+/// The pools of a service that have a weight, in order of their names.
+pub(super) fn rivals<'a>(service: &'a Service, pools: &BTreeMap<String, PoolRecord>) -> Vec<Rival<'a>> {
+    let weighty = service.shares.iter().filter(|share| share.weight > 0);
+    let mut rivals: Vec<_> = weighty
+        .filter_map(|share| {
+            let contender = Contender { cluster: &share.cluster, pool: &share.pool, weight: share.weight };
+            Some(Rival { contender, index: pools.get(&share.pool)?.index })
+        })
+        .collect();
+    rivals.sort_by_key(|rival| (rival.contender.cluster, rival.contender.pool));
+    rivals
+}
+
+/// Names the table of these pools.
+pub(super) fn cluster_fingerprint(rivals: &[Rival]) -> u64 {
+    let mut content = vec![CLUSTER];
+    for Rival { contender, index } in rivals {
+        for name in [contender.cluster, contender.pool] {
+            content.extend((name.len() as u64).to_le_bytes());
+            content.extend(name.as_bytes());
+        }
+        content.extend(contender.weight.to_le_bytes());
+        content.extend(index.to_le_bytes());
+    }
+    fingerprint(&content)
+}
+
+/// The rows of a cluster table: indices of pools.
+pub(super) fn cluster_rows(rivals: &[Rival], rendezvous: &mut Rendezvous) -> Vec<Row> {
+    let contenders: Vec<_> = rivals.iter().map(|rival| rival.contender).collect();
+    let indices: Vec<_> = rivals.iter().map(|rival| rival.index).collect();
+    own(&rendezvous.table(&contenders), &indices)
+}
+
+fn own(owners: &[u16], indices: &[u16]) -> Vec<Row> {
+    owners.iter().map(|&owner| Row::new(indices[usize::from(owner)], Mode::Clean)).collect()
+}

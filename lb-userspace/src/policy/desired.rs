@@ -1,0 +1,151 @@
+//! What should be served: the policy's result, and all that the compiler reads.
+
+use super::observed::NextHop;
+use crate::config::model::{Affinity, ClusterState, OnNoBackend, ServicePort};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What the maps should come to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Digest of the configuration this follows from.
+    pub config_digest: String,
+    /// The flow hash's secret, first and second little-endian word.
+    pub secret: (u64, u64),
+    /// Clusters, in the configuration's order.
+    pub clusters: Vec<Cluster>,
+    /// Services, in the configuration's order.
+    pub services: Vec<Service>,
+    /// Pools, in the configuration's order.
+    pub pools: Vec<Pool>,
+}
+
+/// A cluster as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Configured state, or draining by an operator's word.
+    pub state: ClusterState,
+}
+
+/// A service as it should be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its addresses.
+    pub vips: Vec<Vip>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// What of a packet is hashed.
+    pub affinity: Affinity,
+    /// What happens when there is nothing to send to.
+    pub on_no_backend: OnNoBackend,
+    /// All of its pools, also those of weight 0.
+    pub shares: Vec<Share>,
+}
+
+/// An address of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vip {
+    /// The address.
+    pub address: IpAddr,
+    /// It is also an address of this machine.
+    pub local: bool,
+}
+
+/// A pool's part in a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Name of the pool.
+    pub pool: String,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Weight in force; 0 takes no new flows.
+    pub weight: u16,
+}
+
+/// A pool as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Name of its cluster.
+    pub cluster: String,
+    /// Configured share among a service's pools.
+    pub weight: u16,
+    /// Rows of its node table, a power of two.
+    pub rows: u32,
+    /// Its endpoints, in the configuration's order.
+    pub members: Vec<Member>,
+}
+
+/// An endpoint of a pool as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Outer destination.
+    pub address: IpAddr,
+    /// Tunnel port in host order; 0 for IPIP.
+    pub port: u16,
+    /// Configured share within the pool.
+    pub weight: u16,
+    /// Whether it takes new flows, old ones, or none.
+    pub state: MemberState,
+    /// Why it is in that state, for people; empty: nothing to say.
+    pub reason: String,
+    /// When its health last changed, in milliseconds since the Unix epoch; 0: never.
+    pub changed_ms: u64,
+    /// How packets get to it.
+    pub reach: Reach,
+}
+
+impl Member {
+    /// Whether new flows may be sent to it now.
+    pub fn usable(&self) -> bool {
+        self.weight > 0 && self.state.takes_new() && self.reach != Reach::Unresolved
+    }
+}
+
+/// State of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberState {
+    /// Takes new flows.
+    Up,
+    /// Not probed yet; as up.
+    Unknown,
+    /// Keeps what it has, takes nothing new.
+    Draining,
+    /// Takes nothing.
+    Down,
+}
+
+impl MemberState {
+    /// Whether it may own rows of a table.
+    pub fn takes_new(self) -> bool {
+        matches!(self, Self::Up | Self::Unknown)
+    }
+}
+
+/// How packets get to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It is this machine.
+    Local,
+    /// Encapsulated, by way of a neighbour.
+    Via(Egress),
+    /// Not known, so it does not serve.
+    Unresolved,
+}
+
+/// The outer header's source, and the way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Egress {
+    /// Interface and neighbour.
+    pub hop: NextHop,
+    /// Outer source; of the endpoint's family.
+    pub source: IpAddr,
+    /// Path MTU in bytes (outer IP packet).
+    pub mtu: u16,
+}

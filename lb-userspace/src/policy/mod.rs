@@ -1,0 +1,135 @@
+//! Policy: from what is configured and what is seen to what should be served. Pure.
+//!
+//! 1. An endpoint is *down* when its check says so; else *draining* when an operator says so; else *up*,
+//!    or *unknown* before the first verdict. A pool without a check counts as up.
+//! 2. A pool has its configured weight while at least one of its endpoints is usable (up or unknown, of
+//!    weight above zero, and reachable) and its cluster is active; else weight 0.
+//! 3. A service all of whose pools come to 0 fails open: the configured weights are in force.
+
+pub mod desired;
+pub mod observed;
+#[cfg(test)]
+mod tests;
+
+use crate::config::model::{self, ClusterState, Config};
+use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip};
+use observed::{NextHop, Observed, Verdict};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Decides what should be served.
+pub fn decide(config: &Config, observed: &Observed) -> Desired {
+    let clusters: Vec<_> = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
+    let pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
+    let weights = weights(&pools, &clusters);
+    let services = config.services.iter().map(|service| serve(service, &weights, observed)).collect();
+    let secret = config.cluster_set.secret;
+    let config_digest = config.digest.clone();
+    Desired { config_digest, secret: (secret.k0, secret.k1), clusters, services, pools }
+}
+
+fn stand(cluster: &model::Cluster, observed: &Observed) -> Cluster {
+    let told = observed.drained_clusters.contains(&cluster.name);
+    let state = match cluster.state {
+        ClusterState::Active if told => ClusterState::Draining,
+        state => state,
+    };
+    Cluster { name: cluster.name.clone(), state }
+}
+
+fn survey(pool: &model::Pool, config: &Config, observed: &Observed) -> Pool {
+    let members = pool.endpoints.iter().map(|endpoint| meet(pool, endpoint, config, observed)).collect();
+    Pool {
+        name: pool.name.clone(),
+        cluster: pool.cluster.clone(),
+        weight: pool.weight,
+        rows: pool.rows,
+        members,
+    }
+}
+
+fn meet(pool: &model::Pool, endpoint: &model::Endpoint, config: &Config, observed: &Observed) -> Member {
+    let key = (pool.name.clone(), endpoint.address);
+    let health = observed.health.get(&key).filter(|_| pool.health.is_some());
+    let verdict = match health {
+        Some(health) => health.verdict,
+        None if pool.health.is_some() => Verdict::Unknown,
+        None => Verdict::Up,
+    };
+    let state = match verdict {
+        Verdict::Down => MemberState::Down,
+        _ if observed.drained_backends.contains(&key) => MemberState::Draining,
+        Verdict::Up => MemberState::Up,
+        Verdict::Unknown => MemberState::Unknown,
+    };
+    Member {
+        address: endpoint.address,
+        port: 0,
+        weight: endpoint.weight,
+        state,
+        reason: health.map_or_else(String::new, |health| health.reason.clone()),
+        changed_ms: health.map_or(0, |health| health.changed_ms),
+        reach: reach(pool, endpoint.address, config, observed),
+    }
+}
+
+fn reach(pool: &model::Pool, address: IpAddr, config: &Config, observed: &Observed) -> Reach {
+    if observed.own_addresses.contains(&address) {
+        return Reach::Local;
+    }
+    let Some(hop) = observed.next_hops.get(&address) else { return Reach::Unresolved };
+    let Some(source) = source(address, hop, config) else { return Reach::Unresolved };
+    let cluster = config.clusters.iter().find(|cluster| cluster.name == pool.cluster);
+    let mtu = cluster.and_then(|cluster| cluster.encap.mtu).unwrap_or(hop.mtu);
+    Reach::Via(Egress { hop: *hop, source, mtu })
+}
+
+/// The configured source of the family, else the route's.
+fn source(address: IpAddr, hop: &NextHop, config: &Config) -> Option<IpAddr> {
+    let configured = match address {
+        IpAddr::V4(_) => config.gateway.source_v4.map(IpAddr::V4),
+        IpAddr::V6(_) => config.gateway.source_v6.map(IpAddr::V6),
+    };
+    configured.or(hop.source).filter(|source| source.is_ipv4() == address.is_ipv4())
+}
+
+/// A pool's cluster, configured weight, and whether the weight holds.
+struct Weight<'a> {
+    cluster: &'a str,
+    configured: u16,
+    holds: bool,
+}
+
+fn weights<'a>(pools: &'a [Pool], clusters: &[Cluster]) -> BTreeMap<&'a str, Weight<'a>> {
+    let active = |name: &str| {
+        clusters.iter().any(|cluster| cluster.name == name && cluster.state == ClusterState::Active)
+    };
+    let weigh = |pool: &'a Pool| {
+        let holds = active(&pool.cluster) && pool.members.iter().any(Member::usable);
+        (pool.name.as_str(), Weight { cluster: &pool.cluster, configured: pool.weight, holds })
+    };
+    pools.iter().map(weigh).collect()
+}
+
+fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &Observed) -> Service {
+    let pools: Vec<_> = service
+        .pools
+        .iter()
+        .filter_map(|name| weights.get(name.as_str()).map(|weight| (name, weight)))
+        .collect();
+    let open = !pools.iter().any(|(_, weight)| weight.holds && weight.configured > 0);
+    let share = |(name, weight): &(&String, &Weight)| Share {
+        pool: (*name).clone(),
+        cluster: weight.cluster.to_owned(),
+        weight: if open || weight.holds { weight.configured } else { 0 },
+    };
+    let vip = |&address: &IpAddr| Vip { address, local: observed.own_addresses.contains(&address) };
+    Service {
+        name: service.name.clone(),
+        vips: service.vips.iter().map(vip).collect(),
+        ports: service.ports.clone(),
+        affinity: service.affinity,
+        on_no_backend: service.on_no_backend,
+        shares: pools.iter().map(share).collect(),
+    }
+}

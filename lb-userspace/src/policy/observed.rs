@@ -1,0 +1,58 @@
+//! What was seen of the world: the second half of the policy's input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Everything a gateway knows beside its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Latest verdict by pool name and endpoint address; a missing one counts as unknown.
+    pub health: BTreeMap<(String, IpAddr), Health>,
+    /// How each endpoint address is reached; a missing one is not resolved yet.
+    pub next_hops: BTreeMap<IpAddr, NextHop>,
+    /// Endpoints (pool name and address) that an operator drains.
+    pub drained_backends: BTreeSet<(String, IpAddr)>,
+    /// Clusters that an operator drains.
+    pub drained_clusters: BTreeSet<String>,
+    /// Addresses of this machine.
+    pub own_addresses: BTreeSet<IpAddr>,
+}
+
+/// What a health check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Up or down, or not known yet.
+    pub verdict: Verdict,
+    /// Why, for people.
+    pub reason: String,
+    /// When the verdict last changed, in milliseconds since the Unix epoch.
+    pub changed_ms: u64,
+}
+
+/// A health check's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No probe has finished yet; counts as up.
+    Unknown,
+    /// It answers.
+    Up,
+    /// It does not.
+    Down,
+}
+
+/// The way to an address: an Ethernet neighbour behind an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextHop {
+    /// Egress interface index.
+    pub interface: u32,
+    /// VLAN of the egress; 0: none.
+    pub vlan: u16,
+    /// The neighbour's MAC.
+    pub destination_mac: [u8; 6],
+    /// The egress interface's MAC.
+    pub source_mac: [u8; 6],
+    /// Source address that the route prefers; of the destination's family.
+    pub source: Option<IpAddr>,
+    /// MTU of the path's first link in bytes (IP packet).
+    pub mtu: u16,
+}

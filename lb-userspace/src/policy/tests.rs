@@ -1,0 +1,160 @@
+use super::*;
+use crate::config::model::{
+    Affinity, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol, Secret,
+    ServicePort,
+};
+use observed::Health;
+
+fn config() -> Config {
+    let cluster = |name: &str, mtu| model::Cluster {
+        name: name.into(),
+        state: ClusterState::Active,
+        encap: Encap { kind: EncapKind::Ipip, mtu },
+    };
+    let endpoint = |address: &str, weight| Endpoint { address: address.parse().unwrap(), weight };
+    let pool = |name: &str, cluster: &str, weight, endpoints| model::Pool {
+        name: name.into(),
+        cluster: cluster.into(),
+        weight,
+        rows: 256,
+        endpoints,
+        health: Some("http".into()),
+    };
+    Config {
+        digest: "d".into(),
+        cluster_set: ClusterSet { id: "prod".into(), self_cluster: None, secret: Secret { k0: 3, k1: 4 } },
+        gateway: Gateway {
+            interfaces: Vec::new(),
+            pin_path: "/sys/fs/bpf/x".into(),
+            source_v4: Some([192, 0, 2, 1].into()),
+            source_v6: None,
+            limits: Limits::default(),
+        },
+        clusters: vec![cluster("eu", None), cluster("us", Some(1400))],
+        services: vec![model::Service {
+            name: "shop/web".into(),
+            vips: vec![[198, 51, 100, 10].into(), [198, 51, 100, 11].into()],
+            ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
+            affinity: Affinity::Flow,
+            pools: vec!["eu".into(), "us".into()],
+            on_no_backend: OnNoBackend::Drop,
+            allow_local: true,
+        }],
+        pools: vec![
+            pool("eu", "eu", 90, vec![endpoint("10.1.0.1", 1), endpoint("10.1.0.2", 0)]),
+            pool("us", "us", 10, vec![endpoint("10.2.0.1", 1), endpoint("2001:db8::1", 1)]),
+        ],
+        health_checks: Vec::new(),
+    }
+}
+
+fn hop(source: Option<&str>) -> NextHop {
+    let source = source.map(|source| source.parse().unwrap());
+    NextHop { interface: 2, vlan: 0, destination_mac: [2; 6], source_mac: [4; 6], source, mtu: 1500 }
+}
+
+fn seen() -> Observed {
+    let next_hops = ["10.1.0.1", "10.1.0.2", "10.2.0.1"].map(|address| (address.parse().unwrap(), hop(None)));
+    Observed { next_hops: next_hops.into(), ..Observed::default() }
+}
+
+fn tell(observed: &mut Observed, pool: &str, address: &str, verdict: Verdict) {
+    let health = Health { verdict, reason: "told".into(), changed_ms: 7 };
+    observed.health.insert((pool.into(), address.parse().unwrap()), health);
+}
+
+fn weights(config: &Config, observed: &Observed) -> [u16; 2] {
+    let desired = decide(config, observed);
+    [desired.services[0].shares[0].weight, desired.services[0].shares[1].weight]
+}
+
+#[test]
+fn a_pool_loses_its_weight_with_its_last_usable_member() {
+    let (config, mut observed) = (config(), seen());
+    assert_eq!(weights(&config, &observed), [90, 10], "unknown serves");
+    tell(&mut observed, "eu", "10.1.0.2", Verdict::Up);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    assert_eq!(weights(&config, &observed), [0, 10], "a member of weight 0 does not keep it");
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Up);
+    assert_eq!(weights(&config, &observed), [90, 10]);
+    observed.next_hops.remove(&"10.1.0.1".parse().unwrap());
+    assert_eq!(weights(&config, &observed), [0, 10], "nor does one that cannot be reached");
+    observed.own_addresses.insert("10.1.0.1".parse().unwrap());
+    assert_eq!(weights(&config, &observed), [90, 10], "this machine can always be reached");
+}
+
+#[test]
+fn all_weights_gone_fails_open_to_the_configured() {
+    let (config, mut observed) = (config(), seen());
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    tell(&mut observed, "us", "10.2.0.1", Verdict::Down);
+    assert_eq!(weights(&config, &observed), [90, 10]);
+}
+
+#[test]
+fn a_pool_configured_to_nothing_gets_nothing_by_failing_open() {
+    let (mut config, mut observed) = (config(), seen());
+    config.pools[1].weight = 0;
+    assert_eq!(weights(&config, &observed), [90, 0]);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    assert_eq!(weights(&config, &observed), [90, 0]);
+}
+
+#[test]
+fn clusters_that_drain_have_no_weight() {
+    let (mut config, mut observed) = (config(), seen());
+    observed.drained_clusters.insert("eu".into());
+    assert_eq!(weights(&config, &observed), [0, 10]);
+    assert_eq!(decide(&config, &observed).clusters[0].state, ClusterState::Draining);
+    observed.drained_clusters.clear();
+    config.clusters[1].state = ClusterState::Drained;
+    assert_eq!(weights(&config, &observed), [90, 0]);
+}
+
+#[test]
+fn a_member_is_down_before_it_is_draining_before_it_is_up() {
+    let (mut config, mut observed) = (config(), seen());
+    let state = |config: &Config, observed: &Observed| decide(config, observed).pools[0].members[0].state;
+    assert_eq!(state(&config, &observed), MemberState::Unknown);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Up);
+    assert_eq!(state(&config, &observed), MemberState::Up);
+    observed.drained_backends.insert(("eu".into(), "10.1.0.1".parse().unwrap()));
+    assert_eq!(state(&config, &observed), MemberState::Draining);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    assert_eq!(state(&config, &observed), MemberState::Down);
+    let member = &decide(&config, &observed).pools[0].members[0];
+    assert_eq!((member.reason.as_str(), member.changed_ms), ("told", 7));
+    config.pools[0].health = None;
+    assert_eq!(state(&config, &observed), MemberState::Draining, "an old verdict of no check counts no more");
+}
+
+#[test]
+fn the_outer_source_is_of_the_endpoints_family() {
+    let (mut config, mut observed) = (config(), seen());
+    let reach =
+        |config: &Config, observed: &Observed, pool: usize, member: usize| match decide(config, observed)
+            .pools[pool]
+            .members[member]
+            .reach
+        {
+            Reach::Via(egress) => Some((egress.source.to_string(), egress.mtu)),
+            Reach::Local | Reach::Unresolved => None,
+        };
+    assert_eq!(reach(&config, &observed, 0, 0), Some(("192.0.2.1".into(), 1500)));
+    assert_eq!(reach(&config, &observed, 1, 0), Some(("192.0.2.1".into(), 1400)), "the cluster's MTU");
+    let v6 = "2001:db8::1".parse().unwrap();
+    observed.next_hops.insert(v6, hop(Some("192.0.2.9")));
+    assert_eq!(reach(&config, &observed, 1, 1), None, "IPv4 cannot be the source to IPv6");
+    observed.next_hops.insert(v6, hop(Some("2001:db8::9")));
+    assert_eq!(reach(&config, &observed, 1, 1), Some(("2001:db8::9".into(), 1400)));
+    config.gateway.source_v6 = Some("2001:db8::5".parse().unwrap());
+    assert_eq!(reach(&config, &observed, 1, 1), Some(("2001:db8::5".into(), 1400)));
+}
+
+#[test]
+fn a_vip_of_this_machine_is_local() {
+    let mut observed = seen();
+    observed.own_addresses.insert([198, 51, 100, 11].into());
+    let local: Vec<_> = decide(&config(), &observed).services[0].vips.iter().map(|vip| vip.local).collect();
+    assert_eq!(local, [false, true]);
+}
