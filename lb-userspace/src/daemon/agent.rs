@@ -85,7 +85,7 @@ impl Agent {
             health::Verdict::Down => Verdict::Down,
         };
         if verdict == Verdict::Down && let Some(index) = self.backend_index(&pool, address) {
-            reconcile::mark_down(&self.loaded.maps, index);
+            reconcile::mark_down(&mut self.loaded.maps, index);
         }
         let word = match verdict {
             Verdict::Unknown => "unknown",
@@ -120,7 +120,7 @@ impl Agent {
         let image = compile(&desired, &mut self.ledger, &mut self.cache).map_err(|error| error.to_string())?;
         self.published.last_error = None;
         self.publish()?;
-        let changes = reconcile::reconcile(&image, &self.loaded.maps);
+        let changes = reconcile::reconcile(&image, &mut self.loaded.maps);
         self.ledger.release(image.generation);
         self.published.applied = OffsetDateTime::now_utc();
         self.publish()?;
@@ -159,7 +159,7 @@ impl Agent {
     fn publish(&self) -> Result<(), String> {
         let published = Published { agent: self.published.clone(), record: self.ledger.record().clone() };
         let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
-        let map = self.loaded.maps.words(lb_common::abi::map::STATE);
+        let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
         state::write(map, &text).map_err(|error| error.to_string())
     }
 

@@ -110,7 +110,7 @@ fn shape(error: LoadError) -> RunError {
 }
 
 fn read(loaded: &Loaded) -> Result<Option<Published>, String> {
-    let text = state::read(loaded.maps.words(lb_common::abi::map::STATE)).map_err(|error| error.to_string())?;
+    let text = state::read(loaded.maps.mapping(lb_common::abi::map::STATE)).map_err(|error| error.to_string())?;
     text.map(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())).transpose()
 }
 
