@@ -7,8 +7,8 @@ use std::time::Duration;
 use aya::Pod;
 use aya::maps::{MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry, TableEntry,
-    VipBucket, map,
+    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
+    TableEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -32,7 +32,9 @@ pub enum MapsError {
         source: MapError,
     },
     /// A map has another shape than this version's.
-    #[error("map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed")]
+    #[error(
+        "map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed"
+    )]
     Shape {
         /// Name of the map.
         name: &'static str,
@@ -205,7 +207,11 @@ fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapDat
 }
 
 fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
-    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
+        name,
+        path: path(pins, name),
+        source,
+    })
 }
 
 fn path(pins: &Pins, name: &str) -> String {

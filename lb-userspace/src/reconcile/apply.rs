@@ -1,8 +1,8 @@
 //! The plan's operations, performed in order.
 
+use super::Maps;
 use super::diff::{read, words_of};
 use super::plan::{Op, plan};
-use super::Maps;
 use crate::compile::MapImage;
 use lb_common::abi::{BackendEntry, BackendFlags, map};
 
