@@ -1,6 +1,7 @@
 //! The command line: one module per verb.
 
 mod check;
+mod drain;
 mod failure;
 mod run;
 mod unload;
@@ -38,6 +39,10 @@ enum Verb {
     Run(run::Options),
     /// Validate configuration files: every error at once.
     Check(check::Options),
+    /// Give nothing new to a backend or a cluster, until told otherwise; the agent must run.
+    Drain(drain::Options),
+    /// Give a drained backend or cluster its share again; the agent must run.
+    Undrain(drain::Options),
     /// Take the program off all interfaces and remove the pinned maps.
     Unload(Pinned),
 }
@@ -56,6 +61,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.verb {
         Verb::Run(options) => run::run(options),
         Verb::Check(options) => check::run(options),
+        Verb::Drain(options) => drain::drain(options),
+        Verb::Undrain(options) => drain::undrain(options),
         Verb::Unload(options) => unload::run(options),
     }
 }
