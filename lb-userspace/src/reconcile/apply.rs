@@ -1,15 +1,17 @@
 //! The plan's operations, performed in order.
 
+use super::Maps;
 use super::diff::{read, words_of};
 use super::plan::{Op, plan};
-use super::Maps;
 use crate::compile::MapImage;
 use lb_common::abi::{BackendEntry, BackendFlags, map};
 
 /// Makes the maps hold the image, and returns the number of operations that took; 0: they held it.
 pub fn reconcile(image: &MapImage, maps: &mut impl Maps) -> usize {
     let ops = plan(image, maps);
-    ops.iter().for_each(|op| perform(op, maps));
+    for op in &ops {
+        perform(op, maps);
+    }
     ops.len()
 }
 
