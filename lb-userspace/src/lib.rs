@@ -7,9 +7,12 @@
 //! One module per stage. `policy`, `compile`, `reconcile::plan` and the pure halves of `health` do no
 //! I/O, read no clock and draw no random numbers: a fixed input gives the same bytes on every gateway.
 
+pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod daemon;
 pub mod datapath;
 pub mod health;
+pub mod observe;
 pub mod policy;
 pub mod reconcile;

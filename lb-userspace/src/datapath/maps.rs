@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use aya::Pod;
 use aya::maps::{MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry, TableEntry,
-    VipBucket, map,
+    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
+    TableEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use super::mapping::{Access, Mapping};
 use super::pins::Pins;
 use crate::compile::Sizes;
+use crate::reconcile::{KernelView, Maps};
 
 /// Why the pinned maps cannot be used.
 #[derive(Debug, Error)]
@@ -30,7 +32,9 @@ pub enum MapsError {
         source: MapError,
     },
     /// A map has another shape than this version's.
-    #[error("map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed")]
+    #[error(
+        "map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed"
+    )]
     Shape {
         /// Name of the map.
         name: &'static str,
@@ -76,7 +80,6 @@ fn state_words(sizes: &Sizes) -> u32 {
 }
 
 /// All maps.
-#[derive(Debug)]
 pub struct KernelMaps {
     mapped: HashMap<&'static str, Mapping>,
     services: PerCpuArray<MapData, Wire<ServiceCounters>>,
@@ -119,7 +122,7 @@ impl KernelMaps {
     ///
     /// # Panics
     /// If `name` is not one of [`shapes`]: a defect of the caller, not of any input.
-    pub fn words(&self, name: &str) -> &Mapping {
+    pub fn mapping(&self, name: &str) -> &Mapping {
         self.mapped.get(name).unwrap_or_else(|| unreachable!("{name} is not a mapped array"))
     }
 
@@ -143,6 +146,40 @@ impl KernelMaps {
     /// Packets that ended for a reason, over all CPUs.
     pub fn reason_count(&self, reason: Reason) -> u64 {
         sum(&self.reasons, reason as u32, |total, part| *total += part)
+    }
+}
+
+impl KernelView for KernelMaps {
+    fn words(&self, map: &'static str) -> usize {
+        self.mapped.get(map).map_or(0, |mapping| mapping.words().len())
+    }
+
+    fn load(&self, map: &'static str, word: usize) -> u64 {
+        self.mapped.get(map).map_or(0, |mapping| mapping.load(word))
+    }
+}
+
+impl Maps for KernelMaps {
+    fn store(&mut self, map: &'static str, word: usize, value: u64) {
+        self.mapping(map).store(word, value);
+    }
+
+    fn grace(&mut self) {
+        grace();
+    }
+}
+
+/// Longer than any packet is under way in the program, on a machine that cannot tell.
+const LONG_ENOUGH: Duration = Duration::from_millis(100);
+
+/// Returns once every CPU has passed through a quiescent state, so that a packet which saw the maps as they
+/// were is through: `membarrier(MEMBARRIER_CMD_GLOBAL)` is the kernel's `synchronize_rcu`.
+fn grace() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: the command takes no pointers and changes nothing in this process.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result != 0 {
+        std::thread::sleep(LONG_ENOUGH);
     }
 }
 
@@ -170,7 +207,11 @@ fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapDat
 }
 
 fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
-    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
+        name,
+        path: path(pins, name),
+        source,
+    })
 }
 
 fn path(pins: &Pins, name: &str) -> String {

@@ -8,6 +8,13 @@
 //! `view`, `decode`, `decide` and `schedule` do no I/O and read no clock; `netlink` is the socket and
 //! `resolver` the loop between them. The kernel answers the routing question itself, so policy rules,
 //! next-hop objects, multipath and learned path MTUs are followed without being modelled here.
+//!
+//! Limits, all of them the kernel's:
+//! - of a multipath route one path is used per backend, the one that the kernel hashes it to;
+//! - a neighbour that changes its MAC without saying so is found when its entry is next confirmed (the
+//!   kernel's reachable time, then `keep_alive`, then its probes: up to 83 s by default);
+//! - more neighbours than `net.ipv4.neigh.default.gc_thresh3` (1,024 by default) do not fit, which the
+//!   log says.
 
 mod decide;
 mod decode;

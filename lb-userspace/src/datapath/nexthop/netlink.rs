@@ -26,7 +26,7 @@ use super::view::{NeighbourKey, Notice, View};
 /// The kernel answers netlink in the system call that asks; this long means that it never will.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bytes of notifications the kernel may hold for us: some thousand neighbour changes.
+/// Bytes of notifications the kernel may hold for us: some thousand changes.
 const RECEIVE_BUFFER: libc::c_int = 4 << 20;
 
 /// RFC 863: whoever receives it drops it, so sending to it has no effect but neighbour resolution.
@@ -56,10 +56,21 @@ pub enum StartError {
     Socket(#[from] io::Error),
 }
 
-/// A socket's task ended, or a dump failed: open anew.
+/// What the sockets said is not complete any more: open them anew.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct Lost(String);
+
+/// Why the kernel does not resolve a neighbour on demand.
+#[derive(Debug, Error)]
+pub(super) enum Refused {
+    #[error("not permitted; grant CAP_NET_ADMIN")]
+    NotPermitted,
+    #[error("the neighbour table is full; raise net.ipv4.neigh.default.gc_thresh3 (or net.ipv6.…)")]
+    TableFull,
+    #[error("{0}")]
+    Other(String),
+}
 
 /// Both sockets, bound to the network namespace of the thread that opened them.
 pub(super) struct Netlink {
@@ -91,7 +102,11 @@ impl Netlink {
                 self.messages.next().await.ok_or_else(|| Lost("the listening socket closed".into()))?;
             let notice = match &message.payload {
                 NetlinkPayload::InnerMessage(message) => decode::notice(message),
-                NetlinkPayload::Overrun(_) => Some(Notice::Overrun),
+                // The kernel tells of the first loss only and stays silent about those that follow
+                // until its queue is empty, so nothing read from this socket is complete any more.
+                NetlinkPayload::Overrun(_) => {
+                    return Err(Lost("notifications came faster than they were read".into()));
+                }
                 _ => None,
             };
             if let Some(notice) = notice {
@@ -129,18 +144,22 @@ impl Netlink {
     }
 
     /// Has the kernel resolve `neighbour`, or confirm it, as if a packet had been sent to it
-    /// (`NTF_USE`). Without the privilege for that, really sends one to `target`.
-    pub(super) async fn provoke(&self, neighbour: NeighbourKey, target: IpAddr) {
+    /// (`NTF_USE`). When the kernel refuses, really sends one to `target` and returns the refusal.
+    pub(super) async fn provoke(&self, neighbour: NeighbourKey, target: IpAddr) -> Result<(), Refused> {
         let request = self.handle.neighbours().add(neighbour.link, neighbour.address);
         let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use).replace();
-        match timeout(ANSWER_TIMEOUT, request.execute()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(?neighbour, %error, "provoking a neighbour by sending instead");
-                send_discard(target);
-            }
-            Err(_) => send_discard(target),
-        }
+        let refused = match timeout(ANSWER_TIMEOUT, request.execute()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(rtnetlink::Error::NetlinkError(error))) => match error.raw_code().saturating_abs() {
+                libc::EPERM => Refused::NotPermitted,
+                libc::ENOBUFS => Refused::TableFull,
+                _ => Refused::Other(error.to_string()),
+            },
+            Ok(Err(error)) => Refused::Other(error.to_string()),
+            Err(_) => Refused::Other("the kernel did not answer in time".into()),
+        };
+        send_discard(target);
+        Err(refused)
     }
 }
 

@@ -16,8 +16,8 @@ use super::{NextHopEvent, Resolution};
 /// Events the consumer may be behind before the resolver waits for it.
 const EVENT_BACKLOG: usize = 1024;
 
-/// Pause before the sockets are opened anew.
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before the sockets are opened anew; bounds the work when every session is overrun.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// After a round of questions, rest this many times as long as it took: a fifth of one core at most.
 const REST_FACTOR: u32 = 4;
@@ -104,7 +104,7 @@ struct Task {
     stale: BTreeSet<IpAddr>,
     /// When to decide anew; `None` while nothing changed.
     decide_at: Option<Instant>,
-    /// Not to decide before this.
+    /// Not to ask again before this.
     rest_until: Instant,
     resync_at: Instant,
     reported: BTreeMap<IpAddr, Resolution>,
@@ -142,7 +142,7 @@ impl Task {
         loop {
             match self.session(netlink).await {
                 End::Stopped => return,
-                End::Lost(reason) => tracing::warn!(%reason, "lost netlink, opening it again"),
+                End::Lost(reason) => tracing::warn!(%reason, "opening the netlink sockets again"),
             }
             netlink = loop {
                 sleep(REOPEN_PAUSE).await;
@@ -210,15 +210,14 @@ impl Task {
                 }
             }
             Touched::AllRoutes => self.stale.extend(self.answers.keys()),
-            Touched::Everything => self.resync_at = self.rest_until.max(Instant::now()),
         }
         self.decide_soon();
     }
 
     /// The first change sets the time, so a storm delays nothing and is still taken as one.
     fn decide_soon(&mut self) {
-        let at = (Instant::now() + self.timing.settle).max(self.rest_until);
-        self.decide_at.get_or_insert(at);
+        let at = Instant::now() + self.timing.settle;
+        self.decide_at = Some(self.decide_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     async fn work(&mut self, netlink: &Netlink) -> Result<(), End> {
@@ -231,24 +230,40 @@ impl Task {
         }
         if self.decide_at.is_some_and(|at| now >= at) {
             self.ask(netlink).await?;
-            self.decide_at = None;
+            self.decide_at = (!self.stale.is_empty()).then_some(self.rest_until);
             self.report().await?;
-            self.rest_until = Instant::now() + (now.elapsed() * REST_FACTOR).min(LONGEST_REST);
         }
-        for neighbour in self.schedule.due(Instant::now()) {
-            if let Some(target) = self.behind.get(&neighbour) {
-                netlink.provoke(neighbour, *target).await;
-            }
-        }
+        self.provoke(netlink).await;
         Ok(())
     }
 
+    /// Asks for the neighbours that are due; a table that is full would refuse hundreds, which is one
+    /// line in the log.
+    async fn provoke(&mut self, netlink: &Netlink) {
+        let mut refusals = Vec::new();
+        for neighbour in self.schedule.due(Instant::now()) {
+            let Some(target) = self.behind.get(&neighbour) else { continue };
+            refusals.extend(netlink.provoke(neighbour, *target).await.err());
+        }
+        if let Some(reason) = refusals.first() {
+            let count = refusals.len();
+            tracing::warn!(count, %reason, "neighbours not asked for; sent a datagram to each instead");
+        }
+    }
+
+    /// Asks about every stale target, unless it is time to rest from that: many targets and an endless
+    /// storm must not take a whole core, and a neighbour's answer must not wait for it.
     async fn ask(&mut self, netlink: &Netlink) -> Result<(), Lost> {
+        let start = Instant::now();
+        if start < self.rest_until {
+            return Ok(());
+        }
         while let Some(target) = self.stale.first().copied() {
             let answer = netlink.route(target).await?;
             self.answers.insert(target, answer);
             self.stale.remove(&target);
         }
+        self.rest_until = Instant::now() + (start.elapsed() * REST_FACTOR).min(LONGEST_REST);
         Ok(())
     }
 

@@ -54,8 +54,6 @@ pub(super) enum Notice {
     Route(Prefix),
     /// An address or policy rule changed: any route may answer differently.
     Routing,
-    /// The kernel dropped notifications: the view is no longer to be trusted.
-    Overrun,
 }
 
 /// A destination prefix.
@@ -97,8 +95,6 @@ pub(super) enum Touched {
     Routes(Prefix),
     /// The kernel is to be asked again about every target.
     AllRoutes,
-    /// Links and neighbours are to be read again.
-    Everything,
 }
 
 /// The kernel's links and neighbours.
@@ -137,7 +133,6 @@ impl View {
             Notice::Neighbour(key, neighbour) => self.put_neighbour(key, neighbour),
             Notice::Route(prefix) => Touched::Routes(prefix),
             Notice::Routing => Touched::AllRoutes,
-            Notice::Overrun => Touched::Everything,
         }
     }
 

@@ -1,0 +1,61 @@
+//! The command line: one module per verb.
+
+mod check;
+mod failure;
+mod run;
+mod unload;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::observe::logging::{self, LogFormat};
+pub use failure::Failure;
+
+/// Kernel-accelerated layer-4 load balancer for services that live in several clusters.
+#[derive(Debug, Parser)]
+#[command(name = "spillway", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Log {
+    /// How the log on standard error looks.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Log more; twice: everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the gateway agent: load, attach, watch, check, reconcile.
+    Run(run::Options),
+    /// Validate configuration files: every error at once.
+    Check(check::Options),
+    /// Take the program off all interfaces and remove the pinned maps.
+    Unload(Pinned),
+}
+
+/// Where the maps are.
+#[derive(Debug, Args)]
+struct Pinned {
+    /// Directory on a BPF file system below which the maps are pinned.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/spillway")]
+    pin_path: PathBuf,
+}
+
+/// Does what the arguments say.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    logging::start(arguments.log.log_format, arguments.log.verbose);
+    match &arguments.verb {
+        Verb::Run(options) => run::run(options),
+        Verb::Check(options) => check::run(options),
+        Verb::Unload(options) => unload::run(options),
+    }
+}

@@ -1,0 +1,26 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::Failure;
+use crate::daemon;
+
+/// `spillway run`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Directory on a BPF file system below which the maps are pinned; overrides `gateway.pinPath`.
+    #[arg(long, value_name = "DIR")]
+    pin_path: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime did not start")?;
+    Ok(runtime.block_on(daemon::run(&options.config, options.pin_path.as_deref()))?)
+}
