@@ -32,41 +32,6 @@ pub struct MapImage {
 }
 
 impl MapImage {
-    /// The entry of `control`.
-    pub fn control(&self) -> &Control {
-        &self.control
-    }
-
-    /// A word of the filter; 0 beyond its end.
-    pub fn filter_word(&self, word: u32) -> u64 {
-        self.filter.get(word as usize).copied().unwrap_or(0)
-    }
-
-    /// A bucket of the VIP table.
-    pub fn bucket(&self, index: u32) -> Option<&VipBucket> {
-        self.vips.get(index as usize)
-    }
-
-    /// A service.
-    pub fn service(&self, index: u32) -> Option<&ServiceEntry> {
-        self.services.get(&index)
-    }
-
-    /// A pool.
-    pub fn pool(&self, index: u32) -> Option<&PoolEntry> {
-        self.pools.get(&index)
-    }
-
-    /// A node or cluster table.
-    pub fn table(&self, index: u32) -> Option<&TableEntry> {
-        self.tables.get(&index)
-    }
-
-    /// A backend.
-    pub fn backend(&self, index: u32) -> Option<&BackendEntry> {
-        self.backends.get(&index)
-    }
-
     /// A word of the slab: four rows. `None` where no region lies.
     pub fn slab_word(&self, word: u32) -> Option<u64> {
         let row = word.checked_mul(ROWS_PER_WORD)?;

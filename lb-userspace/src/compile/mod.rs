@@ -15,6 +15,7 @@ mod error;
 mod identity;
 pub mod image;
 pub mod ledger;
+mod lookup;
 pub mod maglev;
 pub mod members;
 pub mod record;

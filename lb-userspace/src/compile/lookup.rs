@@ -1,0 +1,45 @@
+//! The image as the packet program sees it: what a flow would meet, with nothing loaded.
+
+use super::image::MapImage;
+use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use lb_ebpf::tables::Tables;
+
+impl Tables for MapImage {
+    fn control(&self) -> Option<&Control> {
+        Some(&self.control)
+    }
+
+    fn filter(&self, word: u32) -> Option<u64> {
+        self.filter.get(word as usize).copied()
+    }
+
+    fn bucket(&self, index: u32) -> Option<&VipBucket> {
+        self.vips.get(index as usize)
+    }
+
+    fn service(&self, index: u32) -> Option<&ServiceEntry> {
+        self.services.get(&index)
+    }
+
+    fn pool(&self, index: u32) -> Option<PoolEntry> {
+        self.pools.get(&index).copied()
+    }
+
+    fn table(&self, index: u32) -> Option<&TableEntry> {
+        self.tables.get(&index)
+    }
+
+    fn slab(&self, word: u32) -> Option<u64> {
+        self.slab_word(word)
+    }
+
+    fn backend(&self, index: u32) -> Option<&BackendEntry> {
+        self.backends.get(&index)
+    }
+
+    fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}
+
+    fn count_dropped(&self, _service: u32) {}
+
+    fn count_reason(&self, _reason: u32) {}
+}
