@@ -4,8 +4,9 @@ use bytemuck::Pod;
 
 /// A frame that can be read, written and grown at its front. Offsets are in bytes from its current start.
 pub trait Frame {
-    /// Bytes from the link header to the end.
-    fn length(&self) -> usize;
+    /// Whether the frame has at least `length` bytes. To ask for their number would take a difference of
+    /// pointers, which the kernel allows only to a loader that may see addresses (`CAP_PERFMON`).
+    fn holds(&self, length: usize) -> bool;
 
     /// The header at `offset`; `None` if the frame ends before it does.
     fn header<T: Pod>(&self, offset: usize) -> Option<&T>;
@@ -43,8 +44,8 @@ impl<'a> SliceFrame<'a> {
 }
 
 impl Frame for SliceFrame<'_> {
-    fn length(&self) -> usize {
-        self.bytes().len()
+    fn holds(&self, length: usize) -> bool {
+        self.bytes().len() >= length
     }
 
     fn header<T: Pod>(&self, offset: usize) -> Option<&T> {
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(frame.bytes(), [5, 6]);
         assert_eq!(frame.grow(5), None);
         assert_eq!(frame.grow(4), Some(()));
-        assert_eq!(frame.length(), 6);
+        assert!(frame.holds(6) && !frame.holds(7));
         assert_eq!(frame.grow(-6), Some(()));
         assert_eq!(frame.grow(-1), None);
     }

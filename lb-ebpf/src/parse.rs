@@ -128,7 +128,8 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
 /// neighbour discovery, which always belongs to the kernel.
 #[inline(always)]
 pub fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Flow, Reason> {
-    if network.header_length < IPV4_LENGTH || frame.length() < network.offset + network.length {
+    let end = network.offset + network.length;
+    if network.header_length < IPV4_LENGTH || network.length < network.header_length || !frame.holds(end) {
         return Err(Reason::Truncated);
     }
     if network.fragment {
@@ -136,20 +137,28 @@ pub fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Flow, Reason>
     }
     let (protocol, offset) = match network.family {
         Family::V4 => (network.next, network.offset + network.header_length),
-        Family::V6 => extensions(frame, network.next, network.offset + IPV6_LENGTH)?,
+        Family::V6 => extensions(frame, network.next, network.offset + IPV6_LENGTH, end)?,
     };
-    ports(frame, network, protocol, offset)
+    ports(frame, network, protocol, offset, end)
 }
 
 #[inline(always)]
-fn ports<F: Frame>(frame: &F, network: &Network, protocol: u8, offset: usize) -> Result<Flow, Reason> {
+fn ports<F: Frame>(
+    frame: &F,
+    network: &Network,
+    protocol: u8,
+    offset: usize,
+    end: usize,
+) -> Result<Flow, Reason> {
     let least = match protocol {
         protocol::TCP => TCP_LENGTH,
         protocol::UDP => UDP_LENGTH,
-        protocol::ICMPV6 if is_neighbour_discovery(frame, offset) => return Err(Reason::NotOurs),
+        protocol::ICMPV6 if network.family == Family::V6 && is_neighbour_discovery(frame, offset) => {
+            return Err(Reason::NotOurs);
+        }
         _ => return Err(Reason::NoService),
     };
-    if offset + least > network.offset + network.length {
+    if offset + least > end {
         return Err(Reason::Truncated);
     }
     let ports = frame.header::<Ports>(offset).ok_or(Reason::Truncated)?;
@@ -164,7 +173,12 @@ fn ports<F: Frame>(frame: &F, network: &Network, protocol: u8, offset: usize) ->
 }
 
 #[inline(always)]
-fn extensions<F: Frame>(frame: &F, mut next: u8, mut offset: usize) -> Result<(u8, usize), Reason> {
+fn extensions<F: Frame>(
+    frame: &F,
+    mut next: u8,
+    mut offset: usize,
+    end: usize,
+) -> Result<(u8, usize), Reason> {
     let mut count = 0;
     while is_extension(next) {
         if count == MAX_EXTENSIONS {
@@ -175,6 +189,9 @@ fn extensions<F: Frame>(frame: &F, mut next: u8, mut offset: usize) -> Result<(u
             return Err(Reason::Fragment);
         }
         offset += extension_length(next, header.length);
+        if offset > end {
+            return Err(Reason::Truncated);
+        }
         next = header.next_header;
         count += 1;
     }

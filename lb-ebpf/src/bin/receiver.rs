@@ -6,7 +6,9 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::{bindings::xdp_action::XDP_PASS, helpers::bpf_xdp_adjust_head, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action::XDP_PASS, helpers::bpf_xdp_adjust_head, macros::xdp, programs::XdpContext,
+};
 
 const ETH_LEN: usize = 14;
 const IPV4_LEN: usize = 20;

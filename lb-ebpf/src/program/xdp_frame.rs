@@ -5,6 +5,8 @@ use bytemuck::Pod;
 
 /// The largest offset a header is read at. The verifier wants a bound on every variable offset.
 const MAX_OFFSET: usize = 0x3fff;
+/// More than the longest packet behind the longest link header: an IPv6 packet of 65,535 bytes of payload.
+const MAX_LENGTH: usize = 0x1_ffff;
 
 /// The packet of an XDP context.
 pub struct XdpFrame {
@@ -30,8 +32,8 @@ impl XdpFrame {
 
 impl Frame for XdpFrame {
     #[inline(always)]
-    fn length(&self) -> usize {
-        self.data_end - self.data
+    fn holds(&self, length: usize) -> bool {
+        self.data + (length & MAX_LENGTH) <= self.data_end
     }
 
     #[inline(always)]

@@ -84,8 +84,10 @@ impl Agent {
             health::Verdict::Up => Verdict::Up,
             health::Verdict::Down => Verdict::Down,
         };
-        if verdict == Verdict::Down && let Some(index) = self.backend_index(&pool, address) {
-            reconcile::mark_down(&self.loaded.maps, index);
+        if verdict == Verdict::Down
+            && let Some(index) = self.backend_index(&pool, address)
+        {
+            reconcile::mark_down(&mut self.loaded.maps, index);
         }
         let word = match verdict {
             Verdict::Unknown => "unknown",
@@ -117,10 +119,11 @@ impl Agent {
     /// and again when what it replaced is released: it names at any moment all that the kernel may hold.
     pub(super) fn converge(&mut self) -> Result<(), String> {
         let desired = policy::decide(&self.config, &self.observed);
-        let image = compile(&desired, &mut self.ledger, &mut self.cache).map_err(|error| error.to_string())?;
+        let image =
+            compile(&desired, &mut self.ledger, &mut self.cache).map_err(|error| error.to_string())?;
         self.published.last_error = None;
         self.publish()?;
-        let changes = reconcile::reconcile(&image, &self.loaded.maps);
+        let changes = reconcile::reconcile(&image, &mut self.loaded.maps);
         self.ledger.release(image.generation);
         self.published.applied = OffsetDateTime::now_utc();
         self.publish()?;
@@ -150,7 +153,9 @@ impl Agent {
     fn detach_others(&self) {
         let wanted = |name: &str| self.published.interfaces.iter().any(|interface| interface.name == name);
         for link in self.pins.links().unwrap_or_default() {
-            if !wanted(&link.interface) && let Err(reason) = detach(&link, &self.pins) {
+            if !wanted(&link.interface)
+                && let Err(reason) = detach(&link, &self.pins)
+            {
                 warn!(event = "attached", interface = link.interface, %reason, "cannot be detached");
             }
         }
@@ -159,7 +164,7 @@ impl Agent {
     fn publish(&self) -> Result<(), String> {
         let published = Published { agent: self.published.clone(), record: self.ledger.record().clone() };
         let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
-        let map = self.loaded.maps.words(lb_common::abi::map::STATE);
+        let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
         state::write(map, &text).map_err(|error| error.to_string())
     }
 
@@ -212,11 +217,12 @@ fn observe(hop: &NextHop) -> observed::NextHop {
 /// Addresses of this machine. If the kernel does not tell, none: what is local is then found by its route.
 fn own_addresses() -> BTreeSet<IpAddr> {
     let addresses = getifaddrs().into_iter().flatten().filter_map(|interface| interface.address);
-    addresses.filter_map(|address| {
-        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-    })
-    .collect()
+    addresses
+        .filter_map(|address| {
+            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        })
+        .collect()
 }
 
 fn milliseconds(at: SystemTime) -> u64 {

@@ -41,7 +41,9 @@ pub enum RunError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The pinned maps have another size.
-    #[error("{0}; `spillway unload` removes them, and with them the program, so that the new limits can take force")]
+    #[error(
+        "{0}; `spillway unload` removes them, and with them the program, so that the new limits can take force"
+    )]
     Shape(MapsError),
     /// An interface is not balanced.
     #[error(transparent)]
@@ -110,7 +112,8 @@ fn shape(error: LoadError) -> RunError {
 }
 
 fn read(loaded: &Loaded) -> Result<Option<Published>, String> {
-    let text = state::read(loaded.maps.words(lb_common::abi::map::STATE)).map_err(|error| error.to_string())?;
+    let text =
+        state::read(loaded.maps.mapping(lb_common::abi::map::STATE)).map_err(|error| error.to_string())?;
     text.map(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())).transpose()
 }
 

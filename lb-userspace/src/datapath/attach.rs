@@ -23,7 +23,9 @@ pub enum AttachError {
         known: String,
     },
     /// Another program is in the way. It is never replaced.
-    #[error("another XDP program sits on {name}; detach it (`ip link set dev {name} xdp off`, or end what attached it), or balance another interface")]
+    #[error(
+        "another XDP program sits on {name}; detach it (`ip link set dev {name} xdp off`, or end what attached it), or balance another interface"
+    )]
     Occupied {
         /// The interface.
         name: String,
@@ -108,7 +110,8 @@ fn replace(program: &mut Xdp, interface: &Interface, pins: &Pins) -> Result<Opti
 }
 
 fn exchange(program: &mut Xdp, link: PinnedLink) -> Result<(), ProgramError> {
-    let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
+    let link = XdpLink::try_from(FdLink::from(link))
+        .map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
     let id = program.attach_to_link(link)?;
     // The pin keeps the link; ours may close.
     program.take_link(id).map(drop)
@@ -174,7 +177,8 @@ fn errno(error: &ProgramError) -> Option<i32> {
 
 fn pin(link: FdLink, interface: &Interface, mode: XdpMode, pins: &Pins) -> Result<XdpMode, AttachError> {
     let pinned = PinnedMode { interface: interface.name.clone(), mode };
-    link.pin(pins.link(&pinned)).map_err(|source| AttachError::Pin { name: interface.name.clone(), source })?;
+    link.pin(pins.link(&pinned))
+        .map_err(|source| AttachError::Pin { name: interface.name.clone(), source })?;
     Ok(mode)
 }
 

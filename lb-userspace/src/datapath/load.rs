@@ -7,8 +7,8 @@ use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::map;
 use thiserror::Error;
 
-use super::maps::{KernelMaps, MapsError, shapes};
 use super::mapping::Access;
+use super::maps::{KernelMaps, MapsError, shapes};
 use super::pins::Pins;
 use crate::compile::Sizes;
 
@@ -23,7 +23,9 @@ pub enum LoadError {
     #[error("this build carries no eBPF program; build it with `cargo xtask build`")]
     NoObject,
     /// No place for the pins.
-    #[error("{directory} is not on a BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`) or set gateway.pinPath")]
+    #[error(
+        "{directory} is not on a BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`) or set gateway.pinPath"
+    )]
     NotBpfFileSystem {
         /// The directory.
         directory: String,

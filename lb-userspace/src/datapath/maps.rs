@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use aya::Pod;
 use aya::maps::{MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry, TableEntry,
-    VipBucket, map,
+    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
+    TableEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use super::mapping::{Access, Mapping};
 use super::pins::Pins;
 use crate::compile::Sizes;
+use crate::reconcile::{KernelView, Maps};
 
 /// Why the pinned maps cannot be used.
 #[derive(Debug, Error)]
@@ -30,7 +32,9 @@ pub enum MapsError {
         source: MapError,
     },
     /// A map has another shape than this version's.
-    #[error("map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed")]
+    #[error(
+        "map {name} is pinned with {found} entries of {value} bytes, where {expected} of {expected_value} are needed"
+    )]
     Shape {
         /// Name of the map.
         name: &'static str,
@@ -41,7 +45,7 @@ pub enum MapsError {
         /// Entries that the limits ask for.
         expected: u32,
         /// Bytes of an entry in this version.
-        expected_value: u32,
+        expected_value: usize,
     },
     /// A map cannot be mapped into memory.
     #[error("map {name} cannot be mapped into memory: {source}")]
@@ -70,9 +74,9 @@ pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 9] {
 
 /// Words of `state`: two records of what these sizes allow, at about 300 bytes a name.
 fn state_words(sizes: &Sizes) -> u32 {
-    const BYTES_PER_NAME: u32 = 300;
+    const WORDS_PER_NAME: u32 = 300 / 8;
     let names = sizes.services.saturating_add(sizes.backends).saturating_add(4096);
-    names.saturating_mul(BYTES_PER_NAME) / size_of::<u64>() as u32 * 2
+    names.saturating_mul(WORDS_PER_NAME * 2)
 }
 
 /// All maps.
@@ -118,7 +122,7 @@ impl KernelMaps {
     ///
     /// # Panics
     /// If `name` is not one of [`shapes`]: a defect of the caller, not of any input.
-    pub fn words(&self, name: &str) -> &Mapping {
+    pub fn mapping(&self, name: &str) -> &Mapping {
         self.mapped.get(name).unwrap_or_else(|| unreachable!("{name} is not a mapped array"))
     }
 
@@ -145,6 +149,40 @@ impl KernelMaps {
     }
 }
 
+impl KernelView for KernelMaps {
+    fn words(&self, map: &'static str) -> usize {
+        self.mapped.get(map).map_or(0, |mapping| mapping.words().len())
+    }
+
+    fn load(&self, map: &'static str, word: usize) -> u64 {
+        self.mapped.get(map).map_or(0, |mapping| mapping.load(word))
+    }
+}
+
+impl Maps for KernelMaps {
+    fn store(&mut self, map: &'static str, word: usize, value: u64) {
+        self.mapping(map).store(word, value);
+    }
+
+    fn grace(&mut self) {
+        grace();
+    }
+}
+
+/// Longer than any packet is under way in the program, on a machine that cannot tell.
+const LONG_ENOUGH: Duration = Duration::from_millis(100);
+
+/// Returns once every CPU has passed through a quiescent state, so that a packet which saw the maps as they
+/// were is through: `membarrier(MEMBARRIER_CMD_GLOBAL)` is the kernel's `synchronize_rcu`.
+fn grace() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: the command takes no pointers and changes nothing in this process.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result != 0 {
+        std::thread::sleep(LONG_ENOUGH);
+    }
+}
+
 fn mapping(
     pins: &Pins,
     name: &'static str,
@@ -156,7 +194,7 @@ fn mapping(
     let info = data.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
     let expected = entries.unwrap_or(info.max_entries());
     if info.max_entries() != expected || info.value_size() as usize != value {
-        let (found, expected_value) = (info.max_entries(), value as u32);
+        let (found, expected_value) = (info.max_entries(), value);
         return Err(MapsError::Shape { name, found, value: info.value_size(), expected, expected_value });
     }
     let words = expected as usize * value / size_of::<u64>();
@@ -169,7 +207,11 @@ fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapDat
 }
 
 pub(super) fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
-    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
+        name,
+        path: path(pins, name),
+        source,
+    })
 }
 
 pub(super) fn path(pins: &Pins, name: &str) -> String {

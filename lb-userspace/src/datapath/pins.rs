@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use lb_common::abi;
 use crate::config::model::XdpMode;
+use lb_common::abi;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 /// The directory of pins.
@@ -53,8 +53,9 @@ impl Pins {
             entries => entries?,
         };
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let mut links: Vec<_> =
-            names.filter_map(|name| name.map(|name| parse_link(&name)).transpose()).collect::<io::Result<_>>()?;
+        let mut links: Vec<_> = names
+            .filter_map(|name| name.map(|name| parse_link(&name)).transpose())
+            .collect::<io::Result<_>>()?;
         links.sort_by(|a: &PinnedMode, b| a.interface.cmp(&b.interface));
         Ok(links)
     }
@@ -68,7 +69,9 @@ impl Pins {
     /// Whether the pin path is on a BPF file system: the deepest of its directories that exists is.
     pub fn on_bpf_file_system(&self) -> bool {
         let existing = self.directory.ancestors().find(|directory| directory.exists());
-        existing.is_some_and(|directory| statfs(directory).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC))
+        existing.is_some_and(|directory| {
+            statfs(directory).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
+        })
     }
 
     /// Removes every map's pin. Programs that use the maps keep them.

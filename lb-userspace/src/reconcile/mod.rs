@@ -1,3 +1,35 @@
-//! placeholder
-pub fn reconcile(_i: &crate::compile::MapImage, _m: &crate::datapath::maps::KernelMaps) -> usize { 0 }
-pub fn mark_down(_m: &crate::datapath::maps::KernelMaps, _i: u16) {}
+//! Reconcile: from what the maps should hold to what they do hold.
+//!
+//! [`plan`] is pure: an ordered difference between an image and what the kernel *holds*, not what was last
+//! written. [`apply`] walks it. Between any two operations every flow finds the backend it had before or one
+//! it has after, and none that stands for something else.
+
+pub mod apply;
+mod diff;
+mod emptied;
+pub mod memory;
+pub mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use apply::{mark_down, perform, reconcile};
+pub use memory::MemoryMaps;
+pub use plan::{Op, Step, plan};
+
+/// The maps' 64-bit words, by the maps' names in [`lb_common::abi::map`].
+pub trait KernelView {
+    /// Number of words of a map; 0 if there is no such map.
+    fn words(&self, map: &'static str) -> usize;
+
+    /// A word as the kernel holds it; 0 beyond the end.
+    fn load(&self, map: &'static str, word: usize) -> u64;
+}
+
+/// Maps that can be changed. One owner at a time stores to them.
+pub trait Maps: KernelView {
+    /// Stores a word as one. Stores become visible to the kernel program in the order in which they are made.
+    fn store(&mut self, map: &'static str, word: usize, value: u64);
+
+    /// Returns once every packet that the program began with before is finished.
+    fn grace(&mut self);
+}

@@ -57,7 +57,10 @@ pub(super) fn unpack(package: &Path, into: &Path, pattern: &str) -> Result<()> {
     let unpacked = tar.status()?.success();
     if !(archive.wait()?.success() && unpacked) {
         fs::remove_file(package)?;
-        bail!("{} is damaged and was removed; run this again", package.display());
+        bail!(
+            "{} cannot be unpacked and was removed; make sure of room on the disk and run this again",
+            package.display()
+        );
     }
     Ok(())
 }
@@ -118,7 +121,7 @@ mod tests {
         let package = directory.path().join("rust-src_1.95.0-1_all.deb");
         fs::write(&package, "not a package").unwrap();
         let error = unpack(&package, directory.path(), "./usr").unwrap_err().to_string();
-        assert!(error.contains("damaged"), "{error}");
+        assert!(error.contains("cannot be unpacked"), "{error}");
         assert!(!package.exists());
     }
 }

@@ -1,0 +1,241 @@
+//! The ordered difference between an image and the kernel's maps.
+//!
+//! What is named is written before what names it, and taken away after:
+//!
+//! 1. backends that are new, changed, or begin to serve;
+//! 2. the spares of pools in which a backend ceases to serve, then those backends, by one store each;
+//! 3. rows and tables that nothing names yet; then pools, then services;
+//! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
+//!    control word, which exchanges the halves;
+//! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
+//! 6. once the packets under way are through: services, pools, tables, backends and filter bits that the
+//!    image does not have.
+
+use super::KernelView;
+use super::diff::{FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, occupied, read, words_of};
+use super::emptied::Emptied;
+use crate::compile::MapImage;
+use crate::compile::image::region_words;
+use bytemuck::Pod;
+use lb_common::abi::{
+    BackendEntry, BackendFlags, Control, FILTER_WORDS, PoolEntry, VipBucket, VipTable, map,
+};
+use lb_common::row::ROWS_PER_WORD;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One operation on the maps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Stores words, in this order.
+    Store {
+        /// Why.
+        step: Step,
+        /// Name of the map.
+        map: &'static str,
+        /// Word in the map and its new value.
+        words: Vec<(usize, u64)>,
+    },
+    /// Waits until the packets under way are through.
+    Grace,
+}
+
+/// What an operation is for, in the order of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// A backend is added, changed, or begins to serve.
+    Raise,
+    /// A pool gets a spare that goes on serving.
+    Spare,
+    /// A backend ceases to serve.
+    Lower,
+    /// Rows of a table to come.
+    Rows,
+    /// A table to come.
+    Table,
+    /// A pool gets its table.
+    Pool,
+    /// A service gets its pools.
+    Service,
+    /// The VIP table to come, or bits of its filter.
+    Vips,
+    /// The VIP table comes into force, or the hash key changes.
+    Control,
+    /// A service or a pool has nothing left to send to.
+    Empty,
+    /// What is named no more is cleared.
+    Remove,
+}
+
+/// What is to be done, in order; nothing, if the kernel holds the image.
+pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
+    let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: Emptied::of(image, kernel) };
+    draft.backends();
+    draft.tables();
+    draft.pools();
+    draft.services();
+    draft.vips();
+    draft.empty();
+    draft.remove();
+    draft.ops
+}
+
+struct Draft<'a, K> {
+    image: &'a MapImage,
+    kernel: &'a K,
+    ops: Vec<Op>,
+    emptied: Emptied,
+}
+
+impl<K: KernelView> Draft<'_, K> {
+    fn store(&mut self, step: Step, map: &'static str, words: Vec<(usize, u64)>) {
+        if !words.is_empty() {
+            self.ops.push(Op::Store { step, map, words });
+        }
+    }
+
+    fn entry<T: Pod>(&mut self, step: Step, map: &'static str, index: u32, entry: &T, order: Order) {
+        self.store(step, map, differing(self.kernel, map, index, entry, order));
+    }
+
+    fn backends(&mut self) {
+        let (lowered, raised): (Vec<_>, Vec<_>) =
+            self.image.backends.iter().partition(|(index, entry)| self.lowers(**index, entry));
+        for (index, entry) in raised {
+            self.entry(Step::Raise, map::BACKENDS, *index, entry, FIRST_LAST_OF_8);
+        }
+        let lowered: Vec<_> = lowered
+            .into_iter()
+            .filter(|(_, entry)| !self.emptied.pools.contains(&entry.pool.into()))
+            .collect();
+        let pools: BTreeSet<_> = lowered.iter().map(|(_, entry)| u32::from(entry.pool)).collect();
+        for pool in pools {
+            self.spare(pool);
+        }
+        for (index, entry) in lowered {
+            self.lower(Step::Lower, *index, entry);
+        }
+    }
+
+    fn lowers(&self, index: u32, entry: &BackendEntry) -> bool {
+        let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
+        held.route.flags.has(BackendFlags::SERVES) && !entry.route.flags.has(BackendFlags::SERVES)
+    }
+
+    /// The route's word first: no packet is to be sent by the rest of it.
+    fn lower(&mut self, step: Step, index: u32, entry: &BackendEntry) {
+        let mut words = differing(self.kernel, map::BACKENDS, index, entry, FIRST_LAST_OF_8);
+        words.rotate_right(1);
+        self.store(step, map::BACKENDS, words);
+    }
+
+    fn spare(&mut self, index: u32) {
+        let Some(pool) = self.image.pools.get(&index) else { return };
+        let held: PoolEntry = read(self.kernel, map::POOLS, index);
+        self.entry(Step::Spare, map::POOLS, index, &PoolEntry { spare: pool.spare, ..held }, SINGLE);
+    }
+
+    fn tables(&mut self) {
+        for (base, rows) in &self.image.slab {
+            let first = (base / ROWS_PER_WORD) as usize;
+            let words = (first..).zip(region_words(rows));
+            let differing =
+                words.filter(|&(word, value)| self.kernel.load(map::SLAB, word) != value).collect();
+            self.store(Step::Rows, map::SLAB, differing);
+        }
+        for (index, table) in &self.image.tables {
+            self.entry(Step::Table, map::TABLES, *index, table, FIRST_LAST_OF_4);
+        }
+    }
+
+    fn pools(&mut self) {
+        for (index, pool) in &self.image.pools {
+            if !self.emptied.pools.contains(index) {
+                self.entry(Step::Pool, map::POOLS, *index, pool, SINGLE);
+            }
+        }
+    }
+
+    fn services(&mut self) {
+        for (index, service) in &self.image.services {
+            if !self.emptied.services.contains(index) {
+                self.entry(Step::Service, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+            }
+        }
+    }
+
+    fn vips(&mut self) {
+        let held: Control = read(self.kernel, map::CONTROL, 0);
+        let table = self.place(held.vips);
+        for (index, bucket) in (table.base()..).zip(&self.image.vips) {
+            self.entry(Step::Vips, map::VIPS, index, bucket, FIRST_LAST_OF_8);
+        }
+        let bits = (0..FILTER_WORDS as usize).filter_map(|word| {
+            let held = self.kernel.load(map::VIP_FILTER, word);
+            let both = held | self.image.filter.get(word)?;
+            (both != held).then_some((word, both))
+        });
+        let bits = bits.collect();
+        self.store(Step::Vips, map::VIP_FILTER, bits);
+        let control = Control { vips: table, ..self.image.control };
+        self.entry(Step::Control, map::CONTROL, 0, &control, FIRST_LAST_OF_8);
+    }
+
+    /// The table in force, if it is the image's; else one in the other half of the buckets.
+    fn place(&self, held: VipTable) -> VipTable {
+        let wanted = self.image.control.vips;
+        let at = |base| VipTable::new(base, u8::try_from(wanted.log2()).unwrap_or(u8::MAX), wanted.seed());
+        let mut buckets = (held.base()..).zip(&self.image.vips);
+        if held == at(held.base())
+            && buckets.all(|(index, bucket)| read::<VipBucket>(self.kernel, map::VIPS, index) == *bucket)
+        {
+            return held;
+        }
+        let half = self.kernel.words(map::VIPS) / words_of::<VipBucket>() / 2;
+        at(if held.base() == 0 { u32::try_from(half).unwrap_or(0) } else { 0 })
+    }
+
+    fn empty(&mut self) {
+        let image = self.image;
+        let emptied = std::mem::take(&mut self.emptied);
+        for (index, service) in image.services.iter().filter(|(index, _)| emptied.services.contains(index)) {
+            self.entry(Step::Empty, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+        }
+        for (index, pool) in image.pools.iter().filter(|(index, _)| emptied.pools.contains(index)) {
+            self.entry(Step::Empty, map::POOLS, *index, pool, SINGLE);
+        }
+        for (index, entry) in &image.backends {
+            if emptied.pools.contains(&entry.pool.into()) && self.lowers(*index, entry) {
+                self.lower(Step::Empty, *index, entry);
+            }
+        }
+    }
+
+    fn remove(&mut self) {
+        let exchanged = self.ops.iter().any(|op| matches!(op, Op::Store { step, .. } if *step >= Step::Pool));
+        let before = std::mem::take(&mut self.ops);
+        self.clear(map::SERVICES, &self.image.services, FIRST_LAST_OF_4);
+        self.clear(map::POOLS, &self.image.pools, SINGLE);
+        self.clear(map::TABLES, &self.image.tables, FIRST_LAST_OF_4);
+        self.clear(map::BACKENDS, &self.image.backends, FIRST_LAST_OF_8);
+        let filter = self.image.filter.iter().copied().enumerate();
+        let bits =
+            filter.filter(|&(word, wanted)| self.kernel.load(map::VIP_FILTER, word) & !wanted != 0).collect();
+        self.store(Step::Remove, map::VIP_FILTER, bits);
+        let removals = std::mem::replace(&mut self.ops, before);
+        if exchanged || !removals.is_empty() {
+            self.ops.push(Op::Grace);
+        }
+        self.ops.extend(removals);
+    }
+
+    fn clear<T: Pod + Default + PartialEq>(
+        &mut self,
+        map: &'static str,
+        named: &BTreeMap<u32, T>,
+        order: Order,
+    ) {
+        for index in occupied::<T>(self.kernel, map).filter(|index| !named.contains_key(index)) {
+            self.entry(Step::Remove, map, index, &T::default(), order);
+        }
+    }
+}

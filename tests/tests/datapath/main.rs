@@ -1,0 +1,3 @@
+//! The datapath tier: the same frames as the host tier's, through the program as the kernel runs it.
+
+mod frames;
