@@ -206,7 +206,7 @@ fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapDat
     map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
 }
 
-fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
+pub(super) fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
     MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
         name,
         path: path(pins, name),
@@ -214,7 +214,7 @@ fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
     })
 }
 
-fn path(pins: &Pins, name: &str) -> String {
+pub(super) fn path(pins: &Pins, name: &str) -> String {
     pins.map(name).display().to_string()
 }
 
