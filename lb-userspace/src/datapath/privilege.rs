@@ -58,6 +58,9 @@ mod tests {
         assert_eq!(missing(1 << 12 | 1 << 39 | 1 << 38), [""; 0]);
         assert_eq!(missing(1 << 12 | 1 << SYS_ADMIN), [""; 0]);
         let error = PrivilegeError::Missing { names: missing(0) };
-        assert_eq!(error.to_string(), "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON missing; run as root, or grant them");
+        assert_eq!(
+            error.to_string(),
+            "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON missing; run as root, or grant them"
+        );
     }
 }
