@@ -1,0 +1,68 @@
+use std::fs;
+
+use time::format_description::well_known::Rfc3339;
+
+use super::Failure;
+use super::look::{Look, Source};
+use super::output::{listing, span};
+use crate::observe::view::{InterfaceView, ReasonCount, StatusView, status};
+
+/// As the kernel knows the agent's process.
+const COMMAND: &str = "spillway";
+
+/// `spillway status`.
+pub(super) fn run(source: &Source) -> Result<(), Failure> {
+    let look = Look::at(&source.pinned)?;
+    let view = status(&look.seen(), runs(look.published.agent.pid));
+    source.output.print(&view, text)
+}
+
+/// Whether there is such a process and it is one of ours. One in another PID namespace is not seen.
+fn runs(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|command| command.trim_end() == COMMAND)
+}
+
+fn text(view: &StatusView) -> String {
+    let mut rows = vec![
+        ("agent", agent(view)),
+        ("tables", format!("generation {}, applied {} ago", view.generation, span(view.applied_age))),
+        ("config", format!("{}, read {} ago", view.config_digest, span(view.config_age))),
+        ("interfaces", interfaces(&view.interfaces)),
+        ("rows", rows(view)),
+        ("tracked", format!("{} of {}", view.tracked.entries, view.tracked.capacity)),
+        ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
+    ];
+    rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
+    listing(&rows)
+}
+
+fn agent(view: &StatusView) -> String {
+    let agent = view.agent;
+    let started = agent.started.format(&Rfc3339).unwrap_or_default();
+    let condition = if agent.running {
+        format!("running since {started}")
+    } else {
+        format!("NOT RUNNING (started {started}); packets are forwarded by the tables as they are")
+    };
+    let adopted = if view.adopted { ", took over pinned maps" } else { "" };
+    format!("pid {}, version {}, ABI {}{adopted}: {condition}", agent.pid, view.version, view.abi)
+}
+
+fn interfaces(interfaces: &[InterfaceView]) -> String {
+    let word = |interface: &InterfaceView| {
+        format!("{} ({}, program {})", interface.name, interface.mode, interface.program_id)
+    };
+    if interfaces.is_empty() {
+        return "none".to_owned();
+    }
+    interfaces.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn rows(view: &StatusView) -> String {
+    format!("{} clean, {} moving, {} residue", view.rows.clean, view.rows.moving, view.rows.residue)
+}
+
+fn not_sent(reason: &ReasonCount) -> String {
+    let defect = if reason.expected { "" } else { " (points to a defect)" };
+    format!("{} {}{defect}", reason.packets, reason.name)
+}
