@@ -108,7 +108,7 @@ pub(super) fn record(maps: &KernelMaps, pins: &Pins) -> Result<Option<Published>
 
 fn written(maps: &KernelMaps, pins: &Pins) -> Result<Option<Vec<u8>>, Failure> {
     let place = || pins.map(map::STATE).display().to_string();
-    Ok(state::read(maps.words(map::STATE)).map_err(|error| anyhow!(error).context(place()))?)
+    Ok(state::read(maps.mapping(map::STATE)).map_err(|error| anyhow!(error).context(place()))?)
 }
 
 fn required(maps: &KernelMaps, pins: &Pins) -> Result<Vec<u8>, Failure> {

@@ -33,14 +33,14 @@ impl Snapshot {
     /// the entry, and is stored after it, so that nothing in the copy names what the copy does not have.
     pub fn of(maps: &KernelMaps) -> Self {
         Self {
-            control: entries(maps.words(map::CONTROL)),
-            filter: entries(maps.words(map::VIP_FILTER)),
-            vips: entries(maps.words(map::VIPS)),
-            services: entries(maps.words(map::SERVICES)),
-            pools: entries(maps.words(map::POOLS)),
-            tables: entries(maps.words(map::TABLES)),
-            slab: entries(maps.words(map::SLAB)),
-            backends: entries(maps.words(map::BACKENDS)),
+            control: entries(maps.mapping(map::CONTROL)),
+            filter: entries(maps.mapping(map::VIP_FILTER)),
+            vips: entries(maps.mapping(map::VIPS)),
+            services: entries(maps.mapping(map::SERVICES)),
+            pools: entries(maps.mapping(map::POOLS)),
+            tables: entries(maps.mapping(map::TABLES)),
+            slab: entries(maps.mapping(map::SLAB)),
+            backends: entries(maps.mapping(map::BACKENDS)),
         }
     }
 }
