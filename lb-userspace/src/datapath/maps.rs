@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aya::Pod;
@@ -156,6 +157,14 @@ impl KernelView for KernelMaps {
 
     fn load(&self, map: &'static str, word: usize) -> u64 {
         self.mapped.get(map).map_or(0, |mapping| mapping.load(word))
+    }
+
+    fn read(&self, map: &'static str, first: usize, words: &mut [u64]) {
+        words.fill(0);
+        let held = self.mapped.get(map).and_then(|mapping| mapping.words().get(first..));
+        for (value, word) in words.iter_mut().zip(held.unwrap_or_default()) {
+            *value = word.load(Ordering::Acquire);
+        }
     }
 }
 
