@@ -153,7 +153,9 @@ fn ports<F: Frame>(
     let least = match protocol {
         protocol::TCP => TCP_LENGTH,
         protocol::UDP => UDP_LENGTH,
-        protocol::ICMPV6 if is_neighbour_discovery(frame, offset) => return Err(Reason::NotOurs),
+        protocol::ICMPV6 if network.family == Family::V6 && is_neighbour_discovery(frame, offset) => {
+            return Err(Reason::NotOurs);
+        }
         _ => return Err(Reason::NoService),
     };
     if offset + least > end {

@@ -26,8 +26,6 @@ mod slab;
 mod tables;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;
 pub mod vips;
 
 pub use assemble::compile;

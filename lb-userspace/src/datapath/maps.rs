@@ -45,7 +45,7 @@ pub enum MapsError {
         /// Entries that the limits ask for.
         expected: u32,
         /// Bytes of an entry in this version.
-        expected_value: u32,
+        expected_value: usize,
     },
     /// A map cannot be mapped into memory.
     #[error("map {name} cannot be mapped into memory: {source}")]
@@ -74,9 +74,9 @@ pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 9] {
 
 /// Words of `state`: two records of what these sizes allow, at about 300 bytes a name.
 fn state_words(sizes: &Sizes) -> u32 {
-    const BYTES_PER_NAME: u32 = 300;
+    const WORDS_PER_NAME: u32 = 300 / 8;
     let names = sizes.services.saturating_add(sizes.backends).saturating_add(4096);
-    names.saturating_mul(BYTES_PER_NAME) / size_of::<u64>() as u32 * 2
+    names.saturating_mul(WORDS_PER_NAME * 2)
 }
 
 /// All maps.
@@ -194,7 +194,7 @@ fn mapping(
     let info = data.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
     let expected = entries.unwrap_or(info.max_entries());
     if info.max_entries() != expected || info.value_size() as usize != value {
-        let (found, expected_value) = (info.max_entries(), value as u32);
+        let (found, expected_value) = (info.max_entries(), value);
         return Err(MapsError::Shape { name, found, value: info.value_size(), expected, expected_value });
     }
     let words = expected as usize * value / size_of::<u64>();

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// What loading and attaching needs, by the kernel's numbers (`linux/capability.h`).
 const NEEDED: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)];
-/// Stands in for CAP_BPF, as before Linux 5.8.
+/// Stands in for `CAP_BPF`, as before Linux 5.8.
 const SYS_ADMIN: u32 = 21;
 
 /// A privilege or kernel feature is missing.

@@ -9,7 +9,9 @@ use lb_common::abi::{BackendEntry, BackendFlags, map};
 /// Makes the maps hold the image, and returns the number of operations that took; 0: they held it.
 pub fn reconcile(image: &MapImage, maps: &mut impl Maps) -> usize {
     let ops = plan(image, maps);
-    ops.iter().for_each(|op| perform(op, maps));
+    for op in &ops {
+        perform(op, maps);
+    }
     ops.len()
 }
 

@@ -42,7 +42,8 @@ pub(super) fn differing<T: Pod>(
     wanted.filter(|&(word, value)| kernel.load(map, word) != value).collect()
 }
 
-/// Indices of the entries that hold something: neither zeros nor the default.
+/// Indices of the entries that hold something: neither the default, nor zeros as in a new map. (A service of
+/// pool 0 is all zeros too; left behind, it is as good as cleared, for nothing names it.)
 pub(super) fn occupied<T: Pod + Default + PartialEq>(
     kernel: &impl KernelView,
     map: &'static str,

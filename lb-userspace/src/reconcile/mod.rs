@@ -6,8 +6,11 @@
 
 pub mod apply;
 mod diff;
+mod emptied;
 pub mod memory;
 pub mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{mark_down, perform, reconcile};
 pub use memory::MemoryMaps;

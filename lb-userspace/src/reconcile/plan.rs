@@ -7,17 +7,18 @@
 //! 3. rows and tables that nothing names yet; then pools, then services;
 //! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
-//! 5. pools that have nothing left to send to, now that no service that could do otherwise uses them;
+//! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
 //! 6. once the packets under way are through: services, pools, tables, backends and filter bits that the
 //!    image does not have.
 
 use super::KernelView;
 use super::diff::{FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, occupied, read, words_of};
+use super::emptied::Emptied;
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, FILTER_WORDS, NO_BACKEND, PoolEntry, VipBucket, VipTable, map,
+    BackendEntry, BackendFlags, Control, FILTER_WORDS, PoolEntry, VipBucket, VipTable, map,
 };
 use lb_common::row::ROWS_PER_WORD;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +60,7 @@ pub enum Step {
     Vips,
     /// The VIP table comes into force, or the hash key changes.
     Control,
-    /// A pool has nothing left to send to.
+    /// A service or a pool has nothing left to send to.
     Empty,
     /// What is named no more is cleared.
     Remove,
@@ -67,7 +68,7 @@ pub enum Step {
 
 /// What is to be done, in order; nothing, if the kernel holds the image.
 pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
-    let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: emptied(image, kernel) };
+    let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: Emptied::of(image, kernel) };
     draft.backends();
     draft.tables();
     draft.pools();
@@ -78,18 +79,11 @@ pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     draft.ops
 }
 
-/// Pools that send somewhere as yet and have nothing to send to in the image.
-fn emptied(image: &MapImage, kernel: &impl KernelView) -> BTreeSet<u32> {
-    let sends = |index: u32| read::<PoolEntry>(kernel, map::POOLS, index).table != 0;
-    let empty = image.pools.iter().filter(|(_, pool)| pool.spare == NO_BACKEND);
-    empty.map(|(index, _)| *index).filter(|&index| sends(index)).collect()
-}
-
 struct Draft<'a, K> {
     image: &'a MapImage,
     kernel: &'a K,
     ops: Vec<Op>,
-    emptied: BTreeSet<u32>,
+    emptied: Emptied,
 }
 
 impl<K: KernelView> Draft<'_, K> {
@@ -109,11 +103,17 @@ impl<K: KernelView> Draft<'_, K> {
         for (index, entry) in raised {
             self.entry(Step::Raise, map::BACKENDS, *index, entry, FIRST_LAST_OF_8);
         }
-        let lowered: Vec<_> =
-            lowered.into_iter().filter(|(_, entry)| !self.emptied.contains(&entry.pool.into())).collect();
+        let lowered: Vec<_> = lowered
+            .into_iter()
+            .filter(|(_, entry)| !self.emptied.pools.contains(&entry.pool.into()))
+            .collect();
         let pools: BTreeSet<_> = lowered.iter().map(|(_, entry)| u32::from(entry.pool)).collect();
-        pools.into_iter().for_each(|pool| self.spare(pool));
-        lowered.into_iter().for_each(|(index, entry)| self.lower(Step::Lower, *index, entry));
+        for pool in pools {
+            self.spare(pool);
+        }
+        for (index, entry) in lowered {
+            self.lower(Step::Lower, *index, entry);
+        }
     }
 
     fn lowers(&self, index: u32, entry: &BackendEntry) -> bool {
@@ -149,7 +149,7 @@ impl<K: KernelView> Draft<'_, K> {
 
     fn pools(&mut self) {
         for (index, pool) in &self.image.pools {
-            if !self.emptied.contains(index) {
+            if !self.emptied.pools.contains(index) {
                 self.entry(Step::Pool, map::POOLS, *index, pool, SINGLE);
             }
         }
@@ -157,7 +157,9 @@ impl<K: KernelView> Draft<'_, K> {
 
     fn services(&mut self) {
         for (index, service) in &self.image.services {
-            self.entry(Step::Service, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+            if !self.emptied.services.contains(index) {
+                self.entry(Step::Service, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+            }
         }
     }
 
@@ -193,11 +195,16 @@ impl<K: KernelView> Draft<'_, K> {
     }
 
     fn empty(&mut self) {
-        for index in self.emptied.clone() {
-            self.entry(Step::Empty, map::POOLS, index, &self.image.pools[&index], SINGLE);
+        let image = self.image;
+        let emptied = std::mem::take(&mut self.emptied);
+        for (index, service) in image.services.iter().filter(|(index, _)| emptied.services.contains(index)) {
+            self.entry(Step::Empty, map::SERVICES, *index, service, FIRST_LAST_OF_4);
         }
-        for (index, entry) in &self.image.backends {
-            if self.emptied.contains(&entry.pool.into()) && self.lowers(*index, entry) {
+        for (index, pool) in image.pools.iter().filter(|(index, _)| emptied.pools.contains(index)) {
+            self.entry(Step::Empty, map::POOLS, *index, pool, SINGLE);
+        }
+        for (index, entry) in &image.backends {
+            if emptied.pools.contains(&entry.pool.into()) && self.lowers(*index, entry) {
                 self.lower(Step::Empty, *index, entry);
             }
         }

@@ -1,4 +1,7 @@
-//! Properties of the compiler as a whole. The functions' known answers are in `tests/vectors.rs`.
+//! The compiler as a whole.
+
+mod properties;
+mod vectors;
 
 use super::*;
 use crate::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};

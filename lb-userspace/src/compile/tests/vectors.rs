@@ -1,17 +1,17 @@
 //! Known answers of the independent oracle in `tests/oracle`.
 
-use super::maglev;
-use super::members::select;
-use super::rendezvous::{Contender, Rendezvous, apportion};
+use crate::compile::maglev;
+use crate::compile::members::select;
+use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
 use crate::policy::desired::{Member, MemberState, Reach};
 use serde::Deserialize as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-const SMALL: &str = include_str!("../../../tests/fixtures/vectors/maglev.json");
-const LARGE: &str = include_str!("../../../tests/fixtures/vectors/maglev_large.json");
-const CLUSTER: &str = include_str!("../../../tests/fixtures/vectors/cluster_rows.json");
+const SMALL: &str = include_str!("../../../../tests/fixtures/vectors/maglev.json");
+const LARGE: &str = include_str!("../../../../tests/fixtures/vectors/maglev_large.json");
+const CLUSTER: &str = include_str!("../../../../tests/fixtures/vectors/cluster_rows.json");
 
 fn cases(text: &str, key: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(text).unwrap();
