@@ -3,6 +3,7 @@
 //! A verb that builds or tests finds or installs its own tools first (see [`toolchain`]), says each
 //! step in one line on standard error, and keeps standard output for what the verb is asked to print.
 
+mod bench;
 mod build;
 mod demo;
 mod ebpf;
@@ -34,6 +35,8 @@ enum Verb {
     Tidy,
     /// Build everything, then show the balancer at work in a lab of network namespaces
     Demo(demo::Arguments),
+    /// Measure what a packet costs, beside the least it must cost
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&workspace, &arguments),
         Verb::Tidy => tidy::run(&workspace),
         Verb::Demo(arguments) => demo::run(&workspace, &arguments),
+        Verb::Bench(arguments) => bench::run(&workspace, &arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
