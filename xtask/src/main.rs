@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod build_and_load;
 mod demo;
 mod ebpf;
 mod metadata;
@@ -29,6 +30,8 @@ enum Verb {
     Setup,
     /// Build the eBPF objects and the `spillway` binary that carries them
     Build(build::Arguments),
+    /// Build an optimised `spillway`, then run it on an interface of this machine
+    BuildAndLoad(build_and_load::Arguments),
     /// Run the test tiers; the last line is `N passed, N failed, N skipped`
     Test(test::Arguments),
     /// Check the rules of the house that a program can check
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let result = match Verb::parse() {
         Verb::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
         Verb::Build(arguments) => build::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+        Verb::BuildAndLoad(arguments) => build_and_load::run(&workspace, &arguments),
         Verb::Test(arguments) => test::run(&workspace, &arguments),
         Verb::Tidy => tidy::run(&workspace),
         Verb::Demo(arguments) => demo::run(&workspace, &arguments),

@@ -9,6 +9,7 @@
 
 mod case;
 mod chain;
+pub mod control;
 mod machine;
 mod quiet;
 pub mod report;

@@ -111,8 +111,10 @@ mod tests {
 
     fn report() -> Report {
         let machine = Machine { cpu: "a".to_owned(), cores: 2, kernel: "6.1".to_owned(), jit: true };
-        let samples: Vec<Vec<f64>> =
-            (1..=CASES.len()).map(|case| (0..11).map(|n| (case * 10 + n) as f64).collect()).collect();
+        let samples: Vec<Vec<f64>> = (1_u32..)
+            .take(CASES.len())
+            .map(|case| (0..11).map(|n| f64::from(case * 10 + n)).collect())
+            .collect();
         Report::new(machine, CASES, &samples)
     }
 

@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: figures on standard output, progress on standard error.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use lb_tests::bench::report::Report;
 use lb_tests::bench::{self, Effort};
+use serde_json::Value;
 
 /// Measurements of this project.
 #[derive(Parser)]
@@ -18,6 +20,12 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What the agent costs: building tables, filling empty maps, memory
+    Control {
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -27,20 +35,32 @@ enum Output {
 }
 
 fn main() -> ExitCode {
-    let Bench::Datapath { effort, output } = Bench::parse();
-    match bench::datapath(effort) {
-        Ok(report) => print(&report, output),
+    match run(&Bench::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
-fn print(report: &Report, output: Output) {
+fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Datapath { effort, output } => {
+            let report = bench::datapath(*effort)?;
+            print(*output, &report, &report.json());
+        }
+        Bench::Control { output } => {
+            let report = bench::control::measure()?;
+            print(*output, &report, &report.json()?);
+        }
+    }
+    Ok(())
+}
+
+fn print(output: Output, table: &impl Display, json: &Value) {
     match output {
-        Output::Table => print!("{report}"),
-        Output::Json => println!("{}", report.json()),
+        Output::Table => print!("{table}"),
+        Output::Json => println!("{json}"),
     }
 }
