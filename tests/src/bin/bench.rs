@@ -28,7 +28,7 @@ enum Output {
 
 fn main() -> ExitCode {
     let Bench::Datapath { effort, output } = Bench::parse();
-    match bench::datapath(effort) {
+    match bench::datapath(&effort) {
         Ok(report) => print(&report, output),
         Err(error) => {
             eprintln!("error: {error:#}");
