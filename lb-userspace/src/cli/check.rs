@@ -1,27 +1,48 @@
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::Failure;
-use crate::config;
+use super::output::{Format, Output, json, lines};
+use crate::config::{self, Problem, Problems};
 
 /// `spillway check`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration files.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "schema", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Print the JSON Schema of a configuration instead.
+    #[arg(long, conflicts_with = "files")]
+    schema: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
-/// A line for each good file; all that is wrong with the others is the error.
-#[expect(clippy::print_stdout, reason = "this is the answer")]
+/// A line for each good file; all that is wrong with the others is the error. As JSON the answer is the list of
+/// all problems, empty if there are none.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let mut reports = Vec::new();
-    for file in &options.files {
-        match config::load(file) {
-            Ok(_) => println!("{}: ok", file.display()),
-            Err(problems) => reports.push(problems.to_string()),
+    if options.schema {
+        return json(&config::schema());
+    }
+    let problems: Vec<_> = options.files.iter().map(|file| (file, config::load(file).err())).collect();
+    match options.output.format {
+        Format::Table => {
+            let good = problems.iter().filter(|(_, problems)| problems.is_none());
+            lines(good.map(|(file, _)| format!("{}: ok", file.display())))?;
+            report(problems.iter().filter_map(|(_, problems)| problems.as_ref()))
+        }
+        Format::Json => {
+            let all: Vec<&Problem> =
+                problems.iter().filter_map(|(_, problems)| problems.as_ref()).flatten().collect();
+            json(&all)?;
+            if all.is_empty() { Ok(()) } else { Err(Failure::config(anyhow!("{} errors", all.len()))) }
         }
     }
-    if reports.is_empty() { Ok(()) } else { Err(Failure::config(anyhow::anyhow!(reports.join("\n")))) }
+}
+
+fn report<'a>(problems: impl Iterator<Item = &'a Problems>) -> Result<(), Failure> {
+    let reports: Vec<_> = problems.map(ToString::to_string).collect();
+    if reports.is_empty() { Ok(()) } else { Err(Failure::config(anyhow!(reports.join("\n")))) }
 }

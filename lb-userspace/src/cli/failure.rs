@@ -1,3 +1,5 @@
+use std::io;
+
 use crate::daemon::RunError;
 use crate::datapath::load::LoadError;
 
@@ -12,15 +14,35 @@ pub struct Failure {
 impl Failure {
     /// Something failed.
     const FAILED: u8 = 1;
+    /// The arguments make no sense together.
+    const USAGE: u8 = 2;
     /// A configuration is invalid.
     const CONFIG: u8 = 3;
     /// A privilege or a kernel feature is missing.
     const PRIVILEGE: u8 = 4;
 
-    /// 0 ok, 1 failed, 2 usage (by the argument parser), 3 invalid configuration, 4 missing privilege or kernel
+    /// 0 ok, 1 failed, 2 usage, 3 invalid configuration, 4 missing privilege or kernel
     /// feature.
     pub fn code(&self) -> u8 {
         self.code
+    }
+
+    /// For arguments that the parser cannot refuse one by one.
+    pub(super) fn usage(error: anyhow::Error) -> Self {
+        Self { error, code: Self::USAGE }
+    }
+
+    /// For something that the kernel refused: for want of a privilege, or for another reason.
+    pub(super) fn of_kernel(error: anyhow::Error) -> Self {
+        let denied = |cause: &(dyn std::error::Error + 'static)| {
+            let error = cause.downcast_ref::<io::Error>();
+            error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        if error.chain().any(denied) {
+            let error = error.context("a privilege is missing; run as root");
+            return Self { error, code: Self::PRIVILEGE };
+        }
+        error.into()
     }
 
     /// For an invalid configuration.

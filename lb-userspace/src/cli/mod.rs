@@ -1,8 +1,19 @@
 //! The command line: one module per verb.
 
+mod backends;
 mod check;
+mod clusters;
+mod drain;
+mod explain;
 mod failure;
+mod look;
+mod maps;
+mod output;
 mod run;
+mod services;
+mod status;
+#[cfg(test)]
+mod tests;
 mod unload;
 
 use std::path::PathBuf;
@@ -38,6 +49,22 @@ enum Verb {
     Run(run::Options),
     /// Validate configuration files: every error at once.
     Check(check::Options),
+    /// How the gateway is: agent, configuration, interfaces, tables, errors.
+    Status(look::Source),
+    /// What is served, where it goes, and how much of it.
+    Services(look::Source),
+    /// The clusters: state, health, share.
+    Clusters(look::Source),
+    /// The backends: state, rows, share, counters, next hop.
+    Backends(look::Source),
+    /// The BPF maps as they are in the kernel, decoded.
+    Maps(maps::Options),
+    /// One flow's way: service, hash, rows, backend, outer header, next hop.
+    Explain(explain::Options),
+    /// Give nothing new to a backend or a cluster, until told otherwise; the agent must run.
+    Drain(drain::Options),
+    /// Give a drained backend or cluster its share again; the agent must run.
+    Undrain(drain::Options),
     /// Take the program off all interfaces and remove the pinned maps.
     Unload(Pinned),
 }
@@ -53,9 +80,21 @@ struct Pinned {
 /// Does what the arguments say.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     logging::start(arguments.log.log_format, arguments.log.verbose);
-    match &arguments.verb {
+    act(&arguments.verb)
+}
+
+fn act(verb: &Verb) -> Result<(), Failure> {
+    match verb {
         Verb::Run(options) => run::run(options),
         Verb::Check(options) => check::run(options),
+        Verb::Status(source) => status::run(source),
+        Verb::Services(source) => services::run(source),
+        Verb::Clusters(source) => clusters::run(source),
+        Verb::Backends(source) => backends::run(source),
+        Verb::Maps(options) => maps::run(options),
+        Verb::Explain(options) => explain::run(options),
+        Verb::Drain(options) => drain::drain(options),
+        Verb::Undrain(options) => drain::undrain(options),
         Verb::Unload(options) => unload::run(options),
     }
 }

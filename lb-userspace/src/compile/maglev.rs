@@ -11,10 +11,14 @@
 
 use lb_common::net::Address;
 use lb_common::siphash::{Key, siphash13};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 const KEY: Key = Key::from_bytes(b"spillway.maglev1");
 const OFFSET: u8 = 1;
 const SKIP: u8 = 2;
+/// Where fewer than one in so many members has a turn in a round, the rounds without one are not walked.
+const SPARSE: u64 = 16;
 
 /// One contender for rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,13 @@ pub fn table(members: &[Member], rows: u32) -> Vec<u16> {
     debug_assert!(rows.is_power_of_two() && rows >= 64, "rows: {rows}");
     let mut walkers = walkers(members, rows - 1);
     let Some(largest) = walkers.iter().map(|walker| walker.weight).max() else { return Vec::new() };
-    fill(&mut walkers, largest, rows)
+    let weights = walkers.iter().map(|walker| u64::from(walker.weight)).sum::<u64>();
+    let turns = Turns { rows: vec![0; rows as usize], taken: vec![0; rows as usize / 64], free: rows };
+    if weights * SPARSE < u64::from(largest) * walkers.len() as u64 {
+        turns.by_calendar(&mut walkers, largest)
+    } else {
+        turns.by_rounds(&mut walkers, largest)
+    }
 }
 
 /// A member on its way through its preferences.
@@ -68,39 +78,79 @@ fn hash(member: &Member, purpose: u8) -> u32 {
     siphash13(KEY, &message) as u32
 }
 
-fn fill(walkers: &mut [Walker], largest: u32, rows: u32) -> Vec<u16> {
-    let mut owners = vec![0; rows as usize];
-    let mut taken = vec![0_u64; rows as usize / 64];
-    let mut free = rows;
-    while free > 0 {
-        for walker in &mut *walkers {
-            walker.credit += walker.weight;
-            if walker.credit < largest {
-                continue;
+/// The rows, while they are taken.
+struct Turns {
+    rows: Vec<u16>,
+    taken: Vec<u64>,
+    free: u32,
+}
+
+impl Turns {
+    fn by_rounds(mut self, walkers: &mut [Walker], largest: u32) -> Vec<u16> {
+        while self.free > 0 {
+            for walker in &mut *walkers {
+                walker.credit += walker.weight;
+                if walker.credit >= largest && self.free > 0 {
+                    walker.credit -= largest;
+                    self.take(walker);
+                }
             }
-            walker.credit -= largest;
-            owners[walker.take(&mut taken, rows - 1)] = walker.member;
-            free -= 1;
-            if free == 0 {
-                break;
+        }
+        self.rows
+    }
+
+    /// The same turns in the same order: a member has its k-th in round ⌈k · largest / weight⌉.
+    fn by_calendar(mut self, walkers: &mut [Walker], largest: u32) -> Vec<u16> {
+        let round = |turn: u64, weight: u32| (turn * u64::from(largest)).div_ceil(u64::from(weight));
+        let first = |(position, walker): (usize, &Walker)| Reverse((round(1, walker.weight), position, 1));
+        let mut calendar: BinaryHeap<_> = walkers.iter().enumerate().map(first).collect();
+        while self.free > 0
+            && let Some(Reverse((_, position, turn))) = calendar.pop()
+        {
+            let walker = &mut walkers[position];
+            self.take(walker);
+            calendar.push(Reverse((round(turn + 1, walker.weight), position, turn + 1)));
+        }
+        self.rows
+    }
+
+    /// Gives a member the first free row of its preference. There must be one.
+    #[inline]
+    fn take(&mut self, walker: &mut Walker) {
+        let mask = self.rows.len() - 1;
+        loop {
+            let row = walker.row as usize & mask;
+            let (word, bit) = (&mut self.taken[row / 64], 1 << (row % 64));
+            walker.row = walker.row.wrapping_add(walker.skip);
+            if *word & bit == 0 {
+                *word |= bit;
+                self.rows[row] = walker.member;
+                self.free -= 1;
+                return;
             }
         }
     }
-    owners
 }
 
-impl Walker {
-    /// The first free row from here on, now taken. There must be one.
-    #[inline]
-    fn take(&mut self, taken: &mut [u64], mask: u32) -> usize {
-        loop {
-            let (word, bit) = ((self.row / 64) as usize, 1 << (self.row % 64));
-            let row = self.row as usize;
-            self.row = (self.row + self.skip) & mask;
-            if taken[word] & bit == 0 {
-                taken[word] |= bit;
-                return row;
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn walking(weights: &[u32]) -> (Vec<Walker>, u32, Turns) {
+        let address = |last: u32| Address::from(IpAddr::from(Ipv4Addr::from(0x0a00_0000 + last)));
+        let member = |(last, &weight)| Member { address: address(last), port: 0, weight };
+        let members: Vec<_> = (0..).zip(weights).map(member).collect();
+        let turns = Turns { rows: vec![0; 1024], taken: vec![0; 16], free: 1024 };
+        (walkers(&members, 1023), weights.iter().copied().max().unwrap_or(0), turns)
+    }
+
+    proptest! {
+        #[test]
+        fn the_calendar_has_the_turns_of_the_rounds(weights in prop::collection::vec(1_u32..65_536, 1..40)) {
+            let ((mut some, largest, turns), (mut others, _, same)) = (walking(&weights), walking(&weights));
+            prop_assert_eq!(turns.by_rounds(&mut some, largest), same.by_calendar(&mut others, largest));
         }
     }
 }

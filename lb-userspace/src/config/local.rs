@@ -1,10 +1,11 @@
 //! The one rule that depends on the machine: a VIP must not be one of its own addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::file::{File, elements};
 use super::model::Config;
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Place, Problems};
 use super::read::Located;
 
 /// Where the VIPs of a configuration stand in its file.
@@ -27,7 +28,10 @@ impl VipPlaces {
 
 /// Reports the VIPs that are among this machine's addresses, except of services with `allowLocal`.
 /// The kernel would answer for such a VIP itself wherever the program does not take the packet first.
-pub fn check_local(config: &Config, places: &VipPlaces, local: &[IpAddr]) -> Vec<Problem> {
+///
+/// # Errors
+/// One problem for each, in the file's order.
+pub fn check_local(config: &Config, places: &VipPlaces, local: &BTreeSet<IpAddr>) -> Result<(), Problems> {
     let mut problems = Problems::new(&places.file);
     let guarded = config.services.iter().zip(&places.places).filter(|(service, _)| !service.allow_local);
     for (service, places) in guarded {
@@ -37,5 +41,5 @@ pub fn check_local(config: &Config, places: &VipPlaces, local: &[IpAddr]) -> Vec
             problems.add(place, reason, mend);
         }
     }
-    problems.sorted().into_vec()
+    if problems.is_empty() { Ok(()) } else { Err(problems.sorted()) }
 }

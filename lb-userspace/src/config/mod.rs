@@ -22,22 +22,25 @@ mod validate;
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use local::{VipPlaces, check_local};
 pub use model::Config;
+pub(crate) use problem::near;
 pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
 
 use read::Read;
 
-/// A configuration with the places of its VIPs, for [`check_local`].
+/// A configuration, and what of its file is not in it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What was configured.
     pub config: Config,
-    /// Where its VIPs stand.
+    /// Where its VIPs stand, for [`check_local`].
     pub places: VipPlaces,
+    /// The secret's file, for whoever follows changes.
+    pub secret_file: PathBuf,
 }
 
 /// Reads and validates a file.
@@ -48,7 +51,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     load_with_places(path).map(|loaded| loaded.config)
 }
 
-/// As [`load`], with the places of the VIPs.
+/// As [`load`], with the places of the VIPs and the secret's file.
 ///
 /// # Errors
 /// Every problem of the file, in its order.
@@ -71,14 +74,19 @@ pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Config, Pro
     parse_with_places(text, file_name, base_dir).map(|loaded| loaded.config)
 }
 
-/// As [`parse`], with the places of the VIPs.
+/// As [`parse`], with the places of the VIPs and the secret's file.
 ///
 /// # Errors
 /// Every problem of the text, in its order.
 pub fn parse_with_places(text: &str, file_name: &str, base_dir: &Path) -> Result<Loaded, Problems> {
     let mut problems = Problems::new(file_name);
     match validated(text, base_dir, &mut problems) {
-        Some((config, file)) => Ok(Loaded { config, places: VipPlaces::of(&file, file_name) }),
+        Some((config, file)) => {
+            let places = VipPlaces::of(&file, file_name);
+            let secret = file.cluster_set.as_ref().and_then(|set| set.secret_file.as_ref());
+            let secret_file = secret.map_or_else(PathBuf::new, |secret| base_dir.join(&secret.value));
+            Ok(Loaded { config, places, secret_file })
+        }
         None => Err(problems.sorted()),
     }
 }

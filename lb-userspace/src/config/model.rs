@@ -64,6 +64,8 @@ pub struct Gateway {
     pub source_v6: Option<Ipv6Addr>,
     /// Sizes of the maps.
     pub limits: Limits,
+    /// The socket on which the agent takes `drain` and `undrain`.
+    pub admin: PathBuf,
 }
 
 /// An interface with the program attached.

@@ -97,11 +97,6 @@ impl Problems {
         self.list.sort_by_key(|problem| (problem.line, problem.column));
         self
     }
-
-    /// The errors alone.
-    pub(crate) fn into_vec(self) -> Vec<Problem> {
-        self.list
-    }
 }
 
 impl<'a> IntoIterator for &'a Problems {
@@ -153,9 +148,35 @@ pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, known)| known)
 }
 
+/// What helps whoever wrote a name that is not `known`: the one that was meant, or those there are.
+pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    /// More names than this do not help.
+    const MOST: usize = 8;
+    if let Some(meant) = closest(name, known.clone()) {
+        return format!("did you mean {meant:?}?");
+    }
+    let count = known.clone().count();
+    let some = known.take(MOST).collect::<Vec<_>>().join(", ");
+    match count {
+        0 => "there is none at all".to_owned(),
+        1..=MOST => format!("there is {some}"),
+        _ => format!("there is {some} and {} more", count - MOST),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn near_names_the_one_that_was_meant_or_those_there_are() {
+        assert_eq!(near("web-ue", ["web-eu", "web-us"].into_iter()), "did you mean \"web-eu\"?");
+        assert_eq!(near("billing", ["web-eu", "web-us"].into_iter()), "there is web-eu, web-us");
+        assert_eq!(near("billing", std::iter::empty()), "there is none at all");
+        let many: Vec<_> = (10..20).map(|number| number.to_string()).collect();
+        let said = near("billing", many.iter().map(String::as_str));
+        assert_eq!(said, "there is 10, 11, 12, 13, 14, 15, 16, 17 and 2 more");
+    }
 
     #[test]
     fn closest_finds_a_slip_and_no_stranger() {

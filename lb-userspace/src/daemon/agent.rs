@@ -1,42 +1,46 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
-use nix::ifaddrs::getifaddrs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use super::interfaces;
+use super::machine;
+use super::news::News;
 use super::start::{RunError, targets};
-use crate::compile::{Cache, Ledger, compile};
+use super::trouble::Trouble;
+use crate::compile::{Cache, Ledger, MapImage, compile};
 use crate::config::model::Config;
-use crate::datapath::attach::{attach, detach};
 use crate::datapath::load::Loaded;
-use crate::datapath::nexthop::{NextHop, NextHopEvent, Resolution};
 use crate::datapath::pins::Pins;
 use crate::datapath::state;
-use crate::health::{self, HealthEvent};
-use crate::observe::published::{self, InterfaceState, Published};
-use crate::policy::desired::MemberState;
-use crate::policy::observed::{Health, Observed, Verdict};
-use crate::policy::{self, observed};
-use crate::reconcile;
+use crate::observe::published::{self, Drained, Published};
+use crate::policy;
+use crate::policy::observed::{NextHop, Observed};
+use crate::reconcile::{self, Maps as _};
 
 /// What the agent knows, and the kernel's maps that it keeps true to it.
 pub(super) struct Agent {
-    config: Config,
-    pins: Pins,
-    loaded: Loaded,
-    ledger: Ledger,
+    pub(super) config: Config,
+    pub(super) pins: Pins,
+    pub(super) loaded: Loaded,
+    pub(super) ledger: Ledger,
     cache: Cache,
-    observed: Observed,
-    /// Endpoint addresses whose way has been asked for and not been told yet.
-    awaited: BTreeSet<IpAddr>,
-    published: published::Agent,
+    pub(super) observed: Observed,
+    /// Endpoint addresses whose way has been asked for and is not known yet.
+    pub(super) awaited: BTreeSet<IpAddr>,
+    pub(super) news: News,
+    pub(super) published: published::Agent,
+    pub(super) trouble: Trouble,
+    /// The text that is published.
+    written: Vec<u8>,
 }
 
 impl Agent {
-    /// `adopted`: what the agent before left; its verdicts hold until a probe says otherwise.
+    /// `adopted`: what the agent before left; its verdicts hold until a probe says otherwise, and what an
+    /// operator drained stays drained.
     pub(super) fn new(
         config: Config,
         pins: Pins,
@@ -45,190 +49,148 @@ impl Agent {
         adopted: Option<&Published>,
     ) -> Self {
         let awaited = targets(&config);
-        let health = adopted.map(verdicts).unwrap_or_default();
-        let observed = Observed { health, own_addresses: own_addresses(), ..Observed::default() };
-        let published = introduce(adopted.is_some());
-        Self { config, pins, loaded, ledger, cache: Cache::default(), observed, awaited, published }
-    }
-
-    /// Endpoint addresses that nothing was said about yet.
-    pub(super) fn unresolved(&self) -> usize {
-        self.awaited.len()
-    }
-
-    /// Takes in what is known about the way to an address.
-    pub(super) fn next_hop(&mut self, event: NextHopEvent) {
-        self.awaited.remove(&event.address);
-        match event.resolution {
-            Resolution::Via(hop) => {
-                info!(event = "next-hop", address = %event.address, interface = hop.interface_name, "resolved");
-                self.observed.next_hops.insert(event.address, observe(&hop));
-            }
-            Resolution::Local => {
-                self.observed.next_hops.remove(&event.address);
-                self.observed.own_addresses.insert(event.address);
-            }
-            Resolution::Unresolved(reason) => {
-                warn!(event = "next-hop", address = %event.address, %reason, "unresolved; its backends do not serve");
-                self.observed.next_hops.remove(&event.address);
-            }
-        }
-    }
-
-    /// Takes in a verdict. A backend that went down is marked in the kernel at once: its rows fall back to
-    /// others until the next tables are there.
-    pub(super) fn health(&mut self, event: HealthEvent) {
-        let HealthEvent { pool, address, verdict, reason, at } = event;
-        let verdict = match verdict {
-            health::Verdict::Unknown => Verdict::Unknown,
-            health::Verdict::Up => Verdict::Up,
-            health::Verdict::Down => Verdict::Down,
+        let Drained { backends, clusters } = adopted.map(|seen| seen.drained.clone()).unwrap_or_default();
+        let observed = Observed {
+            health: adopted.map(super::adopt::verdicts).unwrap_or_default(),
+            own_addresses: machine::addresses(),
+            drained_backends: backends,
+            drained_clusters: clusters,
+            ..Observed::default()
         };
-        if verdict == Verdict::Down
-            && let Some(index) = self.backend_index(&pool, address)
-        {
-            reconcile::mark_down(&mut self.loaded.maps, index);
-        }
-        let word = match verdict {
-            Verdict::Unknown => "unknown",
-            Verdict::Up => "up",
-            Verdict::Down => "down",
+        let mut agent = Self {
+            config,
+            pins,
+            loaded,
+            ledger,
+            cache: Cache::default(),
+            observed,
+            awaited,
+            news: News::default(),
+            published: super::adopt::introduce(adopted.is_some()),
+            trouble: Trouble::default(),
+            written: Vec::new(),
         };
-        info!(event = "health", pool, %address, verdict = word, reason, at = rfc3339(at), "verdict");
-        let changed_ms = milliseconds(at);
-        self.observed.health.insert((pool, address), Health { verdict, reason, changed_ms });
-    }
-
-    /// Looks for addresses that this machine gained or lost.
-    pub(super) fn refresh_addresses(&mut self) {
-        self.observed.own_addresses = own_addresses();
+        agent.forget_drains();
+        agent
     }
 
     /// Brings the tables up to date; what fails is said and tried again at the next event.
-    pub(super) fn follow(&mut self) {
-        if let Err(reason) = self.converge() {
+    pub(super) fn follow(&mut self) -> Result<(), String> {
+        self.news.tell();
+        let followed = self.converge();
+        if let Err(reason) = &followed {
             error!(event = "apply", reason, "the tables stay as they are");
-            self.published.last_error = Some(reason);
-            if let Err(reason) = self.publish() {
-                error!(event = "publish", reason, "the record stays as it is");
-            }
+            self.trouble.tables = Some(reason.clone());
+            self.publish_or_say();
         }
+        followed
     }
 
     /// Policy, compile, reconcile. The record of a generation is published before its first change is applied,
     /// and again when what it replaced is released: it names at any moment all that the kernel may hold.
     pub(super) fn converge(&mut self) -> Result<(), String> {
+        let started = Instant::now();
+        let withheld = self.admit_egresses();
         let desired = policy::decide(&self.config, &self.observed);
-        let image =
-            compile(&desired, &mut self.ledger, &mut self.cache).map_err(|error| error.to_string())?;
-        self.published.last_error = None;
+        self.observed.next_hops.extend(withheld);
+        let compiled = compile(&desired, &mut self.ledger, &mut self.cache);
+        let image = compiled.map_err(|error| error.to_string())?;
+        self.trouble.tables = None;
+        let compiled = started.elapsed();
         self.publish()?;
-        let changes = reconcile::reconcile(&image, &mut self.loaded.maps);
+        let published = started.elapsed();
+        let changes = self.apply(&image);
+        let total = started.elapsed();
+        debug!(event = "converged", ?compiled, ?published, ?total, changes, "brought up to date");
+        self.publish()
+    }
+
+    /// Makes the maps hold the image; the number of changes that took.
+    fn apply(&mut self, image: &MapImage) -> usize {
+        let changes = reconcile::reconcile(image, &mut self.loaded.maps);
         self.ledger.release(image.generation);
-        self.published.applied = OffsetDateTime::now_utc();
-        self.publish()?;
+        self.dismiss_egresses(image);
         if changes > 0 {
-            let at = rfc3339(SystemTime::now());
+            let now = SystemTime::now();
+            self.published.applied = OffsetDateTime::from(now);
+            let at = rfc3339(now);
             info!(event = "applied", generation = image.generation, changes, at, "tables applied");
         }
-        Ok(())
+        changes
     }
 
-    /// Puts the program onto the configured interfaces and takes it off all others.
-    pub(super) fn attach(&mut self) -> Result<(), RunError> {
-        let mut interfaces = Vec::new();
-        for interface in &self.config.gateway.interfaces {
-            let program = self.loaded.program().map_err(crate::datapath::load::LoadError::from)?;
-            let attached = attach(program, interface, &self.pins)?;
-            let mode = attached.mode.name();
-            info!(event = "attached", interface = attached.name, mode, "balancing");
-            let program_id = attached.program_id;
-            interfaces.push(InterfaceState { name: attached.name, mode: mode.to_owned(), program_id });
+    /// Lets packets out of every interface that leads to a backend. The next hops through one that the kernel
+    /// refuses are taken out and returned: their backends must not serve.
+    fn admit_egresses(&mut self) -> Vec<(IpAddr, NextHop)> {
+        let egresses: BTreeSet<u32> = self.observed.next_hops.values().map(|hop| hop.interface).collect();
+        let mut refused = BTreeSet::new();
+        for interface in egresses {
+            if let Err(reason) = self.loaded.devices.admit(interface) {
+                warn!(event = "egress", %reason, "the backends behind it do not serve");
+                refused.insert(interface);
+            }
         }
-        self.published.interfaces = interfaces;
-        self.detach_others();
-        self.publish().map_err(RunError::Apply)
+        self.observed.next_hops.extract_if(.., |_, hop| refused.contains(&hop.interface)).collect()
     }
 
-    fn detach_others(&self) {
-        let wanted = |name: &str| self.published.interfaces.iter().any(|interface| interface.name == name);
-        for link in self.pins.links().unwrap_or_default() {
-            if !wanted(&link.interface)
-                && let Err(reason) = detach(&link, &self.pins)
-            {
-                warn!(event = "attached", interface = link.interface, %reason, "cannot be detached");
+    /// Lets packets no longer out of interfaces that no backend names, once none is under way to them.
+    fn dismiss_egresses(&mut self, image: &MapImage) {
+        let used: BTreeSet<u32> = image.backends.values().map(|entry| entry.route.interface).collect();
+        let unused = &self.loaded.devices.admitted() - &used;
+        if unused.is_empty() {
+            return;
+        }
+        self.loaded.maps.grace();
+        for interface in unused {
+            if let Err(reason) = self.loaded.devices.dismiss(interface) {
+                warn!(event = "egress", interface, %reason, "stays listed");
             }
         }
     }
 
-    fn publish(&self) -> Result<(), String> {
-        let published = Published { agent: self.published.clone(), record: self.ledger.record().clone() };
-        let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
-        let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
-        state::write(map, &text).map_err(|error| error.to_string())
+    /// Puts the program onto the configured interfaces and takes it off all others.
+    pub(super) fn attach(&mut self) -> Result<(), RunError> {
+        let wanted = &self.config.gateway.interfaces;
+        let attached = interfaces::attach(&mut self.loaded, wanted, &self.pins)?;
+        self.published.interfaces = interfaces::states(&attached);
+        interfaces::detach_others(&attached, &self.pins);
+        self.publish().map_err(RunError::Apply)
     }
 
-    fn backend_index(&self, pool: &str, address: IpAddr) -> Option<u16> {
+    /// Writes the record, unless it is what was written last.
+    pub(super) fn publish(&mut self) -> Result<(), String> {
+        self.published.last_error = self.trouble.last();
+        let published = Published {
+            agent: self.published.clone(),
+            drained: Drained {
+                backends: self.observed.drained_backends.clone(),
+                clusters: self.observed.drained_clusters.clone(),
+            },
+            record: self.ledger.record().clone(),
+        };
+        let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
+        if text == self.written {
+            return Ok(());
+        }
+        let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
+        state::write(map, &text).map_err(|error| error.to_string())?;
+        self.written = text;
+        Ok(())
+    }
+
+    /// Where there is nobody left to return an error to.
+    pub(super) fn publish_or_say(&mut self) {
+        if let Err(reason) = self.publish() {
+            error!(event = "publish", reason, "the record stays as it is");
+        }
+    }
+
+    pub(super) fn backend_index(&self, pool: &str, address: IpAddr) -> Option<u16> {
         self.ledger.record().pools.get(pool)?.backends.get(&address).map(|backend| backend.index)
     }
 }
 
-fn introduce(adopted: bool) -> published::Agent {
-    let now = OffsetDateTime::now_utc();
-    published::Agent {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        started: now,
-        configured: now,
-        applied: now,
-        adopted,
-        interfaces: Vec::new(),
-        last_error: None,
-    }
-}
-
-fn verdicts(published: &Published) -> std::collections::BTreeMap<(String, IpAddr), Health> {
-    let pools = published.record.pools.iter();
-    let backends = pools.flat_map(|(name, pool)| pool.backends.iter().map(move |backend| (name, backend)));
-    backends
-        .filter_map(|(pool, (address, backend))| {
-            let verdict = match backend.state {
-                MemberState::Up => Verdict::Up,
-                MemberState::Down => Verdict::Down,
-                MemberState::Unknown | MemberState::Draining => return None,
-            };
-            let health = Health { verdict, reason: backend.reason.clone(), changed_ms: backend.last_change };
-            Some(((pool.clone(), *address), health))
-        })
-        .collect()
-}
-
-fn observe(hop: &NextHop) -> observed::NextHop {
-    observed::NextHop {
-        interface: hop.interface_index,
-        vlan: hop.vlan.unwrap_or(0),
-        destination_mac: hop.destination_mac,
-        source_mac: hop.source_mac,
-        source: Some(hop.source),
-        mtu: u16::try_from(hop.mtu).unwrap_or(u16::MAX),
-    }
-}
-
-/// Addresses of this machine. If the kernel does not tell, none: what is local is then found by its route.
-fn own_addresses() -> BTreeSet<IpAddr> {
-    let addresses = getifaddrs().into_iter().flatten().filter_map(|interface| interface.address);
-    addresses
-        .filter_map(|address| {
-            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-        })
-        .collect()
-}
-
-fn milliseconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn rfc3339(at: SystemTime) -> String {
+/// A time as the log writes it.
+pub(super) fn rfc3339(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default()
 }

@@ -3,12 +3,24 @@
 //! 1. privilege, configuration, kernel: anything wrong here ends the agent before it has changed anything;
 //! 2. the pinned maps are adopted, or made;
 //! 3. next hops are asked for, then the first tables are applied, and only then are interfaces attached;
-//! 4. from then on every event leads to new tables, and a verdict of "down" to a mark at once.
+//! 4. from then on every event leads to new tables, and a verdict of "down" to a mark at once. Events are
+//!    verdicts, next hops, a changed configuration, and what an operator asks on the socket.
 //!
 //! At its end the agent leaves program and maps as they are: packets are forwarded by the last good state.
 
+mod admin;
+mod adopt;
 mod agent;
+mod drain;
+mod file_watch;
+mod interfaces;
+mod machine;
+mod news;
+pub mod protocol;
+mod reload;
 mod start;
+mod trouble;
 mod watch;
 
+pub use admin::AdminError;
 pub use start::{RunError, run};

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
@@ -8,13 +8,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::admin::{Admin, AdminError, Ask};
 use super::agent::Agent;
+use super::reload::{Origin, Reload};
 use super::watch;
 use crate::compile::{AdoptError, Ledger, Sizes};
+use crate::config::Problems;
 use crate::config::model::Config;
-use crate::config::{self, Problems};
 use crate::datapath::attach::AttachError;
-use crate::datapath::load::{LoadError, Loaded};
+use crate::datapath::load::{self, LoadError, Loaded};
+use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
 use crate::datapath::nexthop::{NextHopEvent, Resolver, StartError, Timing};
 use crate::datapath::pins::Pins;
@@ -23,8 +26,8 @@ use crate::datapath::state;
 use crate::health::{self, Checker, HealthEvent};
 use crate::observe::published::Published;
 
-/// How long the first tables wait for the next hops.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long new tables wait for the next hops.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
 /// Health events that may wait.
 const EVENTS: usize = 4096;
 
@@ -40,6 +43,12 @@ pub enum RunError {
     /// The program is not in the kernel.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Another agent is there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The socket for commands.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The pinned maps have another size.
     #[error(
         "{0}; `spillway unload` removes them, and with them the program, so that the new limits can take force"
@@ -65,25 +74,58 @@ pub(super) struct Sources {
     pub(super) next_hops: mpsc::Receiver<NextHopEvent>,
     pub(super) checker: Checker<health::Network>,
     pub(super) health: mpsc::Receiver<HealthEvent>,
+    pub(super) asks: mpsc::Receiver<Ask>,
 }
 
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
 pub async fn run(file: &Path, pin_path: Option<&Path>) -> Result<(), RunError> {
     privilege::check()?;
-    let config = config::load(file)?;
-    let pins = Pins::new(pin_path.unwrap_or(&config.gateway.pin_path));
+    let origin = Origin { file: file.to_owned(), pin_path: pin_path.map(PathBuf::from) };
+    let read = origin.read()?;
+    let config = read.config;
+    let pins = Pins::new(&config.gateway.pin_path);
+    load::prepare(&pins)?;
+    let _lock = PinLock::take(&pins)?;
+    let (_socket, asks) = Admin::listen(&config.gateway.admin)?;
+    let (loaded, published) = open(&pins, &Sizes::of(&config.gateway.limits))?;
+    match begin(config, &pins, loaded, published.as_ref(), asks).await {
+        Ok((agent, sources)) => watch::watch(agent, sources, Reload::new(origin, read.secret_file)).await,
+        Err(error) => {
+            leave_nothing(published.is_some(), &pins);
+            Err(error)
+        }
+    }
+}
+
+/// The first tables, then the interfaces.
+async fn begin(
+    config: Config,
+    pins: &Pins,
+    loaded: Loaded,
+    published: Option<&Published>,
+    asks: mpsc::Receiver<Ask>,
+) -> Result<(Agent, Sources), RunError> {
     let sizes = Sizes::of(&config.gateway.limits);
-    let (loaded, published) = load(&pins, &sizes)?;
-    let ledger = match &published {
+    let ledger = match published {
         Some(published) => Ledger::adopt(published.record.clone(), sizes).map_err(adoption)?,
         None => Ledger::new(sizes),
     };
-    let mut sources = sources(&config)?;
-    let mut agent = Agent::new(config, pins, loaded, ledger, published.as_ref());
+    let mut sources = sources(&config, asks)?;
+    let mut agent = Agent::new(config, pins.clone(), loaded, ledger, published);
     settle(&mut agent, &mut sources).await;
     agent.converge().map_err(RunError::Apply)?;
     agent.attach()?;
-    watch::watch(agent, sources).await
+    Ok((agent, sources))
+}
+
+/// A start that failed leaves no maps behind, unless they were there or a program uses them.
+fn leave_nothing(adopted: bool, pins: &Pins) {
+    if !adopted
+        && pins.links().is_ok_and(|links| links.is_empty())
+        && let Err(reason) = pins.remove_all()
+    {
+        warn!(event = "maps", %reason, "the maps are left behind");
+    }
 }
 
 fn adoption(error: AdoptError) -> RunError {
@@ -92,7 +134,7 @@ fn adoption(error: AdoptError) -> RunError {
 
 /// The program over the maps that are pinned, if they are whole and their record can be read; else over new
 /// ones. An attached program keeps the old ones until it is replaced, so that no packet is lost either way.
-fn load(pins: &Pins, sizes: &Sizes) -> Result<(Loaded, Option<Published>), RunError> {
+fn open(pins: &Pins, sizes: &Sizes) -> Result<(Loaded, Option<Published>), RunError> {
     let loaded = Loaded::load(pins, sizes).map_err(shape)?;
     if !loaded.adopted {
         return Ok((loaded, None));
@@ -124,14 +166,14 @@ fn anew(pins: &Pins, sizes: &Sizes, reason: &str) -> Result<(Loaded, Option<Publ
     Ok((Loaded::load(pins, sizes)?, None))
 }
 
-fn sources(config: &Config) -> Result<Sources, RunError> {
+fn sources(config: &Config, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {
     let (resolver, next_hops) = Resolver::start(Timing::default())?;
     resolver.set_targets(targets(config));
     let (sender, health) = mpsc::channel(EVENTS);
     let options = health::Options { salt: salt(), ..health::Options::default() };
     let mut checker = Checker::start(health::Network, options, sender);
     checker.apply(config);
-    Ok(Sources { resolver, next_hops, checker, health })
+    Ok(Sources { resolver, next_hops, checker, health, asks })
 }
 
 /// Gateways are not to probe in step; that is all this number is for.
@@ -149,11 +191,12 @@ pub(super) fn targets(config: &Config) -> BTreeSet<IpAddr> {
 /// that served before a restart must not miss a packet because the kernel was not asked yet.
 async fn settle(agent: &mut Agent, sources: &mut Sources) {
     let deadline = Instant::now() + SETTLE;
-    while agent.unresolved() > 0 {
+    while !agent.awaited.is_empty() {
         match timeout_at(deadline, sources.next_hops.recv()).await {
             Ok(Some(event)) => agent.next_hop(event),
             Ok(None) | Err(_) => break,
         }
     }
-    info!(event = "settled", unresolved = agent.unresolved(), "next hops are known");
+    info!(event = "settled", unresolved = agent.awaited.len(), "next hops are known");
+    agent.give_up_waiting();
 }

@@ -1,54 +1,156 @@
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::info;
 
+use super::admin::Ask;
 use super::agent::Agent;
+use super::file_watch::FileWatch;
+use super::protocol::Reply;
+use super::reload::Reload;
 use super::start::{RunError, Sources};
 
 /// Events that come this close together lead to one table.
 const COALESCE: Duration = Duration::from_millis(5);
-/// How often the tables are compared with the kernel's, whether or not anything happened.
+/// How often the tables are compared with the kernel's, and the files with those that were read, whether or
+/// not anything happened.
 const RESYNC: Duration = Duration::from_secs(30);
 
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 }
 
+/// What happened outside the agent.
+enum Happened {
+    /// Something that the next tables take in.
+    News,
+    /// The files may have changed; true: somebody says so.
+    Files(bool),
+    /// Time to compare everything.
+    Resync,
+    /// Time is over for something that was waited for.
+    Deadline,
+    End,
+}
+
+/// An answer that is given once the tables say so.
+type Owed = (oneshot::Sender<Reply>, Reply);
+
 /// Follows the world until told to end.
-pub(super) async fn watch(mut agent: Agent, mut sources: Sources) -> Result<(), RunError> {
-    let mut signals = Signals::new().map_err(RunError::Signals)?;
+pub(super) async fn watch(agent: Agent, sources: Sources, reload: Reload) -> Result<(), RunError> {
     let mut resync = interval(RESYNC);
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            Some(event) = sources.health.recv() => agent.health(event),
-            Some(event) = sources.next_hops.recv() => agent.next_hop(event),
-            _ = resync.tick() => agent.refresh_addresses(),
-            _ = signals.interrupt.recv() => break,
-            _ = signals.terminate.recv() => break,
-        }
-        sleep(COALESCE).await;
-        drain(&mut agent, &mut sources);
-        agent.follow();
-    }
+    let signals = Signals::new().map_err(RunError::Signals)?;
+    let owed = Vec::new();
+    let mut watch = Watch { agent, sources, reload, files: FileWatch::new(), resync, signals, owed };
+    watch.files.watch(&watch.reload.files());
+    // What changed since the start.
+    watch.look(false);
+    while watch.turn().await {}
     info!(event = "ended", "the agent ends; packets are forwarded by the tables as they are");
     Ok(())
 }
 
-fn drain(agent: &mut Agent, sources: &mut Sources) {
-    while let Ok(event) = sources.health.try_recv() {
-        agent.health(event);
+struct Watch {
+    agent: Agent,
+    sources: Sources,
+    reload: Reload,
+    files: FileWatch,
+    resync: Interval,
+    signals: Signals,
+    owed: Vec<Owed>,
+}
+
+impl Watch {
+    /// Takes in what happens next and brings the tables up to date; false: it is time to end.
+    async fn turn(&mut self) -> bool {
+        match self.next().await {
+            Happened::End => return false,
+            Happened::Files(asked) => self.look(asked),
+            Happened::Resync => {
+                self.agent.refresh_addresses();
+                self.look(false);
+            }
+            Happened::News | Happened::Deadline => {}
+        }
+        sleep(COALESCE).await;
+        self.drain();
+        self.reload.proceed(&mut self.agent, &mut self.sources);
+        let followed = self.agent.follow();
+        self.settle_debts(&followed);
+        true
     }
-    while let Ok(event) = sources.next_hops.try_recv() {
-        agent.next_hop(event);
+
+    async fn next(&mut self) -> Happened {
+        let deadline = self.reload.deadline();
+        tokio::select! {
+            Some(event) = self.sources.health.recv() => self.agent.health(event),
+            Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
+            Some(ask) = self.sources.asks.recv() => self.take(ask),
+            () = self.files.changed() => return Happened::Files(false),
+            _ = self.signals.hangup.recv() => return Happened::Files(true),
+            _ = self.resync.tick() => return Happened::Resync,
+            () = until(deadline) => return Happened::Deadline,
+            _ = self.signals.interrupt.recv() => return Happened::End,
+            _ = self.signals.terminate.recv() => return Happened::End,
+        }
+        Happened::News
+    }
+
+    fn look(&mut self, asked: bool) {
+        self.reload.look(&mut self.agent, &self.sources, asked);
+        self.files.watch(&self.reload.files());
+    }
+
+    fn take(&mut self, ask: Ask) {
+        let reply = self.agent.obey(&ask.request);
+        self.owed.push((ask.answer, reply));
+    }
+
+    fn drain(&mut self) {
+        while let Ok(event) = self.sources.health.try_recv() {
+            self.agent.health(event);
+        }
+        while let Ok(event) = self.sources.next_hops.try_recv() {
+            self.agent.next_hop(event);
+        }
+        while let Ok(ask) = self.sources.asks.try_recv() {
+            self.take(ask);
+        }
+    }
+
+    /// Answers what was asked before the tables were made.
+    fn settle_debts(&mut self, followed: &Result<(), String>) {
+        for (answer, reply) in self.owed.drain(..) {
+            let reply = match (reply, followed) {
+                (Reply::Done(_), Err(reason)) => {
+                    Reply::Refused(format!("noted, but the tables could not be applied: {reason}"))
+                }
+                (reply, _) => reply,
+            };
+            // Who asked may be gone.
+            _ = answer.send(reply);
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

@@ -74,6 +74,15 @@ pub struct Attachment {
     pub mode: XdpMode,
     /// The kernel's number for the program.
     pub program_id: u32,
+    /// Whether there was no link before.
+    pub new: bool,
+}
+
+impl Attachment {
+    /// The link that holds it.
+    pub fn link(&self) -> PinnedMode {
+        PinnedMode { interface: self.name.clone(), mode: self.mode }
+    }
 }
 
 /// Puts the program onto the interface: into the link that is pinned for it, in one step and without losing a
@@ -81,12 +90,12 @@ pub struct Attachment {
 pub fn attach(program: &mut Xdp, interface: &Interface, pins: &Pins) -> Result<Attachment, AttachError> {
     let name = &interface.name;
     let index = if_nametoindex(name.as_str()).map_err(|_| unknown(name))?;
-    let mode = match replace(program, interface, pins)? {
-        Some(mode) => mode,
-        None => attach_new(program, interface, index, pins)?,
+    let (mode, new) = match replace(program, interface, pins)? {
+        Some(mode) => (mode, false),
+        None => (attach_new(program, interface, index, pins)?, true),
     };
     let info = program.info().map_err(|source| AttachError::Other { name: name.clone(), source })?;
-    Ok(Attachment { name: name.clone(), mode, program_id: info.id() })
+    Ok(Attachment { name: name.clone(), mode, program_id: info.id(), new })
 }
 
 /// Takes the program off an interface that is no longer configured.

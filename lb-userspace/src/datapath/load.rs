@@ -7,6 +7,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::map;
 use thiserror::Error;
 
+use super::devices::Devices;
 use super::mapping::Access;
 use super::maps::{KernelMaps, MapsError, shapes};
 use super::pins::Pins;
@@ -54,6 +55,8 @@ pub struct Loaded {
     ebpf: Ebpf,
     /// Its maps.
     pub maps: KernelMaps,
+    /// What packets may leave by.
+    pub devices: Devices,
     /// Whether the maps were there before.
     pub adopted: bool,
 }
@@ -66,22 +69,28 @@ impl Loaded {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
-        let directory = pins.directory().display().to_string();
-        if !pins.on_bpf_file_system() {
-            return Err(LoadError::NotBpfFileSystem { directory });
-        }
-        pins.create().map_err(|source| LoadError::Pins { directory, source })?;
+        prepare(pins)?;
         let adopted = map::ALL.iter().all(|name| pins.map(name).exists());
         let mut ebpf = loader(pins, sizes).load(OBJECT)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
+        let devices = Devices::open(pins)?;
         program(&mut ebpf)?.load()?;
-        Ok(Self { ebpf, maps, adopted })
+        Ok(Self { ebpf, maps, devices, adopted })
     }
 
     /// The program, to be attached or run on a test packet.
     pub fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
         program(&mut self.ebpf)
     }
+}
+
+/// Makes the directories of pins, where that is possible.
+pub fn prepare(pins: &Pins) -> Result<(), LoadError> {
+    let directory = pins.directory().display().to_string();
+    if !pins.on_bpf_file_system() {
+        return Err(LoadError::NotBpfFileSystem { directory });
+    }
+    pins.create().map_err(|source| LoadError::Pins { directory, source })
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {

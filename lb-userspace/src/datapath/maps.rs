@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aya::Pod;
@@ -157,6 +158,14 @@ impl KernelView for KernelMaps {
     fn load(&self, map: &'static str, word: usize) -> u64 {
         self.mapped.get(map).map_or(0, |mapping| mapping.load(word))
     }
+
+    fn read(&self, map: &'static str, first: usize, words: &mut [u64]) {
+        words.fill(0);
+        let held = self.mapped.get(map).and_then(|mapping| mapping.words().get(first..));
+        for (value, word) in words.iter_mut().zip(held.unwrap_or_default()) {
+            *value = word.load(Ordering::Acquire);
+        }
+    }
 }
 
 impl Maps for KernelMaps {
@@ -206,7 +215,7 @@ fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapDat
     map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
 }
 
-fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
+pub(super) fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
     MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
         name,
         path: path(pins, name),
@@ -214,7 +223,7 @@ fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
     })
 }
 
-fn path(pins: &Pins, name: &str) -> String {
+pub(super) fn path(pins: &Pins, name: &str) -> String {
     pins.map(name).display().to_string()
 }
 

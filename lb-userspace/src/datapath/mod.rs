@@ -1,14 +1,20 @@
 //! The kernel's side of the agent: what it asks the kernel and what it writes there.
 //!
 //! Only this module knows aya. [`load`] puts the program and its maps into the kernel, [`attach`] puts it on
-//! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`state`] keeps the agent's record
-//! there, [`nexthop`] asks for MACs, [`privilege`] says beforehand what is missing.
+//! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`devices`] says what packets may
+//! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`snapshot`] copies
+//! what the program looks up, [`inventory`] says what is pinned, [`nexthop`] asks for MACs, [`privilege`] says
+//! beforehand what is missing.
 
 pub mod attach;
+pub mod devices;
+pub mod inventory;
 pub mod load;
+pub mod lock;
 pub mod mapping;
 pub mod maps;
 pub mod nexthop;
 pub mod pins;
 pub mod privilege;
+pub mod snapshot;
 pub mod state;

@@ -6,15 +6,16 @@ use std::io;
 use thiserror::Error;
 
 /// What loading and attaching needs, by the kernel's numbers (`linux/capability.h`).
-const NEEDED: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)];
-/// Stands in for `CAP_BPF`, as before Linux 5.8.
+/// Without `CAP_PERFMON` the verifier refuses arithmetic on packet pointers that the compiler makes.
+const NEEDED: [(&str, u32); 3] = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+/// Stands in for `CAP_BPF` and `CAP_PERFMON`, as before Linux 5.8.
 const SYS_ADMIN: u32 = 21;
 
 /// A privilege or kernel feature is missing.
 #[derive(Debug, Error)]
 pub enum PrivilegeError {
     /// Capabilities are missing.
-    #[error("{} missing; run as root, or grant {}", names.join(" and "), if names.len() == 1 { "it" } else { "them" })]
+    #[error("{} missing; run as root, or grant {}", names.join(", "), if names.len() == 1 { "it" } else { "them" })]
     Missing {
         /// Names of the capabilities.
         names: Vec<&'static str>,
@@ -32,7 +33,7 @@ pub fn check() -> Result<(), PrivilegeError> {
 
 fn missing(effective: u64) -> Vec<&'static str> {
     let has = |bit: u32| effective >> bit & 1 == 1;
-    let held = |name: &str, bit: u32| has(bit) || name == "CAP_BPF" && has(SYS_ADMIN);
+    let held = |name: &str, bit: u32| has(bit) || name != "CAP_NET_ADMIN" && has(SYS_ADMIN);
     NEEDED.iter().filter(|(name, bit)| !held(name, *bit)).map(|(name, _)| *name).collect()
 }
 
@@ -53,10 +54,13 @@ mod tests {
 
     #[test]
     fn names_what_is_missing() {
-        assert_eq!(missing(0), ["CAP_NET_ADMIN", "CAP_BPF"]);
-        assert_eq!(missing(1 << 12 | 1 << 39), [""; 0]);
+        assert_eq!(missing(0), ["CAP_NET_ADMIN", "CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing(1 << 12 | 1 << 39 | 1 << 38), [""; 0]);
         assert_eq!(missing(1 << 12 | 1 << SYS_ADMIN), [""; 0]);
         let error = PrivilegeError::Missing { names: missing(0) };
-        assert_eq!(error.to_string(), "CAP_NET_ADMIN and CAP_BPF missing; run as root, or grant them");
+        assert_eq!(
+            error.to_string(),
+            "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON missing; run as root, or grant them"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! What lies in the `state` map beside the tables: the compiler's record and the agent's own condition, as one
 //! JSON text. A command reads it with no agent alive; a new agent continues with it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -12,8 +15,22 @@ use crate::compile::Record;
 pub struct Published {
     /// The agent.
     pub agent: Agent,
+    /// What an operator drains.
+    #[serde(default)]
+    pub drained: Drained,
     /// What has which index, and why.
     pub record: Record,
+}
+
+/// What takes nothing new because an operator said so. It holds until it is told otherwise, whatever agent
+/// runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drained {
+    /// Endpoints: name of the pool and address.
+    pub backends: BTreeSet<(String, IpAddr)>,
+    /// Names of clusters.
+    pub clusters: BTreeSet<String>,
 }
 
 /// The agent that wrote this.
@@ -37,7 +54,11 @@ pub struct Agent {
     pub adopted: bool,
     /// Interfaces that are balanced.
     pub interfaces: Vec<InterfaceState>,
-    /// The last thing that went wrong and still stands.
+    /// Changed configurations that were refused since the agent started.
+    #[serde(default)]
+    pub refused_configs: u64,
+    /// What went wrong last and still stands: a changed configuration that is refused, or tables that cannot be
+    /// made or written.
     pub last_error: Option<String>,
 }
 

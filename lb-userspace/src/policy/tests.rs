@@ -29,6 +29,7 @@ fn config() -> Config {
             source_v4: Some([192, 0, 2, 1].into()),
             source_v6: None,
             limits: Limits::default(),
+            admin: "/nowhere.sock".into(),
         },
         clusters: vec![cluster("eu", None), cluster("us", Some(1400))],
         services: vec![model::Service {

@@ -21,9 +21,8 @@ pub(super) const fn words_of<T>() -> usize {
 /// Reads an entry of a map.
 pub(super) fn read<T: Pod>(kernel: &impl KernelView, map: &'static str, index: u32) -> T {
     let mut entry = T::zeroed();
-    let start = index as usize * words_of::<T>();
-    let words: &mut [u64] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut entry));
-    (start..).zip(words).for_each(|(word, value)| *value = kernel.load(map, word));
+    let words = bytemuck::cast_slice_mut(std::slice::from_mut(&mut entry));
+    kernel.read(map, index as usize * words_of::<T>(), words);
     entry
 }
 
@@ -35,11 +34,29 @@ pub(super) fn differing<T: Pod>(
     entry: &T,
     order: Order,
 ) -> Vec<(usize, u64)> {
-    debug_assert_eq!(order.len(), words_of::<T>());
+    let held: T = read(kernel, map, index);
+    let held: &[u64] = bytemuck::cast_slice(std::slice::from_ref(&held));
+    let wanted: &[u64] = bytemuck::cast_slice(std::slice::from_ref(entry));
+    debug_assert_eq!(order.len(), wanted.len());
     let start = index as usize * words_of::<T>();
-    let words: &[u64] = bytemuck::cast_slice(std::slice::from_ref(entry));
-    let wanted = order.iter().filter_map(|&word| Some((start + word, *words.get(word)?)));
-    wanted.filter(|&(word, value)| kernel.load(map, word) != value).collect()
+    order
+        .iter()
+        .filter(|&&word| held[word] != wanted[word])
+        .map(|&word| (start + word, wanted[word]))
+        .collect()
+}
+
+/// The words that differ from what a map holds from `first` on.
+pub(super) fn differing_words(
+    kernel: &impl KernelView,
+    map: &'static str,
+    first: usize,
+    wanted: impl ExactSizeIterator<Item = u64>,
+) -> Vec<(usize, u64)> {
+    let mut held = vec![0; wanted.len()];
+    kernel.read(map, first, &mut held);
+    let pairs = (first..).zip(wanted).zip(held);
+    pairs.filter(|((_, wanted), held)| wanted != held).map(|(pair, _)| pair).collect()
 }
 
 /// Indices of the entries that hold something: neither the default, nor zeros as in a new map. (A service of
@@ -47,10 +64,14 @@ pub(super) fn differing<T: Pod>(
 pub(super) fn occupied<T: Pod + Default + PartialEq>(
     kernel: &impl KernelView,
     map: &'static str,
-) -> impl Iterator<Item = u32> {
-    let entries = u32::try_from(kernel.words(map) / words_of::<T>()).unwrap_or(u32::MAX);
-    (0..entries).filter(move |&index| {
-        let entry: T = read(kernel, map, index);
-        entry != T::zeroed() && entry != T::default()
-    })
+) -> Vec<u32> {
+    let mut words = vec![0; kernel.words(map)];
+    kernel.read(map, 0, &mut words);
+    let entries = words.chunks_exact(words_of::<T>());
+    let holds = |words: &[u64]| {
+        let nothing = T::default();
+        words.iter().any(|word| *word != 0)
+            && words != bytemuck::cast_slice::<T, u64>(std::slice::from_ref(&nothing))
+    };
+    (0..).zip(entries).filter(|(_, words)| holds(words)).map(|(index, _)| index).collect()
 }

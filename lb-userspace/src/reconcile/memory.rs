@@ -44,7 +44,7 @@ impl MemoryMaps {
         let mut maps = Self::new(sizes);
         for name in map::ALL {
             if let Some(words) = maps.map_mut(name) {
-                (0..).zip(words).for_each(|(word, value)| *value = view.load(name, word));
+                view.read(name, 0, words);
             }
         }
         maps
@@ -86,6 +86,13 @@ impl KernelView for MemoryMaps {
 
     fn load(&self, map: &'static str, word: usize) -> u64 {
         self.map(map).and_then(|words| words.get(word)).copied().unwrap_or(0)
+    }
+
+    fn read(&self, map: &'static str, first: usize, words: &mut [u64]) {
+        let held = self.map(map).and_then(|held| held.get(first..)).unwrap_or_default();
+        let length = held.len().min(words.len());
+        words[..length].copy_from_slice(&held[..length]);
+        words[length..].fill(0);
     }
 }
 

@@ -23,6 +23,13 @@ pub trait KernelView {
 
     /// A word as the kernel holds it; 0 beyond the end.
     fn load(&self, map: &'static str, word: usize) -> u64;
+
+    /// Reads words from `first` on. To be overridden where finding the map takes longer than reading a word.
+    fn read(&self, map: &'static str, first: usize, words: &mut [u64]) {
+        for (word, value) in (first..).zip(words) {
+            *value = self.load(map, word);
+        }
+    }
 }
 
 /// Maps that can be changed. One owner at a time stores to them.

@@ -12,7 +12,9 @@
 //!    image does not have.
 
 use super::KernelView;
-use super::diff::{FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, occupied, read, words_of};
+use super::diff::{
+    FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, differing_words, occupied, read, words_of,
+};
 use super::emptied::Emptied;
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
@@ -137,9 +139,7 @@ impl<K: KernelView> Draft<'_, K> {
     fn tables(&mut self) {
         for (base, rows) in &self.image.slab {
             let first = (base / ROWS_PER_WORD) as usize;
-            let words = (first..).zip(region_words(rows));
-            let differing =
-                words.filter(|&(word, value)| self.kernel.load(map::SLAB, word) != value).collect();
+            let differing = differing_words(self.kernel, map::SLAB, first, region_words(rows));
             self.store(Step::Rows, map::SLAB, differing);
         }
         for (index, table) in &self.image.tables {
@@ -234,7 +234,7 @@ impl<K: KernelView> Draft<'_, K> {
         named: &BTreeMap<u32, T>,
         order: Order,
     ) {
-        for index in occupied::<T>(self.kernel, map).filter(|index| !named.contains_key(index)) {
+        for index in occupied::<T>(self.kernel, map).into_iter().filter(|index| !named.contains_key(index)) {
             self.entry(Step::Remove, map, index, &T::default(), order);
         }
     }

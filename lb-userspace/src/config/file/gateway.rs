@@ -25,9 +25,9 @@ pub(crate) struct Gateway {
     pub(crate) source: Option<Located<Source>>,
     /// Sizes of the maps.
     pub(crate) limits: Option<Located<Limits>>,
+    /// Where the agent answers.
+    pub(crate) listen: Option<Located<Listen>>,
 }
-
-const REFUSED: &[Refused] = &[("listen", "remove it")];
 
 impl Read for Gateway {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -37,8 +37,9 @@ impl Read for Gateway {
             pin_path: section.optional("pinPath"),
             source: section.optional("source"),
             limits: section.optional("limits"),
+            listen: section.optional("listen"),
         };
-        section.close(REFUSED);
+        section.close(&[]);
         Some(gateway)
     }
 }
@@ -135,5 +136,26 @@ impl Read for Limits {
         };
         section.close(&[("trackedConnections", "remove it; connections are not tracked yet")]);
         Some(limits)
+    }
+}
+
+/// Where the agent answers.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// Socket on which `spillway drain` and `undrain` reach the agent: `unix://` and an absolute path.
+    #[schemars(extend("default" = "unix:///run/spillway.sock"))]
+    pub(crate) admin: Option<Located<String>>,
+}
+
+const REFUSED: &[Refused] =
+    &[("metrics", "remove it; counters are shown by `spillway services` and `backends`")];
+
+impl Read for Listen {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let listen = Self { admin: section.optional("admin") };
+        section.close(REFUSED);
+        Some(listen)
     }
 }

@@ -85,6 +85,7 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(modes, [XdpMode::Auto, XdpMode::Native, XdpMode::Generic]);
     assert_eq!(config.gateway.source_v6, Some("2001:db8::1".parse().unwrap()));
     assert_eq!(config.gateway.limits.rows, 1 << 20);
+    assert_eq!(config.gateway.admin, Path::new("/run/blue.sock"));
     assert_eq!(config.clusters[0].encap.mtu, Some(1320));
     assert_eq!(config.services[0].affinity, Affinity::ClientPrefix { v4: 20, v6: 48 });
     assert_eq!(config.services[2].affinity, Affinity::ClientPrefix { v4: 24, v6: 56 });

@@ -5,13 +5,22 @@ use std::path::PathBuf;
 
 use super::addresses::unicast;
 use super::limits;
-use crate::config::file::{self, Source};
+use crate::config::file::{self, Listen, Source};
 use crate::config::model::{Gateway, Interface};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
 /// Where the maps are pinned unless the file says otherwise.
 const PIN_PATH: &str = "/sys/fs/bpf/spillway";
+
+/// Where the agent takes commands unless the file says otherwise.
+const ADMIN: &str = "unix:///run/spillway.sock";
+
+/// What the address of a Unix domain socket begins with.
+const UNIX: &str = "unix://";
+
+/// Longest path of a Unix domain socket in bytes: `sun_path` less its final zero (unix(7)).
+const LONGEST_SOCKET: usize = 107;
 
 /// Longest name of an interface in bytes: the kernel's `IFNAMSIZ` less its final zero.
 const LONGEST_INTERFACE: usize = 15;
@@ -27,6 +36,7 @@ pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut P
         source_v4: source.and_then(|source| source.v4.as_ref()).map(|v4| v4.value),
         source_v6: source.and_then(|source| source.v6.as_ref()).map(|v6| v6.value),
         limits: limits::effective(gateway),
+        admin: admin(gateway.listen.as_ref(), problems),
         interfaces: interfaces(gateway.interfaces.as_ref()?, problems),
     })
 }
@@ -47,6 +57,20 @@ fn pin_path(path: Option<&Located<String>>, problems: &mut Problems) -> PathBuf 
         problems.add(&path.place, format!("{} is no absolute path", quoted(path)), mend);
     }
     path.value.clone().into()
+}
+
+fn admin(listen: Option<&Located<Listen>>, problems: &mut Problems) -> PathBuf {
+    let address = listen.and_then(|listen| listen.admin.as_ref());
+    let Some(address) = address else { return ADMIN.trim_start_matches(UNIX).into() };
+    let path = address.strip_prefix(UNIX).unwrap_or_default();
+    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+        let mend = format!("use `{UNIX}` and an absolute path, such as `{ADMIN}`");
+        problems.add(&address.place, format!("{} is no address of a Unix socket", quoted(address)), mend);
+    } else if path.len() > LONGEST_SOCKET {
+        let reason = format!("the path of the socket is longer than {LONGEST_SOCKET} bytes");
+        problems.add(&address.place, reason, "use a shorter path");
+    }
+    path.into()
 }
 
 fn interfaces(list: &Located<List<file::Interface>>, problems: &mut Problems) -> Vec<Interface> {

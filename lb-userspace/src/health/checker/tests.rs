@@ -98,6 +98,7 @@ fn config(hosts: u8) -> Config {
             source_v4: None,
             source_v6: None,
             limits: Limits::default(),
+            admin: "/nowhere.sock".into(),
         },
         clusters: vec![],
         services: vec![],

@@ -1,0 +1,125 @@
+//! Opens the pins to look at them. No agent is asked.
+
+use std::fs;
+use std::io;
+
+use anyhow::anyhow;
+use clap::Args;
+use lb_common::abi::{BackendCounters, ServiceCounters, map};
+use lb_common::reason::Reason;
+use time::OffsetDateTime;
+
+use super::output::Output;
+use super::{Failure, Pinned};
+use crate::datapath::inventory::interface_name;
+use crate::datapath::maps::KernelMaps;
+use crate::datapath::pins::Pins;
+use crate::datapath::snapshot::Snapshot;
+use crate::datapath::state;
+use crate::observe::published::Published;
+use crate::observe::view::{Counts, Seen};
+
+/// How often the maps are copied anew because the agent changed their names meanwhile.
+const TRIES: usize = 5;
+
+/// Where to look, and how to tell.
+#[derive(Debug, Args)]
+pub(super) struct Source {
+    #[command(flatten)]
+    pub(super) pinned: Pinned,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+/// The maps and the names of what they hold.
+pub(super) struct Look {
+    maps: KernelMaps,
+    pub(super) published: Published,
+    pub(super) snapshot: Snapshot,
+    now: OffsetDateTime,
+}
+
+impl Look {
+    /// Copies what is pinned, with a record that is of the same moment.
+    pub(super) fn at(pinned: &Pinned) -> Result<Self, Failure> {
+        let pins = pins(pinned)?;
+        let maps = open(&pins)?;
+        let mut text = required(&maps, &pins)?;
+        let mut snapshot = Snapshot::of(&maps);
+        for _ in 1..TRIES {
+            let after = required(&maps, &pins)?;
+            if after == text {
+                break;
+            }
+            (text, snapshot) = (after, Snapshot::of(&maps));
+        }
+        Ok(Self { published: parse(&text, &pins)?, maps, snapshot, now: OffsetDateTime::now_utc() })
+    }
+
+    /// What the views are made from.
+    pub(super) fn seen(&self) -> Seen<'_, Snapshot> {
+        Seen {
+            published: &self.published,
+            tables: &self.snapshot,
+            counts: &self.maps,
+            interface_name: &interface_name,
+            now: self.now,
+        }
+    }
+}
+
+impl Counts for KernelMaps {
+    fn service(&self, index: u32) -> ServiceCounters {
+        self.service_counters(index)
+    }
+
+    fn backend(&self, index: u32) -> BackendCounters {
+        self.backend_counters(index)
+    }
+
+    fn reason(&self, reason: Reason) -> u64 {
+        self.reason_count(reason)
+    }
+}
+
+/// The pins, if there are any that may be looked at.
+pub(super) fn pins(pinned: &Pinned) -> Result<Pins, Failure> {
+    let pins = Pins::new(&pinned.pin_path);
+    let directory = pins.directory().display();
+    match fs::metadata(pins.directory()) {
+        Ok(_) => Ok(pins),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mend = "is the agent running with another --pin-path?";
+            Err(anyhow!("nothing is pinned at {directory}; {mend}").into())
+        }
+        Err(error) => Err(Failure::of_kernel(anyhow!(error).context(directory.to_string()))),
+    }
+}
+
+/// All maps, to be read.
+pub(super) fn open(pins: &Pins) -> Result<KernelMaps, Failure> {
+    KernelMaps::look(pins).map_err(|error| Failure::of_kernel(error.into()))
+}
+
+/// The agent's record, if one was ever written.
+pub(super) fn record(maps: &KernelMaps, pins: &Pins) -> Result<Option<Published>, Failure> {
+    written(maps, pins)?.map(|text| parse(&text, pins)).transpose()
+}
+
+fn written(maps: &KernelMaps, pins: &Pins) -> Result<Option<Vec<u8>>, Failure> {
+    let place = || pins.map(map::STATE).display().to_string();
+    Ok(state::read(maps.mapping(map::STATE)).map_err(|error| anyhow!(error).context(place()))?)
+}
+
+fn required(maps: &KernelMaps, pins: &Pins) -> Result<Vec<u8>, Failure> {
+    let mend = "wait until the agent has applied its first tables, or see its log";
+    let absent = || anyhow!("the maps at {} have no record yet; {mend}", pins.directory().display());
+    Ok(written(maps, pins)?.ok_or_else(absent)?)
+}
+
+fn parse(text: &[u8], pins: &Pins) -> Result<Published, Failure> {
+    let mend = "use the `spillway` of the same version as the agent's";
+    let foreign =
+        |error| anyhow!("the record at {} cannot be read: {error}; {mend}", pins.map(map::STATE).display());
+    Ok(serde_json::from_slice(text).map_err(foreign)?)
+}

@@ -1,0 +1,199 @@
+use anyhow::anyhow;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use lb_common::abi::map;
+use serde::Serialize;
+
+use super::Failure;
+use super::look::{Source, open, pins, record};
+use super::output::{Column, Format, Sheet, json, lines};
+use crate::datapath::inventory::{PinnedMap, devices, interface_name, inventory, pinned};
+use crate::datapath::maps::{KernelMaps, MapsError};
+use crate::datapath::pins::Pins;
+use crate::datapath::snapshot::Snapshot;
+use crate::observe::contents::{Contents, Entry, Key};
+use crate::observe::published::Published;
+
+/// `spillway maps`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Every map: what kind it is, how large, and for what.
+    List(Source),
+    /// The entries of a map that somebody wrote, decoded.
+    Dump(Dump),
+    /// One entry of a map, decoded.
+    Get(Get),
+}
+
+#[derive(Debug, Args)]
+struct Dump {
+    /// The map.
+    #[arg(value_parser = name_parser())]
+    name: &'static str,
+    /// Most entries that are printed.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, Args)]
+struct Get {
+    /// The map.
+    #[arg(value_parser = name_parser())]
+    name: &'static str,
+    /// The entry: an index; in `vips` also ADDRESS:PORT/tcp; in `reason_stats` a reason's name; in `state`
+    /// `agent` or `record`.
+    key: String,
+    #[command(flatten)]
+    source: Source,
+}
+
+fn name_parser() -> impl TypedValueParser<Value = &'static str> {
+    let known = |name: String| map::ALL.into_iter().find(|known| *known == name);
+    PossibleValuesParser::new(map::ALL).try_map(move |name| known(name).ok_or("no such map"))
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    match &options.verb {
+        Verb::List(source) => list(source),
+        Verb::Dump(dump) => Opened::at(&dump.source)?.show(|contents| {
+            let entries = contents.dump(dump.name).take(dump.limit.unwrap_or(usize::MAX));
+            print(entries, dump.source.output.format)
+        }),
+        Verb::Get(get) => Opened::at(&get.source)?.show(|contents| {
+            let entry = contents.get(get.name, &get.key).map_err(|error| anyhow!(error))?;
+            get.source.output.print(&entry, line)
+        }),
+    }
+}
+
+/// A map in `maps list`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    name: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    entries: u32,
+    bytes: u64,
+    purpose: &'static str,
+}
+
+fn list(source: &Source) -> Result<(), Failure> {
+    let maps = inventory(&pins(&source.pinned)?).map_err(kernel)?;
+    let listed = |PinnedMap { name, kind, entries, bytes }| Listed {
+        name,
+        kind,
+        entries,
+        bytes,
+        purpose: purpose(name),
+    };
+    let maps: Vec<_> = maps.into_iter().map(listed).collect();
+    source.output.print(&maps, |maps| {
+        let [name, kind, purpose] = ["MAP", "TYPE", "PURPOSE"].map(Column::Text);
+        let [entries, bytes] = ["ENTRIES", "BYTES"].map(Column::Number);
+        let mut sheet = Sheet::new(&[name, kind, entries, bytes, purpose]);
+        for map in maps {
+            let [entries, bytes] = [map.entries.to_string(), map.bytes.to_string()];
+            sheet.row([map.name.to_owned(), map.kind.to_owned(), entries, bytes, map.purpose.to_owned()]);
+        }
+        sheet.text()
+    })
+}
+
+fn purpose(name: &str) -> &'static str {
+    match name {
+        map::CONTROL => "which VIP table is in force; the hash's secret",
+        map::VIP_FILTER => "one bit for each VIP: turns other traffic away",
+        map::VIPS => "address, port and protocol to service",
+        map::SERVICES => "service to pool or cluster table; affinity",
+        map::POOLS => "pool to node table; last resort",
+        map::TABLES => "where the rows of a table lie",
+        map::SLAB => "rows of all tables, four in a word",
+        map::BACKENDS => "addresses, MACs and interface of each backend",
+        map::SERVICE_STATS => "packets, bytes and drops by service",
+        map::BACKEND_STATS => "packets and bytes by backend",
+        map::REASON_STATS => "packets that were not sent, by reason",
+        map::DEVICES => "interfaces that packets may leave by",
+        map::STATE => "the agent's record: names, indices, health",
+        _ => "",
+    }
+}
+
+/// Everything that the contents are decoded from.
+struct Opened {
+    maps: KernelMaps,
+    snapshot: Snapshot,
+    published: Option<Published>,
+    devices: Vec<u32>,
+    service_stats: u32,
+    backend_stats: u32,
+}
+
+impl Opened {
+    fn at(source: &Source) -> Result<Self, Failure> {
+        let pins = pins(&source.pinned)?;
+        let maps = open(&pins)?;
+        Ok(Self {
+            snapshot: Snapshot::of(&maps),
+            published: record(&maps, &pins)?,
+            devices: devices(&pins).map_err(kernel)?,
+            service_stats: entries(&pins, map::SERVICE_STATS)?,
+            backend_stats: entries(&pins, map::BACKEND_STATS)?,
+            maps,
+        })
+    }
+
+    fn show(&self, show: impl FnOnce(Contents) -> Result<(), Failure>) -> Result<(), Failure> {
+        show(Contents {
+            snapshot: &self.snapshot,
+            counts: &self.maps,
+            service_stats: self.service_stats,
+            backend_stats: self.backend_stats,
+            devices: &self.devices,
+            published: self.published.as_ref(),
+            interface_name: &interface_name,
+        })
+    }
+}
+
+fn entries(pins: &Pins, name: &'static str) -> Result<u32, Failure> {
+    Ok(pinned(pins, name).map_err(kernel)?.entries)
+}
+
+fn kernel(error: MapsError) -> Failure {
+    Failure::of_kernel(error.into())
+}
+
+/// Entries as they come: a slab has millions.
+fn print(entries: impl Iterator<Item = Entry>, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Table => lines(entries.map(|entry| line(&entry))),
+        Format::Json => json(&Stream(std::cell::RefCell::new(entries))),
+    }
+}
+
+/// A key and its value as compact JSON.
+fn line(entry: &Entry) -> String {
+    let value = serde_json::to_string(&entry.value).unwrap_or_default();
+    match &entry.key {
+        Key::Index(index) => format!("{index:>8}  {value}"),
+        Key::Text(text) => format!("{text}  {value}"),
+    }
+}
+
+/// A list that is written while it is made.
+struct Stream<I>(std::cell::RefCell<I>);
+
+impl<I: Iterator<Item: Serialize>> Serialize for Stream<I> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&mut *self.0.borrow_mut())
+    }
+}

@@ -1,0 +1,111 @@
+use std::fs;
+
+use super::Failure;
+use super::look::{Look, Source};
+use super::output::{listing, moment, span};
+use crate::observe::view::{InterfaceView, ReasonCount, StatusView, status};
+
+/// As the kernel knows the agent's process.
+const COMMAND: &str = "spillway";
+
+/// `spillway status`.
+pub(super) fn run(source: &Source) -> Result<(), Failure> {
+    let look = Look::at(&source.pinned)?;
+    let view = status(&look.seen(), runs(look.published.agent.pid));
+    source.output.print(&view, text)
+}
+
+/// Whether there is such a process and it is one of ours. One in another PID namespace is not seen.
+fn runs(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|command| command.trim_end() == COMMAND)
+}
+
+fn text(view: &StatusView) -> String {
+    let mut rows = vec![
+        ("agent", agent(view)),
+        ("tables", format!("generation {}, applied {} ago", view.generation, span(view.applied_age))),
+        ("config", format!("{}, read {} ago", view.config_digest, span(view.config_age))),
+        ("interfaces", interfaces(&view.interfaces)),
+        ("rows", rows(view)),
+        ("tracked", format!("{} of {}", view.tracked.entries, view.tracked.capacity)),
+        ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
+    ];
+    rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
+    listing(&rows)
+}
+
+fn agent(view: &StatusView) -> String {
+    let agent = view.agent;
+    let started = moment(agent.started);
+    let condition = if agent.running {
+        format!("running since {started}")
+    } else {
+        format!("NOT RUNNING (started {started}); packets are forwarded by the tables as they are")
+    };
+    let adopted = if view.adopted { ", took over pinned maps" } else { "" };
+    format!("pid {}, version {}, ABI {}{adopted}: {condition}", agent.pid, view.version, view.abi)
+}
+
+fn interfaces(interfaces: &[InterfaceView]) -> String {
+    let word = |interface: &InterfaceView| {
+        format!("{} ({}, program {})", interface.name, interface.mode, interface.program_id)
+    };
+    if interfaces.is_empty() {
+        return "none".to_owned();
+    }
+    interfaces.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn rows(view: &StatusView) -> String {
+    format!("{} clean, {} moving, {} residue", view.rows.clean, view.rows.moving, view.rows.residue)
+}
+
+fn not_sent(reason: &ReasonCount) -> String {
+    let defect = if reason.expected { "" } else { " (points to a defect)" };
+    format!("{} {}{defect}", reason.packets, reason.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::view::{AgentView, RowCounts, Tracked};
+    use time::OffsetDateTime;
+
+    fn view(running: bool) -> StatusView {
+        StatusView {
+            version: "0.1.0".into(),
+            abi: 1,
+            generation: 12,
+            config_digest: "d1".into(),
+            config_age: 7300,
+            interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
+            adopted: true,
+            tracked: Tracked::default(),
+            rows: RowCounts { clean: 256, ..RowCounts::default() },
+            last_error: None,
+            agent: AgentView { pid: 42, running, started: OffsetDateTime::UNIX_EPOCH },
+            applied_age: 3,
+            reasons: vec![ReasonCount { name: "missing-entry", packets: 9, expected: false }],
+        }
+    }
+
+    #[test]
+    fn a_line_for_each_question() {
+        let expected = "\
+agent       pid 42, version 0.1.0, ABI 1, took over pinned maps: running since 1970-01-01T00:00:00Z
+tables      generation 12, applied 3 s ago
+config      d1, read 2 h ago
+interfaces  eth0 (native, program 55)
+rows        256 clean, 0 moving, 0 residue
+tracked     0 of 0
+last error  none
+not sent    9 missing-entry (points to a defect)";
+        assert_eq!(text(&view(true)), expected);
+    }
+
+    #[test]
+    fn a_dead_agent_is_told() {
+        assert!(text(&view(false)).contains("NOT RUNNING"));
+        assert!(!runs(std::process::id()), "a test is no agent");
+    }
+}

@@ -1,0 +1,43 @@
+//! What a new agent takes over from the one before, and what it says of itself.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+
+use crate::observe::published::{self, Published};
+use crate::policy::desired::MemberState;
+use crate::policy::observed::{Health, Verdict};
+
+/// An agent that begins now.
+pub(super) fn introduce(adopted: bool) -> published::Agent {
+    let now = OffsetDateTime::now_utc();
+    published::Agent {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: now,
+        configured: now,
+        applied: now,
+        adopted,
+        interfaces: Vec::new(),
+        refused_configs: 0,
+        last_error: None,
+    }
+}
+
+/// The verdicts of the agent before.
+pub(super) fn verdicts(published: &Published) -> BTreeMap<(String, IpAddr), Health> {
+    let pools = published.record.pools.iter();
+    let backends = pools.flat_map(|(name, pool)| pool.backends.iter().map(move |backend| (name, backend)));
+    backends
+        .filter_map(|(pool, (address, backend))| {
+            let verdict = match backend.state {
+                MemberState::Up => Verdict::Up,
+                MemberState::Down => Verdict::Down,
+                MemberState::Unknown | MemberState::Draining => return None,
+            };
+            let health = Health { verdict, reason: backend.reason.clone(), changed_ms: backend.last_change };
+            Some(((pool.clone(), *address), health))
+        })
+        .collect()
+}

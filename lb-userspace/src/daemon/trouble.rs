@@ -1,0 +1,37 @@
+//! What is wrong at the moment, for `status`.
+
+/// Each kind stands until it is mended.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// The file as it is now is refused.
+    pub(super) configuration: Option<String>,
+    /// The tables cannot be made or written.
+    pub(super) tables: Option<String>,
+}
+
+impl Trouble {
+    /// As one text.
+    pub(super) fn last(&self) -> Option<String> {
+        match (&self.configuration, &self.tables) {
+            (Some(configuration), Some(tables)) => Some(format!("{configuration}; {tables}")),
+            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_stands_for_itself() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.last(), None);
+        trouble.configuration = Some("a".into());
+        assert_eq!(trouble.last().as_deref(), Some("a"));
+        trouble.tables = Some("b".into());
+        assert_eq!(trouble.last().as_deref(), Some("a; b"));
+        trouble.configuration = None;
+        assert_eq!(trouble.last().as_deref(), Some("b"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The answer: the way with names.
+
+use std::net::IpAddr;
+
+use lb_common::abi::{BackendEntry, BackendFlags};
+use lb_common::reason::Reason;
+use lb_common::row::Row;
+use lb_ebpf::tables::Tables;
+use lb_ebpf::track::{Decision, Owner};
+use lb_ebpf::verdict::{Action, End};
+use serde::Serialize;
+
+use super::query::Query;
+use super::way::{Steps, Way, walk};
+use crate::compile::Record;
+use crate::observe::names::{Names, mode};
+use crate::observe::next_hop::{InterfaceName, NextHop};
+
+/// Where a flow goes, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The service; `None`: the flow is for none.
+    pub service: Option<String>,
+    /// Sixteen hexadecimal digits after `0x`; `None` without a service, whose affinity it depends on.
+    pub hash: Option<String>,
+    /// First step; `None` if it was not reached.
+    pub cluster: Option<ClusterStep>,
+    /// Second step; `None` if it was not reached.
+    pub node: Option<NodeStep>,
+    /// `current`: the row's owner takes it. `fallback`: another backend of the pool does, for the owner does
+    /// not serve. `drop`. `pass`: it is left to the kernel's stack, as it is not for a VIP. (`stable` and
+    /// `tracked` are for flows on rows that move, which this version has none of.)
+    pub decision: &'static str,
+    /// One sentence.
+    pub reason: String,
+    /// Name of the reason that is counted in `reason_stats`; `None` for a flow that is sent.
+    pub reason_name: Option<&'static str>,
+    /// The header in front; `None` for a flow that is not encapsulated.
+    pub outer: Option<Outer>,
+    /// The way out; `None` for a flow that is not sent, and where it is not known.
+    pub next_hop: Option<NextHop>,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStep {
+    /// Row of the cluster table; `None` where the service has one pool, and so no such table.
+    pub row: Option<u32>,
+    /// The cluster; `None` if the record does not know the pool.
+    pub name: Option<String>,
+    /// `clean`, `moving` or `residue`; `clean` where there is no row.
+    pub mode: &'static str,
+    /// The service's pool there.
+    pub pool: Option<String>,
+}
+
+/// Which node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStep {
+    /// Row of the pool's node table.
+    pub row: u32,
+    /// Rows of that table.
+    pub rows: u32,
+    /// Address of the backend that takes the flow; `None`: nobody does.
+    pub backend: Option<IpAddr>,
+    /// `clean`, `moving` or `residue`.
+    pub mode: &'static str,
+    /// Address of the row's owner; another than `backend` if it does not serve.
+    pub owner: Option<IpAddr>,
+}
+
+/// The outer header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outer {
+    /// `ipip`: IP in IP, in any combination of families.
+    pub kind: &'static str,
+    /// Outer source; `None`: what the route will say, asked about without a kernel.
+    pub source: Option<IpAddr>,
+    /// The backend.
+    pub destination: IpAddr,
+    /// Outer UDP port; `None` for IP in IP, which has none.
+    pub source_port: Option<u16>,
+}
+
+/// Explains a flow by these tables; `record` has the names of what they hold.
+pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: InterfaceName) -> Explanation {
+    let names = Names::of(record);
+    let Way { service, outcome } = walk(&query.flow(), tables);
+    let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
+    let (decision, reason_name) = decision(outcome);
+    let node = service.and_then(|steps| node(&steps, outcome, tables));
+    Explanation {
+        service: service.and_then(|steps| names.service(steps.index)).map(str::to_owned),
+        hash: service.and_then(|steps| steps.hash).map(|hash| format!("0x{:016x}", hash.0)),
+        cluster: service.and_then(|steps| cluster(&steps, &names)),
+        decision,
+        reason: sentence(reason_name, node.as_ref()),
+        reason_name: reason_name.map(Reason::name),
+        node,
+        outer: sent.map(|owner| outer(owner.backend)),
+        next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
+    }
+}
+
+fn decision(outcome: Result<Owner, End>) -> (&'static str, Option<Reason>) {
+    match outcome {
+        Ok(owner) => {
+            let local = owner.backend.route.flags.has(BackendFlags::LOCAL);
+            let word = match owner.decision {
+                Decision::Current => "current",
+                Decision::Fallback => "fallback",
+            };
+            (word, local.then_some(Reason::LocalBackend))
+        }
+        Err(end) => {
+            let word = if end.action() == Action::Pass { "pass" } else { "drop" };
+            (word, Reason::ALL.get(end.reason() as usize).copied())
+        }
+    }
+}
+
+fn sentence(reason: Option<Reason>, node: Option<&NodeStep>) -> String {
+    match (reason, node) {
+        (Some(reason), _) => reason.sentence().to_owned(),
+        (None, Some(NodeStep { row, backend: Some(backend), owner, .. })) => match owner {
+            Some(owner) if owner != backend => {
+                format!("{owner} owns row {row} and does not serve; {backend} stands in.")
+            }
+            _ => format!("{backend} owns row {row} and serves."),
+        },
+        // Whoever takes a flow was found by a row.
+        (None, _) => String::new(),
+    }
+}
+
+fn cluster(steps: &Steps, names: &Names) -> Option<ClusterStep> {
+    let pool = names.pool(steps.pool?);
+    Some(ClusterStep {
+        row: steps.cluster.map(|place| place.number),
+        name: pool.map(|(_, record)| record.cluster.clone()),
+        mode: mode(steps.cluster.map_or(Row::default(), |place| place.row)),
+        pool: pool.map(|(name, _)| name.to_owned()),
+    })
+}
+
+fn node<T: Tables>(steps: &Steps, outcome: Result<Owner, End>, tables: &T) -> Option<NodeStep> {
+    let (place, rows) = steps.node?;
+    Some(NodeStep {
+        row: place.number,
+        rows,
+        backend: outcome.ok().map(|owner| owner.backend.destination.into()),
+        mode: mode(place.row),
+        owner: tables.backend(place.row.index()).map(|backend| backend.destination.into()),
+    })
+}
+
+fn outer(backend: &BackendEntry) -> Outer {
+    Outer {
+        kind: "ipip",
+        source: Some(IpAddr::from(backend.source)).filter(|source| !source.is_unspecified()),
+        destination: backend.destination.into(),
+        source_port: None,
+    }
+}

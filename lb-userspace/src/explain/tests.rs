@@ -1,0 +1,264 @@
+//! The oracle's flows, explained by a configuration of its world.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+
+use lb_common::flow::Flow;
+use lb_ebpf::frame::SliceFrame;
+use lb_ebpf::parse;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compile::{MapImage, Record};
+use crate::config;
+use crate::config::model::Protocol;
+use lb_common::abi::{BackendFlags, Route};
+
+const WORLD: &str = include_str!("../../../tests/fixtures/vectors/world.json");
+const FRAMES: &str = include_str!("../../../tests/fixtures/vectors/frames.json");
+const HASHES: &str = include_str!("../../../tests/fixtures/vectors/flow_hash.json");
+
+/// Pools whose endpoints are all well, as they are to one who knows the configuration alone.
+const POOLS: [&str; 5] = ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us"];
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+/// Of the oracle's services those that this version can serve, from pools that are well.
+fn kept(service: &Value) -> bool {
+    let well = list(&service["pools"]).iter().all(|pool| POOLS.iter().any(|name| pool == name));
+    well && service["affinity"] != "three-tuple"
+}
+
+fn configuration(world: &Value) -> Value {
+    let clusters = list(&world["clusters"]).iter();
+    let services = list(&world["services"]).iter().filter(|service| kept(service));
+    let pools = list(&world["pools"]).iter().filter(|pool| POOLS.iter().any(|name| pool["name"] == *name));
+    let endpoints = |pool: &Value| {
+        let endpoint =
+            |endpoint: &Value| json!({"address": endpoint["address"], "weight": endpoint["weight"]});
+        list(&pool["endpoints"]).iter().map(endpoint).collect::<Vec<_>>()
+    };
+    json!({
+        "apiVersion": "spillway/v1",
+        "clusterSet": {"id": "oracle", "secretFile": "hash.key"},
+        "gateway": {"interfaces": ["eth0"], "source": world["outerSource"]},
+        "clusters": clusters.map(|c| json!({"name": c["name"], "encap": {"mtu": c["mtu"]}})).collect::<Vec<_>>(),
+        "services": services.map(|s| json!({
+            "name": s["name"], "vips": s["vips"], "ports": s["ports"], "affinity": s["affinity"], "pools": s["pools"],
+        })).collect::<Vec<_>>(),
+        "pools": pools.map(|p| json!({
+            "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"], "endpoints": endpoints(p),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// JSON is YAML.
+fn imagined(world: &Value) -> (MapImage, Record) {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("hash.key");
+    std::fs::write(&secret, world["secret"].as_str().unwrap()).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = config::parse(&configuration(world).to_string(), "world", directory.path());
+    offline::imagine(&config.unwrap_or_else(|problems| panic!("{problems}"))).unwrap()
+}
+
+fn told(query: &Query, (image, record): &(MapImage, Record)) -> Value {
+    serde_json::to_value(explain(query, image, record, &|index| format!("eth{index}"))).unwrap()
+}
+
+fn query(protocol: Protocol, source: &str, destination: &str) -> Query {
+    Query::new(protocol, source.parse().unwrap(), destination.parse().unwrap()).unwrap()
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+/// The flow of a frame that has one.
+fn asked(frame: &str) -> Option<Query> {
+    let mut bytes = unhex(frame);
+    let frame = SliceFrame::new(&mut bytes, 0, 1);
+    let flow: Flow = parse::transport(&frame, &parse::network(&frame).ok()?).ok()?;
+    let protocol = if flow.protocol == 6 { Protocol::Tcp } else { Protocol::Udp };
+    let place = |address, port| SocketAddr::new(IpAddr::from(address), port);
+    let source = place(flow.source, flow.source_port.get());
+    Query::new(protocol, source, place(flow.destination, flow.destination_port.get())).ok()
+}
+
+#[test]
+fn flows_go_where_the_oracle_sends_them() {
+    let (world, frames): (Value, Value) =
+        (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(FRAMES).unwrap());
+    let maps = imagined(&world);
+    let service = |name: &Value| list(&world["services"]).iter().find(|service| service["name"] == *name);
+    let mut compared = 0;
+    for case in list(&frames["cases"]).iter().filter(|case| service(&case["service"]).is_some_and(kept)) {
+        let query = asked(case["input"].as_str().unwrap()).unwrap();
+        let told = told(&query, &maps);
+        let about = case["about"].as_str().unwrap();
+        assert_eq!(told["service"], case["service"], "{about}");
+        assert_eq!(told["cluster"]["name"], case["cluster"], "{about}");
+        assert_eq!(told["node"]["row"], case["nodeRow"], "{about}");
+        assert_eq!(told["node"]["backend"], case["backend"], "{about}");
+        assert_eq!(told["node"]["owner"], case["backend"], "{about}");
+        assert_eq!(told["outer"]["destination"], case["backend"], "{about}");
+        assert_eq!(told["decision"], "current", "{about}");
+        let hash = told["hash"].as_str().unwrap().strip_prefix("0x").unwrap();
+        let low = u64::from_str_radix(&hash[8..], 16).unwrap();
+        assert_eq!(json!((low * 4096) >> 32), case["clusterRow"], "{about}");
+        let weighty =
+            list(&service(&case["service"]).unwrap()["pools"]).iter().filter(|pool| *pool != "parked-us");
+        let row = if weighty.count() > 1 { &case["clusterRow"] } else { &Value::Null };
+        assert_eq!(told["cluster"]["row"], *row, "{about}");
+        compared += 1;
+    }
+    assert!(compared >= 40, "{compared} flows");
+}
+
+#[test]
+fn what_is_not_served_ends_as_the_oracle_says() {
+    let (world, frames): (Value, Value) =
+        (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(FRAMES).unwrap());
+    let maps = imagined(&world);
+    let other = |address: IpAddr| {
+        let services = list(&world["services"]).iter().filter(|service| !kept(service));
+        services.flat_map(|service| list(&service["vips"])).any(|vip| *vip == json!(address))
+    };
+    let mut compared = 0;
+    for case in list(&frames["cases"]).iter().filter(|case| case["service"].is_null()) {
+        let Some(query) = asked(case["input"].as_str().unwrap()) else { continue };
+        if other(query.destination.ip()) {
+            continue;
+        }
+        let told = told(&query, &maps);
+        assert_eq!(told["decision"], case["verdict"], "{}", case["about"]);
+        assert_eq!(told["reasonName"], case["reason"], "{}", case["about"]);
+        for key in ["service", "hash", "cluster", "node", "outer", "nextHop"] {
+            assert!(told[key].is_null(), "{key}: {}", case["about"]);
+        }
+        compared += 1;
+    }
+    assert!(compared >= 5, "{compared} flows");
+}
+
+#[test]
+fn hashes_are_the_oracles() {
+    let (world, hashes): (Value, Value) =
+        (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(HASHES).unwrap());
+    assert_eq!(world["secret"], hashes["secret"]);
+    let maps = imagined(&world);
+    let mut compared = 0;
+    for case in list(&hashes["cases"]).iter().filter(|case| case["affinity"] == "flow") {
+        let place = |address: &str, port: &str| {
+            let (address, port) = (case[address].as_str().unwrap(), case[port].as_u64().unwrap());
+            SocketAddr::new(address.parse().unwrap(), port.try_into().unwrap())
+        };
+        let protocol = if case["protocol"] == 6 { Protocol::Tcp } else { Protocol::Udp };
+        let (source, destination) = (place("source", "sourcePort"), place("destination", "destinationPort"));
+        let told = told(&Query::new(protocol, source, destination).unwrap(), &maps);
+        if told["service"] == "shop/web" || told["service"] == "shop/quic" {
+            assert_eq!(told["hash"], case["hash"]);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 3, "{compared} hashes");
+}
+
+/// The whole answer, key by key, to the oracle's first hash.
+#[test]
+fn the_answer_has_the_documented_shape() {
+    let world: Value = serde_json::from_str(WORLD).unwrap();
+    let maps = imagined(&world);
+    let flow = query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443");
+    let expected = json!({
+        "service": "shop/web",
+        "hash": "0x0e8668156ef57032",
+        "cluster": {"row": 1775, "name": "us-1", "mode": "clean", "pool": "web-us"},
+        "node": {"row": 29, "rows": 512, "backend": "203.0.113.22", "mode": "clean", "owner": "203.0.113.22"},
+        "decision": "current",
+        "reason": "203.0.113.22 owns row 29 and serves.",
+        "reasonName": null,
+        "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": null},
+        "nextHop": null,
+    });
+    assert_eq!(told(&flow, &maps), expected);
+}
+
+#[test]
+fn a_source_that_is_not_configured_is_not_told() {
+    let mut world: Value = serde_json::from_str(WORLD).unwrap();
+    world["outerSource"] = json!({});
+    let told = told(&query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443"), &imagined(&world));
+    assert_eq!(told["decision"], "current");
+    assert!(told["outer"]["source"].is_null() && told["outer"]["destination"].is_string());
+}
+
+/// Takes the flag from the backends that are named.
+fn fail(image: &mut MapImage, failed: impl Fn(IpAddr) -> bool) {
+    for backend in image.backends.values_mut().filter(|backend| failed(backend.destination.into())) {
+        backend.route.flags = backend.route.flags.without(BackendFlags::SERVES);
+    }
+}
+
+#[test]
+fn a_fallback_names_both() {
+    let mut maps = imagined(&serde_json::from_str(WORLD).unwrap());
+    let flow = query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443");
+    fail(&mut maps.0, |address| address == IpAddr::from([203, 0, 113, 22]));
+    let told = told(&flow, &maps);
+    assert_eq!((&told["decision"], &told["reasonName"]), (&json!("fallback"), &Value::Null));
+    assert_eq!(
+        (&told["node"]["owner"], &told["node"]["backend"]),
+        (&json!("203.0.113.22"), &json!("203.0.113.21"))
+    );
+    assert_eq!(told["reason"], "203.0.113.22 owns row 29 and does not serve; 203.0.113.21 stands in.");
+    assert_eq!(told["outer"]["destination"], "203.0.113.21");
+}
+
+#[test]
+fn a_drop_for_want_of_backends_keeps_the_rows() {
+    let mut maps = imagined(&serde_json::from_str(WORLD).unwrap());
+    fail(&mut maps.0, |_| true);
+    let told = told(&query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443"), &maps);
+    assert_eq!((&told["decision"], &told["reasonName"]), (&json!("drop"), &json!("no-backend")));
+    assert_eq!(told["reason"], "No backend of the service serves; dropped.");
+    assert_eq!((&told["cluster"]["row"], &told["node"]["row"]), (&json!(1775), &json!(29)));
+    assert!(told["node"]["backend"].is_null() && told["outer"].is_null() && told["nextHop"].is_null());
+}
+
+#[test]
+fn a_backend_of_this_machine_gets_no_header() {
+    let mut maps = imagined(&serde_json::from_str(WORLD).unwrap());
+    for backend in maps.0.backends.values_mut() {
+        let flags = backend.route.flags.with(BackendFlags::LOCAL);
+        backend.route = Route { flags, interface: 2 };
+    }
+    let told = told(&query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443"), &maps);
+    assert_eq!((&told["decision"], &told["reasonName"]), (&json!("current"), &json!("local-backend")));
+    assert!(told["outer"].is_null() && told["nextHop"].is_null());
+}
+
+#[test]
+fn a_next_hop_that_is_known_is_told() {
+    let mut maps = imagined(&serde_json::from_str(WORLD).unwrap());
+    for backend in maps.0.backends.values_mut() {
+        backend.route.interface = 2;
+        backend.destination_mac = lb_common::abi::LinkAddress::new([0, 0, 0x5e, 0, 0x53, 0x11], 7);
+        backend.mtu = 1400;
+    }
+    let told = told(&query(Protocol::Tcp, "192.0.2.7:40000", "198.51.100.10:443"), &maps);
+    assert_eq!(
+        told["nextHop"],
+        json!({"interface": "eth2", "mac": "00:00:5e:00:53:11", "vlan": 7, "mtu": 1400})
+    );
+}
+
+#[test]
+fn families_do_not_mix() {
+    let (v4, v6) = ("192.0.2.7:1".parse().unwrap(), "[2001:db8::1]:2".parse().unwrap());
+    let error = Query::new(Protocol::Tcp, v4, v6).unwrap_err();
+    assert!(error.to_string().contains("192.0.2.7") && error.to_string().contains("2001:db8::1"));
+}

@@ -1,0 +1,70 @@
+use lb_common::abi::{Control, VipKey};
+use lb_common::flow::{Flow, FlowHash};
+use lb_ebpf::select::{self, MISSING, Place};
+use lb_ebpf::tables::Tables;
+use lb_ebpf::track::Owner;
+use lb_ebpf::verdict::End;
+use lb_ebpf::{classify, pipeline};
+
+/// How far a flow gets, and its end there or the backend that takes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'t> {
+    /// The service it is for.
+    pub(super) service: Option<Steps>,
+    /// Who takes it, or why nobody does.
+    pub(super) outcome: Result<Owner<'t>, End>,
+}
+
+/// Within a service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps {
+    /// Index of the service.
+    pub(super) index: u32,
+    /// The hash that decides; `None` if the service has no entry.
+    pub(super) hash: Option<FlowHash>,
+    /// Row of the cluster table; `None` if there is none.
+    pub(super) cluster: Option<Place>,
+    /// Index of the pool.
+    pub(super) pool: Option<u32>,
+    /// Row of the pool's table, with the table's size in rows.
+    pub(super) node: Option<(Place, u32)>,
+}
+
+/// Walks a flow through the tables.
+pub(super) fn walk<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Way<'t> {
+    match arrive(flow, tables) {
+        Err(end) => Way { service: None, outcome: Err(end) },
+        Ok((control, service)) => Way {
+            service: Some(steps(flow, service, control, tables)),
+            outcome: pipeline::choose(flow, service, control, tables).map(|choice| choice.owner),
+        },
+    }
+}
+
+/// The filter, then the VIP table: as `classify` does with a packet.
+fn arrive<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Result<(&'t Control, u32), End> {
+    let (word, bit) = VipKey::filter_bit(flow.family, &flow.destination);
+    if tables.filter(word).unwrap_or(0) & bit == 0 {
+        return Err(End::NOT_OURS);
+    }
+    let control = tables.control().ok_or(MISSING)?;
+    Ok((control, classify::service(flow, control.vips, tables)?))
+}
+
+/// The steps of `choose`, as far as they go: it tells them only of a flow that somebody takes.
+fn steps<T: Tables>(flow: &Flow, index: u32, control: &Control, tables: &T) -> Steps {
+    let nothing = Steps { index, hash: None, cluster: None, pool: None, node: None };
+    let Some(service) = tables.service(index) else { return nothing };
+    let hash = select::hash(flow, service, control.key());
+    let Ok((pool, cluster)) = select::pool(service, hash, tables) else {
+        return Steps { hash: Some(hash), ..nothing };
+    };
+    Steps { index, hash: Some(hash), cluster, pool: Some(pool), node: node(pool, hash, tables) }
+}
+
+fn node<T: Tables>(pool: u32, hash: FlowHash, tables: &T) -> Option<(Place, u32)> {
+    let entry = tables.pool(pool)?;
+    let table = select::node_table(&entry, tables).ok()?;
+    let place = select::place(table, hash.node_row(table.log2_rows), tables).ok()?;
+    Some((place, 1_u32.checked_shl(table.log2_rows)?))
+}

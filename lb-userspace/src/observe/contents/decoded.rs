@@ -1,0 +1,194 @@
+use std::net::IpAddr;
+
+use lb_common::abi::{
+    BackendCounters, BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, Selector, ServiceCounters,
+    ServiceEntry, ServiceFlags, TableEntry,
+};
+use lb_common::net::Address;
+use lb_common::reason::Reason;
+use lb_common::row::{ROWS_PER_WORD, Row};
+use serde::Serialize;
+
+use super::vip::Slot;
+use crate::compile::Record;
+use crate::observe::names::mode;
+use crate::observe::next_hop::{InterfaceName, NextHop, mac};
+use crate::observe::published::{Agent, Published};
+
+/// An entry of a map.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// Index or name.
+    pub key: Key,
+    /// What lies there.
+    pub value: Decoded,
+}
+
+/// An entry's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// Of an array.
+    Index(u32),
+    /// Of what has names.
+    Text(String),
+}
+
+/// An entry's value. Which it is follows from the map.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[expect(missing_docs, reason = "fields are those of `lb_common::abi`, under the same names")]
+pub enum Decoded {
+    /// `control`. The secret is not shown.
+    Control { vips: VipTable, secret: &'static str },
+    /// `vip_filter`: 64 bits.
+    Filter { bits: String },
+    /// `vips`: a bucket, and whether it is of the table in force.
+    Bucket { in_force: bool, slots: Vec<Slot> },
+    /// `vips`: the slot of a key.
+    Slot {
+        bucket: u32,
+        #[serde(flatten)]
+        slot: Slot,
+    },
+    /// `services`: one pool, or a cluster table, or neither; under client affinity the masks.
+    Service {
+        pool: Option<u32>,
+        cluster_table: Option<u32>,
+        affinity: &'static str,
+        mask_v4: Option<IpAddr>,
+        mask_v6: Option<IpAddr>,
+    },
+    /// `pools`.
+    Pool { table: Option<u32>, spare: Option<u16> },
+    /// `tables`: first rows of the regions in the slab, and their length.
+    Table { current: u32, stable: u32, previous: u32, rows: u64, generation: u32 },
+    /// `slab`: a word.
+    Rows([RowView; ROWS_PER_WORD as usize]),
+    /// `backends`.
+    Backend {
+        destination: IpAddr,
+        pool: u16,
+        serves: bool,
+        local: bool,
+        source: Option<IpAddr>,
+        source_mac: String,
+        next_hop: Option<NextHop>,
+    },
+    /// `service_stats`, over all CPUs.
+    ServiceCounters { packets: u64, bytes: u64, dropped: u64 },
+    /// `backend_stats`, over all CPUs.
+    BackendCounters { packets: u64, bytes: u64 },
+    /// `reason_stats`, over all CPUs.
+    Reason { number: u32, packets: u64, expected: bool, sentence: &'static str },
+    /// `devices`.
+    Device { interface: String },
+    /// `state`: the agent.
+    Agent(Agent),
+    /// `state`: names and indices.
+    Record(Record),
+}
+
+/// Which part of `vips` is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VipTable {
+    /// First bucket.
+    pub base: u32,
+    /// Number of buckets.
+    pub buckets: u32,
+    /// Seed of the bucket hash.
+    pub seed: u32,
+}
+
+/// A row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowView {
+    /// Of the owner: a backend's, or in a cluster table a pool's.
+    pub index: u32,
+    /// `clean`, `moving` or `residue`.
+    pub mode: &'static str,
+}
+
+impl Decoded {
+    pub(super) fn control(control: &Control) -> Self {
+        let (base, buckets, seed) = (control.vips.base(), 1 << control.vips.log2(), control.vips.seed());
+        Self::Control { vips: VipTable { base, buckets, seed }, secret: "not shown" }
+    }
+
+    pub(super) fn filter(bits: u64) -> Self {
+        Self::Filter { bits: format!("0x{bits:016x}") }
+    }
+
+    pub(super) fn service(entry: &ServiceEntry) -> Self {
+        let client = entry.flags.has(ServiceFlags::CLIENT_AFFINITY);
+        let pool = entry.select.single_pool();
+        let table = pool.is_none() && entry.select != Selector::NONE;
+        Self::Service {
+            pool,
+            cluster_table: table.then(|| entry.select.table()),
+            affinity: if client { "client" } else { "flow" },
+            mask_v4: client.then(|| Address::from_v4_word(entry.mask_v4).into()),
+            mask_v6: client.then(|| Address::from_v6_words(entry.mask_v6).into()),
+        }
+    }
+
+    pub(super) fn pool(entry: PoolEntry) -> Self {
+        Self::Pool {
+            table: Some(entry.table).filter(|table| *table != 0),
+            spare: Some(entry.spare).filter(|spare| *spare != NO_BACKEND),
+        }
+    }
+
+    pub(super) fn table(entry: &TableEntry) -> Self {
+        let TableEntry { current, stable, previous, log2_rows, generation, .. } = *entry;
+        Self::Table { current, stable, previous, rows: 1 << log2_rows.min(u32::BITS), generation }
+    }
+
+    pub(super) fn rows(word: u64) -> Self {
+        let rows: [Row; ROWS_PER_WORD as usize] = bytemuck::cast(word);
+        Self::Rows(rows.map(|row| RowView { index: row.index(), mode: mode(row) }))
+    }
+
+    pub(super) fn backend(entry: &BackendEntry, name: InterfaceName) -> Self {
+        Self::Backend {
+            destination: entry.destination.into(),
+            pool: entry.pool,
+            serves: entry.route.flags.has(BackendFlags::SERVES),
+            local: entry.route.flags.has(BackendFlags::LOCAL),
+            source: Some(IpAddr::from(entry.source)).filter(|source| !source.is_unspecified()),
+            source_mac: mac(&entry.source_mac),
+            next_hop: NextHop::of(entry, name),
+        }
+    }
+}
+
+impl From<ServiceCounters> for Decoded {
+    fn from(counters: ServiceCounters) -> Self {
+        let ServiceCounters { packets, bytes, dropped, .. } = counters;
+        Self::ServiceCounters { packets, bytes, dropped }
+    }
+}
+
+impl From<BackendCounters> for Decoded {
+    fn from(BackendCounters { packets, bytes }: BackendCounters) -> Self {
+        Self::BackendCounters { packets, bytes }
+    }
+}
+
+impl Entry {
+    pub(super) fn of_reason(reason: Reason, packets: u64) -> Self {
+        let (number, expected, sentence) = (reason as u32, reason.expected(), reason.sentence());
+        let value = Decoded::Reason { number, packets, expected, sentence };
+        Self { key: Key::Text(reason.name().to_owned()), value }
+    }
+
+    pub(super) fn of_state(published: &Published) -> [Self; 2] {
+        let entry = |key: &str, value| Self { key: Key::Text(key.to_owned()), value };
+        [
+            entry("agent", Decoded::Agent(published.agent.clone())),
+            entry("record", Decoded::Record(published.record.clone())),
+        ]
+    }
+}

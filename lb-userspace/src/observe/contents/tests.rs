@@ -1,0 +1,174 @@
+//! Maps of a few entries, decoded.
+
+use lb_common::abi::{
+    BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector, ServiceCounters,
+    ServiceEntry, TableEntry,
+};
+use lb_common::row::{Mode, Row};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compile::vips::Keys;
+
+struct Fixed;
+
+impl Counts for Fixed {
+    fn service(&self, index: u32) -> ServiceCounters {
+        let packets = if index == 1 { 5 } else { 0 };
+        ServiceCounters { packets, ..ServiceCounters::default() }
+    }
+
+    fn backend(&self, _index: u32) -> BackendCounters {
+        BackendCounters::default()
+    }
+
+    fn reason(&self, reason: Reason) -> u64 {
+        if reason == Reason::TooBig { 3 } else { 0 }
+    }
+}
+
+/// Service 0 has pool 0 alone, whose table of 256 rows begins at row 8 and belongs to backend 0 but for a row.
+fn snapshot() -> Snapshot {
+    let mut keys = Keys::default();
+    keys.address([198, 51, 100, 10].into(), true);
+    keys.port([198, 51, 100, 10].into(), 6, 443, 0);
+    keys.port([198, 51, 100, 10].into(), 17, 0, 2);
+    keys.address("2001:db8::10".parse().unwrap(), false);
+    keys.port("2001:db8::10".parse().unwrap(), 6, 443, 0);
+    let (table, vips) = keys.place(6).unwrap();
+    let control = Control { vips: table, k0: 0xdead_beef, k1: 0xfeed_f00d, ..Control::default() };
+    let mut slab = vec![0; 128];
+    slab[3] = bytemuck::cast([0, 0, 1, 0].map(|index| Row::new(index, Mode::Clean)));
+    let region =
+        TableEntry { current: 8, stable: 8, previous: 8, log2_rows: 8, generation: 1, reserved: [0; 3] };
+    let one = ServiceEntry { select: Selector::pool(0), ..ServiceEntry::default() };
+    let route = Route { flags: BackendFlags::SERVES, interface: 2 };
+    let backend = BackendEntry {
+        route,
+        destination: std::net::IpAddr::from([10, 0, 0, 1]).into(),
+        ..BackendEntry::default()
+    };
+    Snapshot {
+        control: vec![control],
+        filter: keys.filter(),
+        vips,
+        services: vec![one; 4],
+        pools: vec![PoolEntry { table: 1, spare: 0, reserved: 0 }, bytemuck::Zeroable::zeroed()],
+        tables: vec![TableEntry::default(), region],
+        slab,
+        backends: vec![backend, BackendEntry::default()],
+    }
+}
+
+fn with<T>(show: impl FnOnce(Contents) -> T) -> T {
+    let (snapshot, name) = (snapshot(), |index| format!("eth{index}"));
+    show(Contents {
+        snapshot: &snapshot,
+        counts: &Fixed,
+        service_stats: 4,
+        backend_stats: 2,
+        devices: &[2, 7],
+        published: None,
+        interface_name: &name,
+    })
+}
+
+fn dump(name: &'static str) -> Vec<Value> {
+    with(|contents| contents.dump(name).map(|entry| serde_json::to_value(entry).unwrap()).collect())
+}
+
+fn get(name: &'static str, key: &str) -> Result<Value, NoEntry> {
+    with(|contents| contents.get(name, key).map(|entry| serde_json::to_value(entry).unwrap()))
+}
+
+#[test]
+fn the_secret_is_not_shown() {
+    let text = dump(map::CONTROL)[0].to_string();
+    assert!(
+        !text.contains("3735928559") && !text.contains("deadbeef") && text.contains("not shown"),
+        "{text}"
+    );
+}
+
+#[test]
+fn rows_of_a_table_are_shown_also_where_they_are_zero() {
+    let rows = dump(map::SLAB);
+    assert_eq!(rows.len(), 64);
+    assert_eq!(rows[0]["key"], 2);
+    assert_eq!(rows[1]["value"][2], json!({"index": 1, "mode": "clean"}));
+    assert_eq!(
+        get(map::SLAB, "100").unwrap()["value"][0]["index"],
+        0,
+        "one that nobody names can be asked for"
+    );
+}
+
+#[test]
+fn services_of_zeros_are_shown_if_a_vip_names_them() {
+    let keys: Vec<_> = dump(map::SERVICES).iter().map(|entry| entry["key"].clone()).collect();
+    assert_eq!(keys, [0, 2]);
+    let expected =
+        json!({"pool": 0, "clusterTable": null, "affinity": "flow", "maskV4": null, "maskV6": null});
+    assert_eq!(get(map::SERVICES, "0").unwrap(), json!({"key": 0, "value": expected}));
+}
+
+#[test]
+fn what_nobody_wrote_is_not_dumped() {
+    let pool = json!({"key": 0, "value": {"table": 1, "spare": 0}});
+    assert_eq!(dump(map::POOLS), [pool]);
+    let table = json!({"current": 8, "stable": 8, "previous": 8, "rows": 256, "generation": 1});
+    assert_eq!(dump(map::TABLES), [json!({"key": 1, "value": table})]);
+    assert_eq!(dump(map::BACKENDS).len(), 1);
+    assert!(dump(map::BACKEND_STATS).is_empty() && dump(map::STATE).is_empty());
+    let counters = json!({"packets": 5, "bytes": 0, "dropped": 0});
+    assert_eq!(dump(map::SERVICE_STATS), [json!({"key": 1, "value": counters})]);
+    assert!(dump(map::VIP_FILTER).iter().all(|entry| entry["value"]["bits"] != "0x0000000000000000"));
+}
+
+#[test]
+fn vips_are_found_by_what_they_are_called() {
+    let slot = |key: &str| get(map::VIPS, key).unwrap()["value"].clone();
+    assert_eq!(slot("198.51.100.10:443/tcp")["service"], 0);
+    assert_eq!(slot("198.51.100.10:0/UDP")["service"], 2);
+    assert_eq!(slot("[2001:db8::10]:443/tcp")["vip"], "[2001:db8::10]:443/tcp");
+    let address = slot("198.51.100.10");
+    assert_eq!(
+        (&address["local"], &address["anyPort"], &address["service"]),
+        (&json!(true), &json!(true), &Value::Null)
+    );
+    let bucket = get(map::VIPS, &address["bucket"].to_string()).unwrap();
+    assert_eq!(bucket["value"]["inForce"], true);
+    assert!(bucket["value"]["slots"].as_array().unwrap().iter().any(|slot| slot["vip"] == "198.51.100.10"));
+    let slots: usize =
+        dump(map::VIPS).iter().map(|entry| entry["value"]["slots"].as_array().unwrap().len()).sum();
+    assert_eq!(slots, 5);
+}
+
+#[test]
+fn reasons_have_names() {
+    let sentence = Reason::TooBig.sentence();
+    let expected = json!({"key": "too-big", "value": {"number": 6, "packets": 3, "expected": true, "sentence": sentence}});
+    assert_eq!(dump(map::REASON_STATS), std::slice::from_ref(&expected));
+    assert_eq!(
+        (get(map::REASON_STATS, "too-big"), get(map::REASON_STATS, "6")),
+        (Ok(expected.clone()), Ok(expected))
+    );
+    assert_eq!(get(map::REASON_STATS, "fragment").unwrap()["value"]["packets"], 0);
+}
+
+#[test]
+fn devices_have_names() {
+    assert_eq!(dump(map::DEVICES)[1], json!({"key": 7, "value": {"interface": "eth7"}}));
+    assert!(matches!(get(map::DEVICES, "3"), Err(NoEntry::Absent { .. })));
+}
+
+#[test]
+fn keys_that_are_none_are_refused_with_a_mend() {
+    let told = |map, key| get(map, key).unwrap_err().to_string();
+    assert_eq!(told(map::BACKENDS, "2"), "backends has no entry 2; keys end at 1");
+    assert_eq!(told(map::BACKENDS, "x"), "`x` is no key of backends; use an index, a number from 0");
+    assert!(told(map::VIPS, "198.51.100.10:443").contains("ADDRESS:PORT/tcp"));
+    assert!(told(map::VIPS, "198.51.100.99:443/tcp").contains("see `services`"));
+    assert!(told(map::STATE, "else").contains("`agent` or `record`"));
+    assert!(told(map::REASON_STATS, "11").contains("reason's name"));
+}

@@ -1,0 +1,96 @@
+//! The VIP table's buckets and slots.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::abi::{VipFlags, VipKey, VipSlot, map};
+use lb_common::net::{Family, NetworkU16};
+use lb_ebpf::wire::protocol;
+use serde::Serialize;
+
+use super::{Decoded, Entry, Key, NoEntry};
+use crate::datapath::snapshot::Snapshot;
+
+/// What a key looks like.
+const EXPECTED: &str =
+    "a bucket's index, a VIP as ADDRESS:PORT/tcp (or /udp; port 0: any), or an address alone";
+
+/// A slot in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// `ADDRESS:PORT/PROTOCOL`, port 0 for any; of an address as such, the address.
+    pub vip: String,
+    /// Index of the service; `None` for an address as such.
+    pub service: Option<u32>,
+    /// The address is also one of this machine.
+    pub local: bool,
+    /// A service takes any port of the address.
+    pub any_port: bool,
+}
+
+impl Slot {
+    /// `None` of an empty one.
+    fn of(slot: &VipSlot) -> Option<Self> {
+        slot.key.family()?;
+        Some(Self {
+            vip: name(&slot.key),
+            service: (slot.key.protocol() != 0).then_some(slot.service),
+            local: slot.flags.has(VipFlags::LOCAL),
+            any_port: slot.flags.has(VipFlags::ANY_PORT),
+        })
+    }
+}
+
+fn name(key: &VipKey) -> String {
+    // An IPv6 packet may carry an IPv4-mapped address; the key knows which it is of.
+    let address = match key.family() {
+        Some(Family::V6) => IpAddr::V6(key.address().bytes().into()),
+        _ => key.address().into(),
+    };
+    let place = SocketAddr::new(address, key.port().get());
+    match key.protocol() {
+        0 => address.to_string(),
+        protocol::TCP => format!("{place}/tcp"),
+        protocol::UDP => format!("{place}/udp"),
+        other => format!("{place}/{other}"),
+    }
+}
+
+/// A bucket; `None` beyond the last.
+pub(super) fn bucket(snapshot: &Snapshot, index: u32) -> Option<Decoded> {
+    let bucket = snapshot.vips.get(index as usize)?;
+    let in_force = snapshot.control.first().is_some_and(|control| {
+        let (base, buckets) = (control.vips.base(), 1 << control.vips.log2());
+        (base..base + buckets).contains(&index)
+    });
+    Some(Decoded::Bucket { in_force, slots: bucket.slots.iter().filter_map(Slot::of).collect() })
+}
+
+/// The slot of a VIP in the table in force.
+pub(super) fn find(snapshot: &Snapshot, text: &str) -> Result<Entry, NoEntry> {
+    let (family, key) = parse(text).ok_or_else(|| super::wrong(map::VIPS, text, EXPECTED))?;
+    let absent = || super::absent(map::VIPS, text, "see `services` for the VIPs there are");
+    let table = snapshot.control.first().ok_or_else(absent)?.vips;
+    let (first, second) = key.buckets(family, table);
+    let slot = [first, second].into_iter().find_map(|bucket| {
+        let slot = snapshot.vips.get(bucket as usize)?.find(&key)?;
+        Some(Decoded::Slot { bucket, slot: Slot::of(slot)? })
+    });
+    slot.map(|value| Entry { key: Key::Text(text.to_owned()), value }).ok_or_else(absent)
+}
+
+fn parse(text: &str) -> Option<(Family, VipKey)> {
+    let family = |address: IpAddr| if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some((family(address), VipKey::of_address(family(address), address.into())));
+    }
+    let (place, word) = text.split_once('/')?;
+    let place: SocketAddr = place.parse().ok()?;
+    let number = match word.to_ascii_lowercase().as_str() {
+        "tcp" => protocol::TCP,
+        "udp" => protocol::UDP,
+        _ => return None,
+    };
+    let family = family(place.ip());
+    Some((family, VipKey::new(family, place.ip().into(), number, NetworkU16::new(place.port()))))
+}

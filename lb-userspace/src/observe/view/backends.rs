@@ -1,0 +1,126 @@
+use std::net::IpAddr;
+
+use lb_common::abi::BackendFlags;
+use lb_ebpf::tables::Tables;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::Seen;
+use super::share::{owned, part};
+use crate::compile::members::select;
+use crate::compile::record::{BackendRecord, PoolRecord};
+use crate::observe::next_hop::NextHop;
+use crate::policy::desired::{Member, MemberState, Reach};
+
+/// A backend of a pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendView {
+    /// Its pool.
+    pub pool: String,
+    /// The pool's cluster.
+    pub cluster: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// `up`, `draining`, `down`, or `unknown` before the first verdict.
+    pub state: MemberState,
+    /// Whether the program sends packets to it now.
+    pub serving: bool,
+    /// Configured share within the pool.
+    pub weight: u16,
+    /// Rows of the pool's table that it owns.
+    pub rows: u32,
+    /// Its part of the table's rows, 0 to 1.
+    pub share: f64,
+    /// Its part of the weights of the table's members, 0 to 1.
+    pub expected_share: f64,
+    /// Packets sent to it.
+    pub packets: u64,
+    /// Their bytes, from the inner IP header on.
+    pub bytes: u64,
+    /// When its health last changed; `None`: never.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_change: Option<OffsetDateTime>,
+    /// Why it is in that state; `None`: nothing to say.
+    pub reason: Option<String>,
+    /// The way there; `None` if it is this machine, or the way is not known.
+    pub next_hop: Option<NextHop>,
+}
+
+/// Every backend that is in force, by pool and address.
+pub fn backends<T: Tables>(seen: &Seen<T>) -> Vec<BackendView> {
+    let pools = seen.published.record.pools.iter().filter(|(_, pool)| pool.gone.is_none());
+    pools.flat_map(|(name, pool)| of_pool(name, pool, seen)).collect()
+}
+
+fn of_pool<T: Tables>(name: &str, pool: &PoolRecord, seen: &Seen<T>) -> Vec<BackendView> {
+    let table = seen.tables.pool(pool.index.into()).map_or(0, |entry| entry.table);
+    let owned = owned(table, seen.tables);
+    let total: u32 = owned.values().sum();
+    let members: Vec<_> = pool.backends.iter().filter(|(_, backend)| backend.gone.is_none()).collect();
+    let expected = expected_shares(&members);
+    let view = |((address, backend), expected_share): (&(&IpAddr, &BackendRecord), f64)| {
+        let rows = owned.get(&backend.index.into()).copied().unwrap_or(0);
+        let base = of_backend(name, pool, **address, backend, seen);
+        BackendView { rows, share: part(rows, total), expected_share, ..base }
+    };
+    members.iter().zip(expected).map(view).collect()
+}
+
+/// All but what the table says.
+fn of_backend<T: Tables>(
+    pool_name: &str,
+    pool: &PoolRecord,
+    address: IpAddr,
+    backend: &BackendRecord,
+    seen: &Seen<T>,
+) -> BackendView {
+    let entry = seen.tables.backend(backend.index.into());
+    let counters = seen.counts.backend(backend.index.into());
+    BackendView {
+        pool: pool_name.to_owned(),
+        cluster: pool.cluster.clone(),
+        address,
+        state: backend.state,
+        serving: entry.is_some_and(|entry| entry.route.flags.has(BackendFlags::SERVES)),
+        weight: backend.weight,
+        rows: 0,
+        share: 0.0,
+        expected_share: 0.0,
+        packets: counters.packets,
+        bytes: counters.bytes,
+        last_change: moment(backend.last_change),
+        reason: Some(backend.reason.clone()).filter(|reason| !reason.is_empty()),
+        next_hop: entry.and_then(|entry| NextHop::of(entry, seen.interface_name)),
+    }
+}
+
+/// Milliseconds since the Unix epoch as a time; 0 is none.
+fn moment(milliseconds: u64) -> Option<OffsetDateTime> {
+    let since = Some(milliseconds).filter(|milliseconds| *milliseconds != 0)?;
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(since) * 1_000_000).ok()
+}
+
+/// What each would own of a table whose rows divided exactly: the members are chosen as the compiler does.
+fn expected_shares(backends: &[(&IpAddr, &BackendRecord)]) -> Vec<f64> {
+    let members: Vec<_> = backends.iter().map(|(address, backend)| member(**address, backend)).collect();
+    let chosen = select(&members).positions;
+    let weightless = chosen.iter().all(|position| members[*position].weight == 0);
+    let weigh = |position: usize| if weightless { 1 } else { u32::from(members[position].weight) };
+    let total: u32 = chosen.iter().map(|position| weigh(*position)).sum();
+    let share = |position| if chosen.contains(&position) { part(weigh(position), total) } else { 0.0 };
+    (0..members.len()).map(share).collect()
+}
+
+/// As much of a member as its choice depends on.
+fn member(address: IpAddr, backend: &BackendRecord) -> Member {
+    Member {
+        address,
+        port: 0,
+        weight: backend.weight,
+        state: backend.state,
+        reason: String::new(),
+        changed_ms: 0,
+        reach: Reach::Unresolved,
+    }
+}

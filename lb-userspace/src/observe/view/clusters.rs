@@ -1,0 +1,67 @@
+use lb_ebpf::tables::Tables;
+use serde::Serialize;
+
+use super::{Seen, share};
+use crate::compile::record::Record;
+use crate::config::model::ClusterState;
+use crate::policy::desired::MemberState;
+
+/// A cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterView {
+    /// Its name.
+    pub name: String,
+    /// `active`, `draining` or `drained`.
+    pub state: &'static str,
+    /// Endpoints of its pools that are up.
+    pub healthy: usize,
+    /// Endpoints of its pools.
+    pub total: usize,
+    /// Endpoints that no probe has judged yet; they serve.
+    pub unknown: usize,
+    /// Endpoints that drain.
+    pub draining: usize,
+    /// Endpoints that are down.
+    pub down: usize,
+    /// Its part of new flows by the rows in the kernel, 0 to 1, if all services had equally many.
+    pub share: f64,
+    /// How its members are known: `file`.
+    pub source: &'static str,
+    /// Seconds since they were learned.
+    pub age: u64,
+}
+
+/// Every cluster, by name.
+pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
+    let record = &seen.published.record;
+    let shares = share::of_clusters(record, seen.tables);
+    let age = seen.age(seen.published.agent.configured);
+    let view = |(name, cluster): (&String, &crate::compile::record::ClusterRecord)| {
+        let count = |state| members(record, name).filter(|member| *member == state).count();
+        ClusterView {
+            name: name.clone(),
+            state: match cluster.state {
+                ClusterState::Active => "active",
+                ClusterState::Draining => "draining",
+                ClusterState::Drained => "drained",
+            },
+            healthy: count(MemberState::Up),
+            total: members(record, name).count(),
+            unknown: count(MemberState::Unknown),
+            draining: count(MemberState::Draining),
+            down: count(MemberState::Down),
+            share: shares.get(name.as_str()).copied().unwrap_or(0.0),
+            source: "file",
+            age,
+        }
+    };
+    record.clusters.iter().map(view).collect()
+}
+
+/// States of the endpoints that are in force.
+fn members<'a>(record: &'a Record, cluster: &'a str) -> impl Iterator<Item = MemberState> + 'a {
+    let pools = record.pools.values().filter(move |pool| pool.cluster == cluster && pool.gone.is_none());
+    let backends = pools.flat_map(|pool| pool.backends.values());
+    backends.filter(|backend| backend.gone.is_none()).map(|backend| backend.state)
+}

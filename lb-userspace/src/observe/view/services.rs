@@ -1,0 +1,107 @@
+use std::net::IpAddr;
+
+use lb_ebpf::tables::Tables;
+use serde::Serialize;
+
+use super::{Seen, share};
+use crate::compile::record::{PortRecord, Record, ServiceRecord};
+use crate::config::model::{Affinity, Protocol};
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceView {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its addresses.
+    pub vips: Vec<IpAddr>,
+    /// Its ports.
+    pub ports: Vec<PortView>,
+    /// `flow`, `client` or `client-prefix`: what of a packet decides its way.
+    pub affinity: &'static str,
+    /// `none`: the tables alone decide.
+    pub tracking: &'static str,
+    /// Its pools.
+    pub pools: Vec<PoolShare>,
+    /// Packets sent to a backend.
+    pub packets: u64,
+    /// Their bytes, from the inner IP header on.
+    pub bytes: u64,
+    /// Packets that were for the service and were dropped.
+    pub dropped: u64,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortView {
+    /// For people.
+    pub name: Option<String>,
+    /// `TCP` or `UDP`.
+    pub protocol: &'static str,
+    /// Port number; 0: any.
+    pub port: u16,
+}
+
+/// A pool's part in a service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolShare {
+    /// The pool.
+    pub name: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// Weight in force; 0 where the pool is configured to it, or has nobody to send to.
+    pub weight: u16,
+    /// Its part of the service's new flows by the rows in the kernel, 0 to 1.
+    pub share: f64,
+}
+
+/// Every service that is in force, by name.
+pub fn services<T: Tables>(seen: &Seen<T>) -> Vec<ServiceView> {
+    let record = &seen.published.record;
+    let in_force = record.services.iter().filter(|(_, service)| service.gone.is_none());
+    in_force.map(|(name, service)| of_service(name, service, record, seen)).collect()
+}
+
+fn of_service<T: Tables>(
+    name: &str,
+    service: &ServiceRecord,
+    record: &Record,
+    seen: &Seen<T>,
+) -> ServiceView {
+    let counters = seen.counts.service(service.index);
+    ServiceView {
+        name: name.to_owned(),
+        vips: service.vips.clone(),
+        ports: service.ports.iter().map(port).collect(),
+        affinity: match service.affinity {
+            Affinity::Flow => "flow",
+            Affinity::Client => "client",
+            Affinity::ClientPrefix { .. } => "client-prefix",
+        },
+        tracking: "none",
+        pools: pools(service, record, seen.tables),
+        packets: counters.packets,
+        bytes: counters.bytes,
+        dropped: counters.dropped,
+    }
+}
+
+fn port(port: &PortRecord) -> PortView {
+    let protocol = match port.protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    };
+    PortView { name: port.name.clone(), protocol, port: port.port }
+}
+
+fn pools<T: Tables>(service: &ServiceRecord, record: &Record, tables: &T) -> Vec<PoolShare> {
+    let shares = share::of_pools(service, tables);
+    let view = |pool: &crate::compile::record::ShareRecord| {
+        let index = record.pools.get(&pool.name).map(|pool| u32::from(pool.index));
+        let share = index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0);
+        PoolShare { name: pool.name.clone(), cluster: pool.cluster.clone(), weight: pool.weight, share }
+    };
+    service.pools.iter().map(view).collect()
+}

@@ -1,0 +1,149 @@
+use lb_common::abi;
+use lb_common::reason::Reason;
+use lb_common::row::Mode;
+use lb_ebpf::tables::Tables;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{Seen, share};
+
+/// The gateway as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusView {
+    /// Version of the agent that wrote the record.
+    pub version: String,
+    /// Version of the maps.
+    pub abi: u32,
+    /// Version of the tables; counts up with each change.
+    pub generation: u32,
+    /// Names the configuration in force.
+    pub config_digest: String,
+    /// Seconds since it was read.
+    pub config_age: u64,
+    /// Interfaces that are balanced.
+    pub interfaces: Vec<InterfaceView>,
+    /// Whether the agent took over the maps of one before it.
+    pub adopted: bool,
+    /// The table of connections.
+    pub tracked: Tracked,
+    /// Rows of the tables in force by mode.
+    pub rows: RowCounts,
+    /// The last thing that went wrong and still stands.
+    pub last_error: Option<String>,
+    /// The agent itself.
+    pub agent: AgentView,
+    /// Seconds since the tables were last brought up to date.
+    pub applied_age: u64,
+    /// Packets that did not go to a backend, by reason; those that were counted at all.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// An interface with the program on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceView {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub mode: String,
+    /// The kernel's number for the program.
+    pub program_id: u32,
+}
+
+/// Connections that are remembered. This version remembers none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tracked {
+    /// Connections in the table.
+    pub entries: u64,
+    /// Connections there is room for.
+    pub capacity: u64,
+    /// Connections that found no room.
+    pub refused: u64,
+}
+
+/// Rows by mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowCounts {
+    /// Nothing moved there lately.
+    pub clean: u64,
+    /// The owner changed inside the window.
+    pub moving: u64,
+    /// The window is over; recorded connections still point elsewhere.
+    pub residue: u64,
+}
+
+/// The agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentView {
+    /// Its process.
+    pub pid: u32,
+    /// Whether that process runs, as far as can be seen from here. If not, packets are forwarded by the tables
+    /// as they are.
+    pub running: bool,
+    /// When it started.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+}
+
+/// Packets that ended for a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonCount {
+    /// Name of the reason.
+    pub name: &'static str,
+    /// Packets.
+    pub packets: u64,
+    /// Whether it is seen in ordinary operation.
+    pub expected: bool,
+}
+
+/// The whole; `running`: whether the agent's process was seen.
+pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
+    let (agent, record) = (&seen.published.agent, &seen.published.record);
+    let interface = |interface: &crate::observe::published::InterfaceState| InterfaceView {
+        name: interface.name.clone(),
+        mode: interface.mode.clone(),
+        program_id: interface.program_id,
+    };
+    StatusView {
+        version: agent.version.clone(),
+        abi: abi::VERSION,
+        generation: record.generation,
+        config_digest: record.config_digest.clone(),
+        config_age: seen.age(agent.configured),
+        interfaces: agent.interfaces.iter().map(interface).collect(),
+        adopted: agent.adopted,
+        tracked: Tracked::default(),
+        rows: rows(seen),
+        last_error: agent.last_error.clone(),
+        agent: AgentView { pid: agent.pid, running, started: agent.started },
+        applied_age: seen.age(agent.applied),
+        reasons: reasons(seen),
+    }
+}
+
+fn rows<T: Tables>(seen: &Seen<T>) -> RowCounts {
+    let in_force = seen.published.record.tables.iter().filter(|(_, table)| table.gone.is_none());
+    let mut counts = RowCounts::default();
+    for row in in_force.flat_map(|(index, _)| share::rows(*index, seen.tables)) {
+        match row.mode() {
+            Mode::Clean => counts.clean += 1,
+            Mode::Moving => counts.moving += 1,
+            Mode::Residue => counts.residue += 1,
+        }
+    }
+    counts
+}
+
+fn reasons<T: Tables>(seen: &Seen<T>) -> Vec<ReasonCount> {
+    let count = |&reason: &Reason| ReasonCount {
+        name: reason.name(),
+        packets: seen.counts.reason(reason),
+        expected: reason.expected(),
+    };
+    Reason::ALL.iter().map(count).filter(|count| count.packets > 0).collect()
+}

@@ -1,0 +1,284 @@
+//! Whole answers, over maps that were compiled and never loaded.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_common::abi::{BackendCounters, BackendFlags, LinkAddress, ServiceCounters};
+use lb_common::reason::Reason;
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use super::*;
+use crate::compile::MapImage;
+use crate::config::model::{
+    Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
+    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort,
+};
+use crate::explain::offline;
+use crate::observe::published::{Agent, Drained, InterfaceState};
+use crate::policy::desired::MemberState;
+
+const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+fn config() -> Config {
+    let cluster = |name: &str, state| {
+        let encap = Encap { kind: EncapKind::Ipip, mtu: None };
+        Cluster { name: name.into(), state, encap }
+    };
+    let endpoint = |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight };
+    let pool = |name: &str, cluster: &str, weight, endpoints: &[(u8, u16)]| Pool {
+        name: name.into(),
+        cluster: cluster.into(),
+        weight,
+        rows: 256,
+        endpoints: endpoints.iter().copied().map(endpoint).collect(),
+        health: Some("check".into()),
+    };
+    let service = |name: &str, last, affinity, pools: &[&str]| Service {
+        name: name.into(),
+        vips: vec![[198, 51, 100, last].into()],
+        ports: vec![ServicePort { name: Some("https".into()), protocol: Protocol::Tcp, port: 443 }],
+        affinity,
+        pools: pools.iter().map(|&pool| pool.into()).collect(),
+        on_no_backend: OnNoBackend::Drop,
+        allow_local: false,
+    };
+    Config {
+        digest: "d1".into(),
+        cluster_set: ClusterSet { id: "prod".into(), self_cluster: None, secret: Secret { k0: 3, k1: 4 } },
+        gateway: Gateway {
+            interfaces: Vec::new(),
+            pin_path: "/sys/fs/bpf/x".into(),
+            source_v4: None,
+            source_v6: None,
+            limits: Limits { services: 16, backends: 64, rows: 32_768 },
+            admin: "/nowhere.sock".into(),
+        },
+        clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
+        services: vec![
+            service("shop/both", 1, Affinity::Flow, &["web-eu", "web-us"]),
+            service("shop/eu", 2, Affinity::Client, &["web-eu"]),
+        ],
+        pools: vec![pool("web-eu", "eu", 90, &[(1, 1), (2, 3), (3, 0)]), pool("web-us", "us", 10, &[(9, 1)])],
+        health_checks: Vec::new(),
+    }
+}
+
+struct Fixed;
+
+impl Counts for Fixed {
+    fn service(&self, index: u32) -> ServiceCounters {
+        let index = u64::from(index);
+        ServiceCounters { packets: 100 + index, bytes: 1000 + index, dropped: 10 + index, reserved: 0 }
+    }
+
+    fn backend(&self, index: u32) -> BackendCounters {
+        BackendCounters { packets: 50 + u64::from(index), bytes: 500 + u64::from(index) }
+    }
+
+    fn reason(&self, reason: Reason) -> u64 {
+        match reason {
+            Reason::NoService => 7,
+            Reason::MissingEntry => 1,
+            _ => 0,
+        }
+    }
+}
+
+struct World {
+    published: Published,
+    image: MapImage,
+}
+
+impl World {
+    fn new() -> Self {
+        let (image, record) = offline::imagine(&config()).unwrap();
+        let ago = |seconds| NOW - Duration::seconds(seconds);
+        let eth0 = InterfaceState { name: "eth0".into(), mode: "native".into(), program_id: 55 };
+        let agent = Agent {
+            version: "0.1.0".into(),
+            pid: 42,
+            started: ago(100),
+            configured: ago(90),
+            applied: ago(5),
+            adopted: true,
+            interfaces: vec![eth0],
+            refused_configs: 0,
+            last_error: Some("it is late".into()),
+        };
+        Self { published: Published { agent, drained: Drained::default(), record }, image }
+    }
+
+    fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
+        let pool = self.published.record.pools.get_mut(pool).unwrap();
+        pool.backends.get_mut(&IpAddr::from([10, 0, 0, last])).unwrap()
+    }
+
+    fn seen<T>(&self, view: impl FnOnce(Seen<MapImage>) -> T) -> T {
+        let name = |index| format!("eth{index}");
+        let Self { published, image } = self;
+        view(Seen { published, tables: image, counts: &Fixed, interface_name: &name, now: NOW })
+    }
+
+    fn backends(&self) -> Vec<Value> {
+        self.seen(|seen| backends(&seen).iter().map(|view| serde_json::to_value(view).unwrap()).collect())
+    }
+}
+
+#[test]
+fn status_has_the_documented_shape() {
+    let expected = json!({
+        "version": "0.1.0",
+        "abi": 1,
+        "generation": 1,
+        "configDigest": "d1",
+        "configAge": 90,
+        "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
+        "adopted": true,
+        "tracked": {"entries": 0, "capacity": 0, "refused": 0},
+        "rows": {"clean": 256 + 256 + 4096, "moving": 0, "residue": 0},
+        "lastError": "it is late",
+        "agent": {"pid": 42, "running": true, "started": "1969-12-31T23:58:20Z"},
+        "appliedAge": 5,
+        "reasons": [
+            {"name": "no-service", "packets": 7, "expected": true},
+            {"name": "missing-entry", "packets": 1, "expected": false},
+        ],
+    });
+    assert_eq!(World::new().seen(|seen| serde_json::to_value(status(&seen, true)).unwrap()), expected);
+}
+
+#[test]
+fn tables_in_quarantine_have_no_rows() {
+    let mut world = World::new();
+    let table = world.published.record.pools["web-us"].table;
+    world.published.record.tables.get_mut(&table).unwrap().gone = Some(2);
+    assert_eq!(world.seen(|seen| status(&seen, false)).rows.clean, 256 + 4096);
+}
+
+#[test]
+fn services_have_the_documented_shape() {
+    let world = World::new();
+    let services = world.seen(|seen| serde_json::to_value(services(&seen)).unwrap());
+    // 4,096 rows at 90 to 10: exactly 3,686 and 410.
+    let [eu, us] = [3686.0 / 4096.0, 410.0 / 4096.0];
+    let indices: BTreeMap<_, _> =
+        world.published.record.services.iter().map(|(name, s)| (name.as_str(), s.index)).collect();
+    let count = |base: u32, name: &str| base + indices[name];
+    let expected = json!([
+        {
+            "name": "shop/both",
+            "vips": ["198.51.100.1"],
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
+            "affinity": "flow",
+            "tracking": "none",
+            "pools": [
+                {"name": "web-eu", "cluster": "eu", "weight": 90, "share": eu},
+                {"name": "web-us", "cluster": "us", "weight": 10, "share": us},
+            ],
+            "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
+        },
+        {
+            "name": "shop/eu",
+            "vips": ["198.51.100.2"],
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
+            "affinity": "client",
+            "tracking": "none",
+            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "share": 1.0}],
+            "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
+        },
+    ]);
+    assert_eq!(services, expected);
+}
+
+#[test]
+fn clusters_have_the_documented_shape() {
+    let mut world = World::new();
+    world.backend("web-eu", 1).state = MemberState::Up;
+    world.backend("web-eu", 2).state = MemberState::Down;
+    world.backend("web-us", 9).state = MemberState::Draining;
+    world.published.record.clusters.get_mut("us").unwrap().state = ClusterState::Draining;
+    let clusters = world.seen(|seen| clusters(&seen));
+    // One service sends all to eu, the other 3,686 of 4,096 rows.
+    let share: f64 = clusters.iter().map(|cluster| cluster.share).sum();
+    assert!((share - 1.0).abs() < 1e-9 && (clusters[1].share - 410.0 / 8192.0).abs() < 1e-9);
+    let mut value = serde_json::to_value(&clusters).unwrap();
+    value.as_array_mut().unwrap().iter_mut().for_each(|cluster| cluster["share"] = json!(0));
+    let expected = json!([
+        {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "down": 1,
+         "share": 0, "source": "file", "age": 90},
+        {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "down": 0,
+         "share": 0, "source": "file", "age": 90},
+    ]);
+    assert_eq!(value, expected);
+}
+
+#[test]
+fn backends_have_the_documented_shape() {
+    let mut world = World::new();
+    let backend = world.backend("web-eu", 2);
+    (backend.state, backend.reason, backend.last_change) = (MemberState::Up, "200 OK".into(), 1_500);
+    let index = u32::from(backend.index);
+    let entry = world.image.backends.get_mut(&index).unwrap();
+    (entry.route.interface, entry.mtu) = (2, 1500);
+    entry.destination_mac = LinkAddress::new([2, 0, 0, 0, 0, 9], 0);
+    let backends = world.backends();
+    assert_eq!(backends.len(), 4);
+    let expected = json!({
+        "pool": "web-eu",
+        "cluster": "eu",
+        "address": "10.0.0.2",
+        "state": "up",
+        "serving": true,
+        "weight": 3,
+        "rows": 192,
+        "share": 0.75,
+        "expectedShare": 0.75,
+        "packets": 50 + index,
+        "bytes": 500 + index,
+        "lastChange": "1970-01-01T00:00:01.5Z",
+        "reason": "200 OK",
+        "nextHop": {"interface": "eth2", "mac": "02:00:00:00:00:09", "vlan": null, "mtu": 1500},
+    });
+    assert_eq!(backends[1], expected);
+    let weightless = &backends[2];
+    assert_eq!((&weightless["rows"], &weightless["expectedShare"]), (&json!(0), &json!(0.0)));
+    assert_eq!(weightless["state"], "unknown");
+    assert!(
+        weightless["lastChange"].is_null()
+            && weightless["reason"].is_null()
+            && weightless["nextHop"].is_null()
+    );
+}
+
+#[test]
+fn one_that_went_down_does_not_serve_and_expects_nothing() {
+    let mut world = World::new();
+    let backend = world.backend("web-eu", 2);
+    backend.state = MemberState::Down;
+    let index = u32::from(backend.index);
+    let entry = world.image.backends.get_mut(&index).unwrap();
+    entry.route.flags = entry.route.flags.without(BackendFlags::SERVES);
+    let backends = world.backends();
+    assert_eq!((&backends[1]["serving"], &backends[1]["expectedShare"]), (&json!(false), &json!(0.0)));
+    assert_eq!(backends[0]["expectedShare"], json!(1.0));
+    assert_eq!(backends[1]["rows"], 192, "the table is the one before the verdict");
+}
+
+#[test]
+fn what_is_in_quarantine_is_not_shown() {
+    let mut world = World::new();
+    world.backend("web-eu", 1).gone = Some(2);
+    world.published.record.services.get_mut("shop/eu").unwrap().gone = Some(2);
+    assert_eq!(world.backends().len(), 3);
+    assert_eq!(world.seen(|seen| services(&seen)).len(), 1);
+    world.published.record.pools.get_mut("web-us").unwrap().gone = Some(2);
+    assert_eq!(world.backends().len(), 2);
+}
+
+#[test]
+fn a_clock_set_back_makes_no_negative_age() {
+    let mut world = World::new();
+    world.published.agent.configured = NOW + Duration::hours(1);
+    assert_eq!(world.seen(|seen| status(&seen, false)).config_age, 0);
+}
