@@ -97,6 +97,20 @@ pub(crate) const CASES: &[Case] = &[
     gateway("nonvip4", world::STRANGER, Transport::Tcp, 0, 0),
 ];
 
+/// Names of the cases that are not floors.
+pub(crate) fn gateway_names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().filter(|case| matches!(case.program, Program::Gateway(_))).map(|case| case.name)
+}
+
+/// The floors and the cases of these names; all cases if there are none.
+pub(crate) fn chosen(names: &[String]) -> Vec<Case> {
+    let chosen = |case: &&Case| match case.program {
+        Program::Floor(_) => true,
+        Program::Gateway(_) => names.is_empty() || names.iter().any(|name| name == case.name),
+    };
+    CASES.iter().filter(chosen).copied().collect()
+}
+
 impl Case {
     /// A frame of 64 bytes, or as many as the headers need.
     pub(crate) fn frame(&self) -> Vec<u8> {
@@ -150,6 +164,14 @@ mod tests {
             let length = case.frame().len();
             assert_eq!(length, if case.destination.is_ipv4() { 64 } else { 74 }, "{}", case.name);
         }
+    }
+
+    #[test]
+    fn floors_are_always_measured() {
+        let names = |chosen: Vec<Case>| chosen.iter().map(|case| case.name).collect::<Vec<_>>();
+        let one = names(chosen(&["udp4-1".to_owned()]));
+        assert_eq!(one, ["pass", "macSwap", "adjustHead", "constantEncap", "udp4-1"]);
+        assert_eq!(chosen(&[]).len(), CASES.len());
     }
 
     #[test]

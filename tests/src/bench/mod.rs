@@ -17,14 +17,17 @@ mod round;
 mod world;
 
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 
-use case::CASES;
 use chain::Chain;
 use report::Report;
 
 /// How much to measure.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Effort {
+    /// Measure only this case, beside the floors; may be given several times
+    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::gateway_names()))]
+    pub cases: Vec<String>,
     /// Samples of each case that nothing disturbed
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub samples: u32,
@@ -36,11 +39,12 @@ pub struct Effort {
 /// Measures the floors and the cases, round by round.
 ///
 /// Fails without root, without the programs, or if a run did not do what its case says.
-pub fn datapath(effort: Effort) -> Result<Report> {
+pub fn datapath(effort: &Effort) -> Result<Report> {
     let machine = machine::describe();
     let mut chain = Chain::load()?;
     let pinned = quiet::claim_processor()?;
     eprintln!("bench: {}", pinned.note);
-    let figures = round::measure(&mut chain, effort)?;
-    Ok(Report::new(machine, CASES, &figures))
+    let cases = case::chosen(&effort.cases);
+    let figures = round::measure(&mut chain, &cases, effort)?;
+    Ok(Report::new(machine, &cases, &figures))
 }

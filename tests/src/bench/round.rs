@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::Effort;
-use super::case::{CASES, Case};
+use super::case::Case;
 use super::chain::Chain;
 use super::quiet::{self, Calibration};
 
@@ -19,23 +19,23 @@ struct Sample {
     spin: f64,
 }
 
-/// The undisturbed samples of every case, in the order of [`CASES`], each sorted.
-pub(crate) fn measure(chain: &mut Chain, effort: Effort) -> Result<Vec<Vec<f64>>> {
+/// The undisturbed samples of every case, in the cases' order, each sorted.
+pub(crate) fn measure(chain: &mut Chain, cases: &[Case], effort: &Effort) -> Result<Vec<Vec<f64>>> {
+    let wanted = effort.samples as usize;
     let mut calibration = Calibration::new();
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); CASES.len()];
-    for round in 1..=effort.samples.saturating_mul(PATIENCE) {
-        for (case, taken) in CASES.iter().zip(&mut samples) {
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); cases.len()];
+    let mut quiet = undisturbed(&samples);
+    for _ in 0..effort.samples.saturating_mul(PATIENCE) {
+        let short = |(_, quiet): &(_, &Vec<f64>)| quiet.len() < wanted;
+        for ((case, taken), _) in cases.iter().zip(&mut samples).zip(&quiet).filter(short) {
             taken.push(sample(chain, case, effort.packets, &mut calibration)?);
         }
-        let quiet = undisturbed(&samples);
-        let fewest = quiet.iter().map(Vec::len).min().unwrap_or(0);
-        if fewest >= effort.samples as usize {
-            eprintln!("bench: {round} rounds for {} undisturbed samples of each case", effort.samples);
+        quiet = undisturbed(&samples);
+        if quiet.iter().all(|quiet| quiet.len() >= wanted) {
             return Ok(quiet);
         }
     }
-    let quiet = undisturbed(&samples);
-    if let Some((case, _)) = CASES.iter().zip(&quiet).find(|(_, quiet)| quiet.is_empty()) {
+    if let Some((case, _)) = cases.iter().zip(&quiet).find(|(_, quiet)| quiet.is_empty()) {
         bail!("no sample of {} was undisturbed; try again on a quieter machine", case.name);
     }
     eprintln!("bench: the machine is busy; fewer undisturbed samples than asked for");
