@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Datapath { effort, output } => {
-            let report = bench::datapath(*effort)?;
+            let report = bench::datapath(effort)?;
             print(*output, &report, &report.json());
         }
         Bench::Control { output } => {
