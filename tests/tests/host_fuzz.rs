@@ -25,7 +25,7 @@ const RARE: usize = 1000;
 
 #[test]
 fn every_generated_frame_comes_out_as_the_oracle_says() -> Result<()> {
-    let effort = Effort::from_env()?;
+    let effort = Effort::from_env(Effort::USUAL)?;
     let directory = tempfile::tempdir()?;
     let file = world_without_refused(directory.path())?;
     let world = World::read(&file)?;

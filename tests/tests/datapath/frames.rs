@@ -46,7 +46,7 @@ fn every_generated_frame_comes_out_of_the_program_as_of_the_library() -> Result<
         println!("SKIP: not root");
         return Ok(());
     }
-    let (effort, world) = (Effort::from_env()?, World::load()?);
+    let (effort, world) = (Effort::from_env(Effort::USUAL)?, World::load()?);
     let (mut program, host) = (Program::load(&world, INTERFACE)?, Host::new(&world, INTERFACE)?);
     let mut sent = 0;
     let frames = Frames::new(effort.seed, &world).filter(|frame| frame.len() >= Program::SHORTEST);

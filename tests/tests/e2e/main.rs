@@ -1,5 +1,12 @@
 //! Tests with real traffic in network namespaces. They need root and the compiled BPF programs:
 //! run them through `cargo xtask test --tier e2e`.
 
+mod demo;
+mod encapsulation;
+mod gateway;
+mod http;
 mod lab;
 mod packets;
+mod refusals;
+mod restart;
+mod wire;
