@@ -2,5 +2,12 @@
 //!
 //! `cargo test -p lb-tests --features root --test control`
 
+mod drain;
+mod follow;
+mod gateway_view;
+mod gateway_world;
+mod interfaces;
 mod nexthop;
 mod nexthop_world;
+mod reload;
+mod scale;
