@@ -5,7 +5,8 @@
 //! - [`siphash`], [`flow`]: the flow hash and what is read off it;
 //! - [`row`]: the two-byte rows of the selection tables;
 //! - [`checksum`]: the Internet checksum of the outer header;
-//! - [`reason`]: why a packet was dropped or passed.
+//! - [`reason`]: why a packet was dropped or passed;
+//! - [`bench`]: the benchmark's wrapper program.
 
 #![no_std]
 #![cfg_attr(
@@ -17,6 +18,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod bench;
 pub mod checksum;
 pub mod flow;
 pub mod net;

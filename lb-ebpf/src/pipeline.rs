@@ -97,3 +97,6 @@ pub fn choose<'t, T: Tables>(
     let owner = track::owner(node.row.index(), &entry, table, hash, tables)?;
     Ok(Choice { hash, cluster, pool, node, owner })
 }
+
+#[cfg(test)]
+mod tests;

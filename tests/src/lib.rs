@@ -2,6 +2,7 @@
 //! generator and a running gateway agent; the root tiers of the tests and [`demo`] stand on it. [`fixture`]
 //! is the independent oracle's view of the packet's way.
 
+pub mod bench;
 pub mod demo;
 pub mod fixture;
 pub mod lab;

@@ -38,6 +38,6 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         .with_context(|| format!("cannot start {}", demo.display()))
 }
 
-fn asks_for_help(rest: &[OsString]) -> bool {
+pub(crate) fn asks_for_help(rest: &[OsString]) -> bool {
     rest.iter().any(|argument| argument == "--help" || argument == "-h")
 }

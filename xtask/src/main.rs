@@ -3,7 +3,9 @@
 //! A verb that builds or tests finds or installs its own tools first (see [`toolchain`]), says each
 //! step in one line on standard error, and keeps standard output for what the verb is asked to print.
 
+mod bench;
 mod build;
+mod build_and_load;
 mod demo;
 mod ebpf;
 mod metadata;
@@ -28,12 +30,16 @@ enum Verb {
     Setup,
     /// Build the eBPF objects and the `spillway` binary that carries them
     Build(build::Arguments),
+    /// Build an optimised `spillway`, then run it on an interface of this machine
+    BuildAndLoad(build_and_load::Arguments),
     /// Run the test tiers; the last line is `N passed, N failed, N skipped`
     Test(test::Arguments),
     /// Check the rules of the house that a program can check
     Tidy,
     /// Build everything, then show the balancer at work in a lab of network namespaces
     Demo(demo::Arguments),
+    /// Measure what a packet costs, beside the least it must cost
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,9 +47,11 @@ fn main() -> ExitCode {
     let result = match Verb::parse() {
         Verb::Setup => setup::run(&workspace).map(|()| ExitCode::SUCCESS),
         Verb::Build(arguments) => build::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+        Verb::BuildAndLoad(arguments) => build_and_load::run(&workspace, &arguments),
         Verb::Test(arguments) => test::run(&workspace, &arguments),
         Verb::Tidy => tidy::run(&workspace),
         Verb::Demo(arguments) => demo::run(&workspace, &arguments),
+        Verb::Bench(arguments) => bench::run(&workspace, &arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

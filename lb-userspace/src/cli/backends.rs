@@ -1,8 +1,6 @@
-use time::format_description::well_known::Rfc3339;
-
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, or_dash, percent};
+use super::output::{Column, Sheet, moment, or_dash, percent};
 use crate::observe::next_hop::NextHop;
 use crate::observe::view::{BackendView, backends};
 use crate::policy::desired::MemberState;
@@ -45,7 +43,7 @@ fn text(backends: &[BackendView]) -> String {
             percent(backend.expected_share),
             backend.packets.to_string(),
             backend.bytes.to_string(),
-            or_dash(backend.last_change.and_then(|time| time.format(&Rfc3339).ok())),
+            or_dash(backend.last_change.map(moment)),
             or_dash(backend.next_hop.as_ref().map(way)),
             or_dash(backend.reason.as_ref()),
         ]);

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
 
@@ -109,6 +111,11 @@ pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
+/// A time to the second.
+pub(super) fn moment(time: OffsetDateTime) -> String {
+    time.truncate_to_second().format(&Rfc3339).unwrap_or_default()
+}
+
 /// A part of a whole in percent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
@@ -134,6 +141,12 @@ mod tests {
         sheet.row(["a".into(), "7".into(), String::new()]);
         sheet.row(["longer".into(), "65536".into(), "x".into()]);
         assert_eq!(sheet.text(), "NAME     ROWS  WHY\na           7\nlonger  65536  x");
+    }
+
+    #[test]
+    fn moments_have_no_fractions() {
+        let time = OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(1_999);
+        assert_eq!(moment(time), "1970-01-01T00:00:01Z");
     }
 
     #[test]

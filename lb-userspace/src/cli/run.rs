@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Failure;
-use crate::daemon;
+use crate::daemon::{self, Origin};
 
 /// `spillway run`.
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub(super) struct Options {
     /// Directory on a BPF file system below which the maps are pinned; overrides `gateway.pinPath`.
     #[arg(long, value_name = "DIR")]
     pin_path: Option<PathBuf>,
+    /// Balance this interface; overrides `gateway.interfaces`. May be given several times.
+    #[arg(long = "interface", value_name = "NAME")]
+    interfaces: Vec<String>,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -22,5 +25,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .context("the asynchronous runtime did not start")?;
-    Ok(runtime.block_on(daemon::run(&options.config, options.pin_path.as_deref()))?)
+    let Options { config, pin_path, interfaces } = options;
+    let origin = Origin { file: config.clone(), pin_path: pin_path.clone(), interfaces: interfaces.clone() };
+    Ok(runtime.block_on(daemon::run(origin))?)
 }

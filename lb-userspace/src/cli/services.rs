@@ -3,12 +3,13 @@ use super::look::{Look, Source};
 use super::output::{Column, Sheet, percent};
 use crate::observe::view::{PoolShare, PortView, ServiceView, services};
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::Text("SERVICE"),
     Column::Text("VIPS"),
     Column::Text("PORTS"),
     Column::Text("AFFINITY"),
     Column::Text("POOL"),
+    Column::Number("WEIGHT"),
     Column::Number("SHARE"),
     Column::Number("PACKETS"),
     Column::Number("BYTES"),
@@ -27,28 +28,30 @@ fn text(services: &[ServiceView]) -> String {
     for service in services {
         let (first, rest) =
             service.pools.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
-        let [pool, share] = cells(first);
+        let [pool, weight, share] = cells(first);
         sheet.row([
             service.name.clone(),
             join(service.vips.iter().map(ToString::to_string)),
             join(service.ports.iter().map(port)),
             service.affinity.to_owned(),
             pool,
+            weight,
             share,
             service.packets.to_string(),
             service.bytes.to_string(),
             service.dropped.to_string(),
         ]);
-        for [pool, share] in rest.iter().map(|pool| cells(Some(pool))) {
+        for [pool, weight, share] in rest.iter().map(|pool| cells(Some(pool))) {
             let no = String::new;
-            sheet.row([no(), no(), no(), no(), pool, share, no(), no(), no()]);
+            sheet.row([no(), no(), no(), no(), pool, weight, share, no(), no(), no()]);
         }
     }
     sheet.text()
 }
 
-fn cells(pool: Option<&PoolShare>) -> [String; 2] {
-    pool.map_or_else(<[String; 2]>::default, |pool| [pool.name.clone(), percent(pool.share)])
+fn cells(pool: Option<&PoolShare>) -> [String; 3] {
+    let cells = |pool: &PoolShare| [pool.name.clone(), pool.weight.to_string(), percent(pool.share)];
+    pool.map(cells).unwrap_or_default()
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
@@ -59,4 +62,31 @@ fn join(words: impl Iterator<Item = String>) -> String {
 fn port(port: &PortView) -> String {
     let number = if port.port == 0 { "any".to_owned() } else { port.port.to_string() };
     format!("{number}/{}", port.protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_a_line_for_each_pool() {
+        let pool =
+            |name: &str, weight, share| PoolShare { name: name.into(), cluster: "c".into(), weight, share };
+        let service = ServiceView {
+            name: "shop/web".into(),
+            vips: vec![[198, 51, 100, 10].into()],
+            ports: [443, 0].map(|port| PortView { name: None, protocol: "TCP", port }).into(),
+            affinity: "flow",
+            tracking: "none",
+            pools: vec![pool("web-eu", 90, 0.9), pool("web-us", 10, 0.1)],
+            packets: 7,
+            bytes: 800,
+            dropped: 0,
+        };
+        let expected = "\
+SERVICE   VIPS           PORTS            AFFINITY  POOL    WEIGHT  SHARE  PACKETS  BYTES  DROPPED
+shop/web  198.51.100.10  443/TCP any/TCP  flow      web-eu      90  90.0%        7    800        0
+                                                    web-us      10  10.0%";
+        assert_eq!(text(&[service]), expected);
+    }
 }

@@ -1,10 +1,8 @@
 use std::fs;
 
-use time::format_description::well_known::Rfc3339;
-
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{listing, span};
+use super::output::{listing, moment, span};
 use crate::observe::view::{InterfaceView, ReasonCount, StatusView, status};
 
 /// As the kernel knows the agent's process.
@@ -38,7 +36,7 @@ fn text(view: &StatusView) -> String {
 
 fn agent(view: &StatusView) -> String {
     let agent = view.agent;
-    let started = agent.started.format(&Rfc3339).unwrap_or_default();
+    let started = moment(agent.started);
     let condition = if agent.running {
         format!("running since {started}")
     } else {
@@ -65,4 +63,49 @@ fn rows(view: &StatusView) -> String {
 fn not_sent(reason: &ReasonCount) -> String {
     let defect = if reason.expected { "" } else { " (points to a defect)" };
     format!("{} {}{defect}", reason.packets, reason.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::view::{AgentView, RowCounts, Tracked};
+    use time::OffsetDateTime;
+
+    fn view(running: bool) -> StatusView {
+        StatusView {
+            version: "0.1.0".into(),
+            abi: 1,
+            generation: 12,
+            config_digest: "d1".into(),
+            config_age: 7300,
+            interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
+            adopted: true,
+            tracked: Tracked::default(),
+            rows: RowCounts { clean: 256, ..RowCounts::default() },
+            last_error: None,
+            agent: AgentView { pid: 42, running, started: OffsetDateTime::UNIX_EPOCH },
+            applied_age: 3,
+            reasons: vec![ReasonCount { name: "missing-entry", packets: 9, expected: false }],
+        }
+    }
+
+    #[test]
+    fn a_line_for_each_question() {
+        let expected = "\
+agent       pid 42, version 0.1.0, ABI 1, took over pinned maps: running since 1970-01-01T00:00:00Z
+tables      generation 12, applied 3 s ago
+config      d1, read 2 h ago
+interfaces  eth0 (native, program 55)
+rows        256 clean, 0 moving, 0 residue
+tracked     0 of 0
+last error  none
+not sent    9 missing-entry (points to a defect)";
+        assert_eq!(text(&view(true)), expected);
+    }
+
+    #[test]
+    fn a_dead_agent_is_told() {
+        assert!(text(&view(false)).contains("NOT RUNNING"));
+        assert!(!runs(std::process::id()), "a test is no agent");
+    }
 }

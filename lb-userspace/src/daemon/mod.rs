@@ -23,4 +23,5 @@ mod trouble;
 mod watch;
 
 pub use admin::AdminError;
+pub use reload::Origin;
 pub use start::{RunError, run};

@@ -21,19 +21,21 @@ use super::interfaces;
 use super::machine;
 use super::start::{SETTLE, Sources, targets};
 use crate::compile::Sizes;
-use crate::config::model::{Config, Gateway};
+use crate::config::model::{Config, Gateway, Interface, XdpMode};
 use crate::config::{self, Loaded, Place, Problems, check_local};
 
 /// Problems of a refused file that `status` shows; the log has all.
 const SHOWN: usize = 5;
 
-/// Where the configuration comes from.
+/// Where the configuration comes from: a file, and what the command line says instead of it.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub struct Origin {
     /// The file.
-    pub(super) file: PathBuf,
-    /// What the command line says of `gateway.pinPath`.
-    pub(super) pin_path: Option<PathBuf>,
+    pub file: PathBuf,
+    /// Instead of `gateway.pinPath`.
+    pub pin_path: Option<PathBuf>,
+    /// Instead of `gateway.interfaces`; empty: as in the file.
+    pub interfaces: Vec<String>,
 }
 
 impl Origin {
@@ -46,6 +48,10 @@ impl Origin {
         check_local(&loaded.config, &loaded.places, &machine::addresses())?;
         if let Some(pin_path) = &self.pin_path {
             loaded.config.gateway.pin_path.clone_from(pin_path);
+        }
+        if !self.interfaces.is_empty() {
+            let named = |name: &String| Interface { name: name.clone(), mode: XdpMode::Auto };
+            loaded.config.gateway.interfaces = self.interfaces.iter().map(named).collect();
         }
         Ok(loaded)
     }

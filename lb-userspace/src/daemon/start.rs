@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
@@ -78,9 +77,8 @@ pub(super) struct Sources {
 }
 
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
-pub async fn run(file: &Path, pin_path: Option<&Path>) -> Result<(), RunError> {
+pub async fn run(origin: Origin) -> Result<(), RunError> {
     privilege::check()?;
-    let origin = Origin { file: file.to_owned(), pin_path: pin_path.map(PathBuf::from) };
     let read = origin.read()?;
     let config = read.config;
     let pins = Pins::new(&config.gateway.pin_path);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{BackendEntry, BackendFlags};
+use lb_common::flow::FlowHash;
 use lb_common::reason::Reason;
 use lb_common::row::Row;
 use lb_ebpf::tables::Tables;
@@ -82,8 +83,8 @@ pub struct Outer {
     pub source: Option<IpAddr>,
     /// The backend.
     pub destination: IpAddr,
-    /// Outer UDP port; `None` for IP in IP, which has none.
-    pub source_port: Option<u16>,
+    /// Outer UDP source port of the flow; on the wire only with an encapsulation over UDP.
+    pub source_port: u16,
 }
 
 /// Explains a flow by these tables; `record` has the names of what they hold.
@@ -92,16 +93,17 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
     let Way { service, outcome } = walk(&query.flow(), tables);
     let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
     let (decision, reason_name) = decision(outcome);
+    let hash = service.and_then(|steps| steps.hash);
     let node = service.and_then(|steps| node(&steps, outcome, tables));
     Explanation {
         service: service.and_then(|steps| names.service(steps.index)).map(str::to_owned),
-        hash: service.and_then(|steps| steps.hash).map(|hash| format!("0x{:016x}", hash.0)),
+        hash: hash.map(|hash| format!("0x{:016x}", hash.0)),
         cluster: service.and_then(|steps| cluster(&steps, &names)),
         decision,
         reason: sentence(reason_name, node.as_ref()),
         reason_name: reason_name.map(Reason::name),
         node,
-        outer: sent.map(|owner| outer(owner.backend)),
+        outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
         next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
     }
 }
@@ -158,11 +160,11 @@ fn node<T: Tables>(steps: &Steps, outcome: Result<Owner, End>, tables: &T) -> Op
     })
 }
 
-fn outer(backend: &BackendEntry) -> Outer {
+fn outer(backend: &BackendEntry, hash: FlowHash) -> Outer {
     Outer {
         kind: "ipip",
         source: Some(IpAddr::from(backend.source)).filter(|source| !source.is_unspecified()),
         destination: backend.destination.into(),
-        source_port: None,
+        source_port: hash.source_port(),
     }
 }

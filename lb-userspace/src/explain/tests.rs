@@ -161,6 +161,7 @@ fn hashes_are_the_oracles() {
         let told = told(&Query::new(protocol, source, destination).unwrap(), &maps);
         if told["service"] == "shop/web" || told["service"] == "shop/quic" {
             assert_eq!(told["hash"], case["hash"]);
+            assert_eq!(told["outer"]["sourcePort"], case["outerSourcePort"]);
             compared += 1;
         }
     }
@@ -181,7 +182,7 @@ fn the_answer_has_the_documented_shape() {
         "decision": "current",
         "reason": "203.0.113.22 owns row 29 and serves.",
         "reasonName": null,
-        "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": null},
+        "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": 61490},
         "nextHop": null,
     });
     assert_eq!(told(&flow, &maps), expected);

@@ -18,6 +18,8 @@ FRAGMENT, AUTHENTICATION = 44, 51
 OPTIONS_LIKE = (0, 43, 60, 135)
 """Hop-by-hop, routing, destination options, mobility: length in 8-byte units after the first 8."""
 NEIGHBOUR_DISCOVERY = range(133, 138)
+ICMP_BYTES = 4
+"""Type, code, checksum: what every message has."""
 TRANSPORT_BYTES = {TCP: 20, UDP: 8}
 
 
@@ -59,6 +61,7 @@ PASS_DISCOVERY = Outcome("pass", "neighbour-discovery")
 DROP_TRUNCATED = Outcome("drop", "truncated")
 DROP_FRAGMENT = Outcome("drop", "fragment")
 DROP_NO_SERVICE = Outcome("drop", "no-service")
+DROP_TOO_MANY = Outcome("drop", "too-many-headers")
 
 
 def link_layer(frame: bytes) -> tuple[int, int]:
@@ -100,10 +103,12 @@ def parse_ipv6(frame: bytes, start: int) -> Inner | Outcome:
 
 
 def extensions(frame: bytes, at: int, end: int, protocol: int) -> tuple[int, int] | Outcome:
-    """(protocol, offset) after at most six extension headers; a seventh is left as the protocol."""
-    for _ in range(MAX_EXTENSIONS):
+    """(protocol, offset) after at most six extension headers; a seventh is one too many, whatever it holds."""
+    for number in range(MAX_EXTENSIONS + 1):
         if protocol not in OPTIONS_LIKE and protocol not in (FRAGMENT, AUTHENTICATION):
             break
+        if number == MAX_EXTENSIONS:
+            return DROP_TOO_MANY
         if at + 8 > end:
             return DROP_TRUNCATED
         if protocol == FRAGMENT:
@@ -140,7 +145,7 @@ def is_discovery(frame: bytes, inner: Inner) -> bool:
     return (
         inner.protocol == ICMPV6
         and len(inner.source) == 16
-        and inner.transport < inner.start + inner.length
+        and inner.transport + ICMP_BYTES <= inner.start + inner.length
         and frame[inner.transport] in NEIGHBOUR_DISCOVERY
     )
 

@@ -12,8 +12,15 @@ pub(super) const SECRET: &str = "000102030405060708090a0b0c0d0e0f\n";
 /// Its file, beside the configuration.
 pub(super) const SECRET_FILE: &str = "hash.key";
 
-/// The configuration as YAML; the first site is the gateway's own.
-pub(super) fn text(sites: &[Site], members: &[Member], vip: IpAddr, pin_path: &Path) -> String {
+/// The configuration as YAML; the first site is the gateway's own. An agent of this machine may have the
+/// usual socket.
+pub(super) fn text(
+    sites: &[Site],
+    members: &[Member],
+    vip: IpAddr,
+    pin_path: &Path,
+    socket: &Path,
+) -> String {
     let own = sites.first().map_or("", |site| site.name);
     let interface = TwoClusters::GATEWAY_INTERFACE;
     format!(
@@ -22,6 +29,7 @@ clusterSet: {{id: demo, self: {own}, secretFile: {SECRET_FILE}}}
 gateway:
   interfaces: [{interface}]
   pinPath: {}
+  listen: {{admin: \"unix://{}\"}}
 clusters:
 {}services:
 - name: demo/web
@@ -33,6 +41,7 @@ pools:
 - {{name: http, type: http, path: /healthz, port: {HEALTH_PORT}, interval: 250ms, timeout: 200ms, rise: 2, fall: 2, jitterPercent: 10}}
 ",
         pin_path.display(),
+        socket.display(),
         each(sites, |site| format!("- name: {}\n", site.name)),
         sites.iter().map(|site| format!("web-{}", site.name)).collect::<Vec<_>>().join(", "),
         each(sites, |site| pool(site, members)),
@@ -62,12 +71,14 @@ mod tests {
 
     #[test]
     fn the_file_names_every_site_pool_and_node() {
-        let text = text(&sites(), &example_members(), "198.51.100.10".parse().unwrap(), Path::new("/p/x"));
+        let vip = "198.51.100.10".parse().unwrap();
+        let text = text(&sites(), &example_members(), vip, Path::new("/p/x"), Path::new("/p/s"));
         let expected = r#"apiVersion: spillway/v1
 clusterSet: {id: demo, self: eu-1, secretFile: hash.key}
 gateway:
   interfaces: [eth0]
   pinPath: /p/x
+  listen: {admin: "unix:///p/s"}
 clusters:
 - name: eu-1
 - name: us-1

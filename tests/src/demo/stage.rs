@@ -84,7 +84,8 @@ impl<'a> Stage<'a> {
         interrupt.check()?;
         let vip = vip(ip_version);
         let members = members(&lab.nodes, vip);
-        let config = write_config(&work, &config::text(&sites, &members, vip, &work.bpf().join("spillway")))?;
+        let (pins, socket) = (work.bpf().join("spillway"), work.path().join("admin.sock"));
+        let config = write_config(&work, &config::text(&sites, &members, vip, &pins, &socket))?;
         let agent = Agent::start(&lab.gateway, spillway, &config)?;
         let target = SocketAddr::new(vip, VIP_PORT);
         Ok(Self { interrupt, agent, lab, _work: work, sites, members, target })

@@ -12,7 +12,7 @@ use super::nexthop_world::{Conduct, World, eventually, run, run_words};
 
 /// No timer does the work of a notification: the resync is far away.
 fn notified() -> Timing {
-    Timing { resync: Duration::from_secs(3600), ..Timing::default() }
+    Timing { resync: Duration::from_hours(1), ..Timing::default() }
 }
 
 #[test]

@@ -1,3 +1,4 @@
 //! The datapath tier: the same frames as the host tier's, through the program as the kernel runs it.
 
 mod frames;
+mod program;

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use lb_common::abi::map;
+use lb_common::abi::{BackendCounters, ServiceCounters, map};
 use lb_common::row::ROWS_PER_WORD;
 
 use super::Contents;
@@ -43,8 +43,8 @@ impl Live {
             map::TABLES => written(&snapshot.tables, at),
             map::SLAB => self.in_region(index) || written(&snapshot.slab, at),
             map::BACKENDS => written(&snapshot.backends, at),
-            map::SERVICE_STATS => contents.counts.service(index) != Default::default(),
-            map::BACKEND_STATS => contents.counts.backend(index) != Default::default(),
+            map::SERVICE_STATS => contents.counts.service(index) != ServiceCounters::default(),
+            map::BACKEND_STATS => contents.counts.backend(index) != BackendCounters::default(),
             _ => false,
         }
     }

@@ -72,9 +72,8 @@ impl<'a> Contents<'a> {
         let live = Live::of(self.snapshot);
         match name {
             map::REASON_STATS => {
-                Box::new(Reason::ALL.iter().filter_map(move |reason| {
-                    (self.counts.reason(*reason) > 0).then(|| self.reason(*reason))
-                }))
+                let counted = Reason::ALL.iter().filter(move |reason| self.counts.reason(**reason) > 0);
+                Box::new(counted.map(move |reason| self.reason(*reason)))
             }
             map::DEVICES => Box::new(self.devices.iter().map(move |index| self.device(*index))),
             map::STATE => Box::new(self.published.into_iter().flat_map(Entry::of_state)),

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use lb_common::abi::BackendFlags;
+use lb_common::abi::{BackendEntry, BackendFlags};
 use lb_ebpf::tables::Tables;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -90,9 +90,23 @@ fn of_backend<T: Tables>(
         packets: counters.packets,
         bytes: counters.bytes,
         last_change: moment(backend.last_change),
-        reason: Some(backend.reason.clone()).filter(|reason| !reason.is_empty()),
+        reason: reason(backend, entry),
         next_hop: entry.and_then(|entry| NextHop::of(entry, seen.interface_name)),
     }
+}
+
+/// What the record says; and if nothing keeps it from serving but its way, that.
+fn reason(backend: &BackendRecord, entry: Option<&BackendEntry>) -> Option<String> {
+    let unreachable = entry.is_some_and(|entry| {
+        let able = BackendFlags::SERVES.with(BackendFlags::LOCAL);
+        entry.route.flags.without(able) == entry.route.flags && entry.route.interface == 0
+    });
+    let why = [
+        Some(backend.reason.as_str()).filter(|reason| !reason.is_empty()),
+        Some("its next hop is not known").filter(|_| unreachable && backend.state != MemberState::Down),
+    ];
+    let why: Vec<_> = why.into_iter().flatten().collect();
+    Some(why.join("; ")).filter(|why| !why.is_empty())
 }
 
 /// Milliseconds since the Unix epoch as a time; 0 is none.

@@ -266,6 +266,18 @@ fn one_that_went_down_does_not_serve_and_expects_nothing() {
 }
 
 #[test]
+fn one_that_is_up_and_does_not_serve_says_why() {
+    let mut world = World::new();
+    let backend = world.backend("web-eu", 2);
+    (backend.state, backend.reason) = (MemberState::Up, "200 OK".into());
+    let index = u32::from(backend.index);
+    let flags = &mut world.image.backends.get_mut(&index).unwrap().route.flags;
+    *flags = flags.without(BackendFlags::SERVES);
+    assert_eq!(world.backends()[1]["reason"], "200 OK; its next hop is not known");
+    assert!(world.backends()[0]["reason"].is_null());
+}
+
+#[test]
 fn what_is_in_quarantine_is_not_shown() {
     let mut world = World::new();
     world.backend("web-eu", 1).gone = Some(2);

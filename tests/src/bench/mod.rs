@@ -1,0 +1,50 @@
+//! Measurements: what a packet costs in the gateway's program.
+//!
+//! The chain method. A wrapper program is repeated in the kernel; it undoes the last run's change of
+//! length, writes the first bytes anew, makes the frame the next flow's, and tail-calls the program under
+//! test. The time from the first run to the last, divided by the runs between, is a sample. Floors (to
+//! pass, to swap MACs, to make room, to write a constant outer header) are programs under test like the
+//! gateway: **every figure, of a floor or of a case, includes the wrapper**, so a multiple of a floor and
+//! a difference to it mean the same for all.
+
+mod case;
+mod chain;
+pub mod control;
+mod machine;
+mod quiet;
+pub mod report;
+mod round;
+mod world;
+
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+
+use chain::Chain;
+use report::Report;
+
+/// How much to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Effort {
+    /// Measure only this case, beside the floors; may be given several times
+    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::gateway_names()))]
+    pub cases: Vec<String>,
+    /// Samples of each case that nothing disturbed
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub samples: u32,
+    /// Packets in a sample
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub packets: u32,
+}
+
+/// Measures the floors and the cases, round by round.
+///
+/// Fails without root, without the programs, or if a run did not do what its case says.
+pub fn datapath(effort: &Effort) -> Result<Report> {
+    let machine = machine::describe();
+    let mut chain = Chain::load()?;
+    let pinned = quiet::claim_processor()?;
+    eprintln!("bench: {}", pinned.note);
+    let cases = case::chosen(&effort.cases);
+    let figures = round::measure(&mut chain, &cases, effort)?;
+    Ok(Report::new(machine, &cases, &figures))
+}

@@ -1,0 +1,74 @@
+//! Samples, round by round, so that what changes in the machine changes for all cases alike.
+
+use anyhow::{Result, bail};
+
+use super::Effort;
+use super::case::Case;
+use super::chain::Chain;
+use super::quiet::{self, Calibration};
+
+/// Rounds at most, as a multiple of the samples that are wanted.
+const PATIENCE: u32 = 10;
+/// Packets before a sample that warm the caches up for it.
+const WARM_UP: u32 = 5_000;
+
+/// A sample and the slower of the spins beside it.
+#[derive(Clone, Copy)]
+struct Sample {
+    nanoseconds: f64,
+    spin: f64,
+}
+
+/// The undisturbed samples of every case, in the cases' order, each sorted.
+pub(crate) fn measure(chain: &mut Chain, cases: &[Case], effort: &Effort) -> Result<Vec<Vec<f64>>> {
+    let wanted = effort.samples as usize;
+    let mut calibration = Calibration::new();
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); cases.len()];
+    let mut quiet = undisturbed(&samples);
+    for _ in 0..effort.samples.saturating_mul(PATIENCE) {
+        let short = |(_, quiet): &(_, &Vec<f64>)| quiet.len() < wanted;
+        for ((case, taken), _) in cases.iter().zip(&mut samples).zip(&quiet).filter(short) {
+            taken.push(sample(chain, case, effort.packets, &mut calibration)?);
+        }
+        quiet = undisturbed(&samples);
+        if quiet.iter().all(|quiet| quiet.len() >= wanted) {
+            return Ok(quiet);
+        }
+    }
+    if let Some((case, _)) = cases.iter().zip(&quiet).find(|(_, quiet)| quiet.is_empty()) {
+        bail!("no sample of {} was undisturbed; try again on a quieter machine", case.name);
+    }
+    eprintln!("bench: the machine is busy; fewer undisturbed samples than asked for");
+    Ok(quiet)
+}
+
+fn sample(chain: &mut Chain, case: &Case, packets: u32, calibration: &mut Calibration) -> Result<Sample> {
+    calibration.wait();
+    chain.sample(case, WARM_UP.min(packets))?;
+    let before = calibration.spin();
+    let nanoseconds = chain.sample(case, packets)?;
+    Ok(Sample { nanoseconds, spin: before.max(calibration.spin()) })
+}
+
+fn undisturbed(samples: &[Vec<Sample>]) -> Vec<Vec<f64>> {
+    let best = samples.iter().flatten().map(|sample| sample.spin).fold(f64::INFINITY, f64::min);
+    let quiet = |taken: &Vec<Sample>| {
+        let quiet = taken.iter().filter(|sample| quiet::undisturbed(sample.spin, best));
+        let mut quiet: Vec<f64> = quiet.map(|sample| sample.nanoseconds).collect();
+        quiet.sort_by(f64::total_cmp);
+        quiet
+    };
+    samples.iter().map(quiet).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_spin_discards_its_sample() {
+        let sample = |nanoseconds, spin| Sample { nanoseconds, spin };
+        let samples = [vec![sample(3.0, 1.0), sample(9.0, 1.2), sample(2.0, 1.05)], vec![sample(5.0, 1.11)]];
+        assert_eq!(undisturbed(&samples), [vec![2.0, 3.0], vec![]]);
+    }
+}

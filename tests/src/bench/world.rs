@@ -1,0 +1,151 @@
+//! What the gateway's maps hold while it is measured: services on pools of a hundred nodes with 65,536
+//! rows, compiled as the agent compiles them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context, Result};
+use aya::Ebpf;
+use aya::maps::{Array, MapData};
+use lb_common::abi::map;
+use lb_common::row::ROWS_PER_WORD;
+use lb_userspace::compile::image::region_words;
+use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
+use lb_userspace::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
+use lb_userspace::policy::desired::{
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
+};
+use lb_userspace::policy::observed::NextHop;
+
+/// Served by a pool of IPv4 nodes.
+pub(crate) const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 10));
+/// Served by a pool of IPv6 nodes.
+pub(crate) const VIP_4_IN_6: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 11));
+/// Served by two pools of IPv4 nodes.
+pub(crate) const VIP_TWO_POOLS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 12));
+/// Served by a pool of IPv6 nodes.
+pub(crate) const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10));
+/// Nobody's.
+pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 5));
+/// Of every service.
+pub(crate) const PORT: u16 = 443;
+
+/// Nodes of each pool.
+const NODES: u16 = 100;
+const ROWS: u32 = 65_536;
+const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20 };
+/// The kernel runs tests on the loopback interface of the namespace.
+const LOOPBACK: u32 = 1;
+/// Longer than any frame of the benchmark.
+const MTU: u16 = 1600;
+
+/// A map's value.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(crate) struct Value<T>(pub(crate) T);
+
+// SAFETY: bytemuck's Pod promises more: no padding, and any bytes are a T.
+unsafe impl<T: bytemuck::Pod> aya::Pod for Value<T> {}
+
+/// Fills the maps of a program that nobody else uses.
+pub(crate) fn fill(gateway: &mut Ebpf) -> Result<()> {
+    let mut ledger = Ledger::new(Sizes::of(&LIMITS));
+    let image =
+        compile(&desired(), &mut ledger, &mut Cache::default()).context("cannot compile the tables")?;
+    let MapImage { control, filter, vips, services, pools, tables, slab, backends, .. } = image;
+    put(gateway, map::BACKENDS, backends)?;
+    for (row, rows) in slab {
+        put(gateway, map::SLAB, (row / ROWS_PER_WORD..).zip(region_words(&rows)))?;
+    }
+    put(gateway, map::TABLES, tables)?;
+    put(gateway, map::POOLS, pools)?;
+    put(gateway, map::SERVICES, services)?;
+    put(gateway, map::VIPS, (0..).zip(vips))?;
+    put(gateway, map::VIP_FILTER, (0..).zip(filter))?;
+    put(gateway, map::CONTROL, [(0, control)])
+}
+
+fn put<T: bytemuck::Pod>(
+    gateway: &mut Ebpf,
+    name: &str,
+    entries: impl IntoIterator<Item = (u32, T)>,
+) -> Result<()> {
+    let map = gateway.map_mut(name).with_context(|| format!("the gateway has no map {name}"))?;
+    let mut array: Array<&mut MapData, Value<T>> = Array::try_from(map)?;
+    for (index, value) in entries {
+        array.set(index, Value(value), 0).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(())
+}
+
+fn desired() -> Desired {
+    let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
+    Desired {
+        config_digest: String::new(),
+        secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
+        clusters: ["near", "far"].map(cluster).into(),
+        services: vec![
+            service("bench/four", VIP_V4, &["near-four"]),
+            service("bench/six", VIP_V6, &["near-six"]),
+            service("bench/four-in-six", VIP_4_IN_6, &["near-six"]),
+            service("bench/two-pools", VIP_TWO_POOLS, &["near-four", "far-four"]),
+        ],
+        pools: vec![
+            pool("near-four", "near", &|node| [192, 168, 1, node].into()),
+            pool("far-four", "far", &|node| [192, 168, 2, node].into()),
+            pool("near-six", "near", &|node| [0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(node)].into()),
+        ],
+    }
+}
+
+fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
+    let port = |protocol| ServicePort { name: None, protocol, port: PORT };
+    let share = |pool: &&str| {
+        let cluster = pool.split('-').next().unwrap_or_default().into();
+        Share { pool: (*pool).into(), cluster, weight: 50 }
+    };
+    Service {
+        name: name.into(),
+        vips: vec![Vip { address, local: false }],
+        ports: [Protocol::Tcp, Protocol::Udp].map(port).into(),
+        affinity: Affinity::Flow,
+        on_no_backend: OnNoBackend::Drop,
+        shares: pools.iter().map(share).collect(),
+    }
+}
+
+fn pool(name: &str, cluster: &str, address: &dyn Fn(u8) -> IpAddr) -> Pool {
+    let members = (1..).take(NODES.into()).map(|node| member(address(node), node)).collect();
+    Pool { name: name.into(), cluster: cluster.into(), weight: 100, rows: ROWS, members }
+}
+
+fn member(address: IpAddr, node: u8) -> Member {
+    let hop = NextHop {
+        interface: LOOPBACK,
+        vlan: 0,
+        destination_mac: [2, 0, 0, 0, 1, node],
+        source_mac: [2, 0, 0, 0, 0, 1],
+        source: None,
+        mtu: MTU,
+    };
+    let source: IpAddr = match address {
+        IpAddr::V4(_) => [192, 168, 0, 1].into(),
+        IpAddr::V6(_) => [0x2001, 0xdb8, 2, 0, 0, 0, 0xff, 1].into(),
+    };
+    let reach = Reach::Via(Egress { hop, source, mtu: MTU });
+    let (reason, state) = (String::new(), MemberState::Up);
+    Member { address, port: 0, weight: 100, state, reason, changed_ms: 0, reach }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_belongs_to_one_of_a_hundred_nodes() {
+        let mut ledger = Ledger::new(Sizes::of(&LIMITS));
+        let image = compile(&desired(), &mut ledger, &mut Cache::default()).unwrap();
+        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (4, 3, 300));
+        let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
+        assert_eq!(rows, 3 * 65_536 + 4096);
+    }
+}

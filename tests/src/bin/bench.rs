@@ -1,0 +1,66 @@
+//! `cargo xtask bench`: figures on standard output, progress on standard error.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use lb_tests::bench::{self, Effort};
+use serde_json::Value;
+
+/// Measurements of this project.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+enum Bench {
+    /// What a packet costs in the gateway's program, beside what it must cost
+    Datapath {
+        #[command(flatten)]
+        effort: Effort,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// What the agent costs: building tables, filling empty maps, memory
+    Control {
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+fn main() -> ExitCode {
+    match run(&Bench::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Datapath { effort, output } => {
+            let report = bench::datapath(effort)?;
+            print(*output, &report, &report.json());
+        }
+        Bench::Control { output } => {
+            let report = bench::control::measure()?;
+            print(*output, &report, &report.json()?);
+        }
+    }
+    Ok(())
+}
+
+fn print(output: Output, table: &impl Display, json: &Value) {
+    match output {
+        Output::Table => print!("{table}"),
+        Output::Json => println!("{json}"),
+    }
+}

@@ -1,0 +1,81 @@
+//! Generated frames through the packet's way as a library and through the oracle, which know nothing of each
+//! other: same verdict, same bytes, same backend, and the same reason and service counted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use lb_tests::fixture::{Effort, Frames, Host, INTERFACE, Oracle, Outcome, Verdict, World, hex};
+
+/// Differences that are shown.
+const SHOWN: usize = 10;
+/// What a run must have met, each at least once in [`RARE`] frames.
+const MET: [&str; 8] = [
+    "fragment",
+    "no-backend",
+    "no-service",
+    "passed",
+    "passed to this machine",
+    "too-big",
+    "too-many-headers",
+    "truncated",
+];
+const RARE: usize = 1000;
+
+#[test]
+fn every_generated_frame_comes_out_as_the_oracle_says() -> Result<()> {
+    let effort = Effort::from_env()?;
+    let directory = tempfile::tempdir()?;
+    let file = world_without_refused(directory.path())?;
+    let world = World::read(&file)?;
+    let host = Host::new(&world, INTERFACE)?;
+    let frames = Frames::new(effort.seed, &world).take(effort.frames);
+    let Some(oracle) = Oracle::ask(&file, frames)? else {
+        println!("SKIP: python3 is not installed");
+        return Ok(());
+    };
+    let (mut met, mut differences) = (BTreeMap::new(), Vec::new());
+    for asked in oracle {
+        let (frame, expected) = asked?;
+        let outcome = host.outcome(&frame).with_context(|| hex(&frame))?;
+        *met.entry(kind(&outcome)).or_insert(0) += 1;
+        if outcome != expected && differences.len() < SHOWN {
+            differences.push(format!("{}\n  oracle {expected:?}\n  is     {outcome:?}", hex(&frame)));
+        }
+    }
+    println!("{met:?}");
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert_eq!(met.values().sum::<usize>(), effort.frames);
+    judge(&met, effort.frames);
+    Ok(())
+}
+
+/// `world.json`, where the affinity that this version refuses is one that it knows.
+fn world_without_refused(directory: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(World::file())?;
+    let known = text.replace("\"three-tuple\"", "\"flow\"");
+    assert_ne!(known, text);
+    let file = directory.join("world.json");
+    fs::write(&file, known)?;
+    Ok(file)
+}
+
+fn kind(outcome: &Outcome) -> String {
+    let text = match (outcome.verdict, &outcome.reason) {
+        (Verdict::Pass, _) if outcome.backend.is_some() => "passed to this machine",
+        (Verdict::Pass, _) => "passed",
+        (Verdict::Drop, reason) => reason.as_deref().unwrap_or("dropped"),
+        (Verdict::Transmit, _) => "sent",
+    };
+    text.to_owned()
+}
+
+/// A generator that has lost its aim proves nothing.
+fn judge(met: &BTreeMap<String, usize>, frames: usize) {
+    let times = |kind: &str| met.get(kind).copied().unwrap_or(0);
+    assert!(times("sent") * 2 > frames, "fewer than half were sent: {met:?}");
+    for kind in MET {
+        assert!(times(kind) * RARE >= frames, "{kind} too seldom: {met:?}");
+    }
+}
