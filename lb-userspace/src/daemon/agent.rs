@@ -19,7 +19,7 @@ use crate::datapath::state;
 use crate::observe::published::{self, Drained, Published};
 use crate::policy;
 use crate::policy::observed::{NextHop, Observed};
-use crate::reconcile::{self, Maps as _};
+use crate::reconcile::{self, Maps as _, Op};
 
 /// What the agent knows, and the kernel's maps that it keeps true to it.
 pub(super) struct Agent {
@@ -34,8 +34,8 @@ pub(super) struct Agent {
     pub(super) news: News,
     pub(super) published: published::Agent,
     pub(super) trouble: Trouble,
-    /// The text that is published.
-    written: Vec<u8>,
+    /// What was published last.
+    written: Option<Published>,
 }
 
 impl Agent {
@@ -68,7 +68,7 @@ impl Agent {
             news: News::default(),
             published: super::adopt::introduce(adopted.is_some()),
             trouble: Trouble::default(),
-            written: Vec::new(),
+            written: None,
         };
         agent.forget_drains();
         agent
@@ -99,24 +99,42 @@ impl Agent {
         let compiled = started.elapsed();
         self.publish()?;
         let published = started.elapsed();
-        let changes = self.apply(&image);
-        let total = started.elapsed();
-        debug!(event = "converged", ?compiled, ?published, ?total, changes, "brought up to date");
+        self.apply(&image);
+        debug!(event = "converged", ?compiled, ?published, total = ?started.elapsed(), "brought up to date");
         self.publish()
     }
 
-    /// Makes the maps hold the image; the number of changes that took.
-    fn apply(&mut self, image: &MapImage) -> usize {
-        let changes = reconcile::reconcile(image, &mut self.loaded.maps);
+    /// Makes the maps hold the image. Packets go by it once all that stands before the grace is stored; what
+    /// follows takes away what no packet meets any more, and is not waited for by who wants to know.
+    fn apply(&mut self, image: &MapImage) {
+        let started = Instant::now();
+        let ops = reconcile::plan(image, &self.loaded.maps);
+        let planned = started.elapsed();
+        let grace = ops.iter().position(|op| *op == Op::Grace).unwrap_or(ops.len());
+        let (exchange, removal) = ops.split_at(grace);
+        self.perform(exchange);
+        let exchanged = started.elapsed();
+        if !ops.is_empty() {
+            self.tell_applied(image.generation, exchange.len());
+        }
+        self.perform(removal);
         self.ledger.release(image.generation);
         self.dismiss_egresses(image);
-        if changes > 0 {
-            let now = SystemTime::now();
-            self.published.applied = OffsetDateTime::from(now);
-            let at = rfc3339(now);
-            info!(event = "applied", generation = image.generation, changes, at, "tables applied");
+        let total = started.elapsed();
+        debug!(event = "reconciled", ?planned, ?exchanged, ?total, "the maps hold the image");
+    }
+
+    fn perform(&mut self, ops: &[Op]) {
+        for op in ops {
+            reconcile::perform(op, &mut self.loaded.maps);
         }
-        changes
+    }
+
+    fn tell_applied(&mut self, generation: u32, changes: usize) {
+        let now = SystemTime::now();
+        self.published.applied = OffsetDateTime::from(now);
+        let at = rfc3339(now);
+        info!(event = "applied", generation, changes, at, "tables applied");
     }
 
     /// Lets packets out of every interface that leads to a backend. The next hops through one that the kernel
@@ -168,13 +186,13 @@ impl Agent {
             },
             record: self.ledger.record().clone(),
         };
-        let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
-        if text == self.written {
+        if self.written.as_ref() == Some(&published) {
             return Ok(());
         }
+        let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
         let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
         state::write(map, &text).map_err(|error| error.to_string())?;
-        self.written = text;
+        self.written = Some(published);
         Ok(())
     }
 
