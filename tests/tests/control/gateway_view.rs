@@ -12,7 +12,6 @@ use lb_userspace::datapath::pins::Pins;
 use lb_userspace::datapath::state;
 use lb_userspace::observe::published::Published;
 use lb_userspace::reconcile::KernelView;
-use serde_json::Value;
 
 /// The maps and their record.
 pub(crate) struct View {
@@ -39,7 +38,7 @@ impl View {
     pub(crate) fn state(&self, address: IpAddr) -> Option<&'static str> {
         let text = serde_json::to_value(self.record(address)?.state).unwrap();
         let known = ["up", "down", "draining", "unknown"];
-        known.into_iter().find(|state| text == Value::from(*state))
+        known.into_iter().find(|state| text.as_str() == Some(*state))
     }
 
     /// The program's entry of an endpoint.

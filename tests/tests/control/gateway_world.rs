@@ -114,6 +114,7 @@ impl World {
     }
 
     /// Looks until `probe` finds something, and fails with `what` and the agent's last words otherwise.
+    #[expect(clippy::unused_self, reason = "it reads as a sentence where it is called")]
     pub(crate) fn eventually<T>(
         &self,
         what: &str,

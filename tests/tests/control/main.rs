@@ -10,4 +10,3 @@ mod interfaces;
 mod nexthop;
 mod nexthop_world;
 mod reload;
-mod scale;

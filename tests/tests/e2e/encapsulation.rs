@@ -53,8 +53,11 @@ fn segment(builder: PacketBuilderStep<IpHeaders>, client: u8, port: u16) -> Vec<
     frame
 }
 
+/// A frame and what the oracle says of it.
+type Answer = (Vec<u8>, Outcome);
+
 /// What the oracle says about ordinary and generated frames; `None`: there is no Python.
-fn asked(gateway: &Gateway) -> Result<Option<Vec<(Vec<u8>, Outcome)>>> {
+fn asked(gateway: &Gateway) -> Result<Option<Vec<Answer>>> {
     let (file, effort) = (wire::write_world(gateway)?, Effort::from_env(GENERATED)?);
     let generated = Frames::new(effort.seed, &World::read(&file)?).filter(|frame| fits(frame));
     let frames: Vec<_> = ordinary().into_iter().chain(generated.take(effort.frames)).collect();

@@ -57,7 +57,7 @@ fn targets() -> [SocketAddr; 2] {
     [IpAddr::from(VIP_V4), IpAddr::from(VIP_V6)].map(|vip| SocketAddr::new(vip, VIP_PORT))
 }
 
-fn failures<'a>(outcomes: &'a [Outcome], since: SystemTime) -> Vec<&'a Outcome> {
+fn failures(outcomes: &[Outcome], since: SystemTime) -> Vec<&Outcome> {
     outcomes.iter().filter(|outcome| !outcome.is_ok() && outcome.started > since).collect()
 }
 

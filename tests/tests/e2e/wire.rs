@@ -39,7 +39,7 @@ impl Wire {
     }
 }
 
-/// One veth pair with subnet 10.0.`number`.0/24 and fd00:0:0:`number`::/64.
+/// One veth pair with subnet 10.0.`number`.0/24 and `fd00:0:0:N::/64`, N being the number.
 fn arm(peer: &Namespace, gateway: &Namespace, interface: &str, number: u8) -> Result<()> {
     let end = |namespace, host: u8| {
         let mac = [PEER_MAC[0], 0, 0, 0, number, host];
