@@ -79,6 +79,7 @@ pub(super) struct Sources {
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
 pub async fn run(origin: Origin) -> Result<(), RunError> {
     privilege::check()?;
+    let signals = watch::Signals::new().map_err(RunError::Signals)?;
     let read = origin.read()?;
     let config = read.config;
     let pins = Pins::new(&config.gateway.pin_path);
@@ -87,7 +88,10 @@ pub async fn run(origin: Origin) -> Result<(), RunError> {
     let (_socket, asks) = Admin::listen(&config.gateway.admin)?;
     let (loaded, published) = open(&pins, &Sizes::of(&config.gateway.limits))?;
     match begin(config, &pins, loaded, published.as_ref(), asks).await {
-        Ok((agent, sources)) => watch::watch(agent, sources, Reload::new(origin, read.secret_file)).await,
+        Ok((agent, sources)) => {
+            watch::watch(agent, sources, Reload::new(origin, read.secret_file), signals).await;
+            Ok(())
+        }
         Err(error) => {
             leave_nothing(published.is_some(), &pins);
             Err(error)

@@ -10,7 +10,7 @@ use super::agent::Agent;
 use super::file_watch::FileWatch;
 use super::protocol::Reply;
 use super::reload::Reload;
-use super::start::{RunError, Sources};
+use super::start::Sources;
 
 /// Events that come this close together lead to one table.
 const COALESCE: Duration = Duration::from_millis(5);
@@ -18,14 +18,16 @@ const COALESCE: Duration = Duration::from_millis(5);
 /// not anything happened.
 const RESYNC: Duration = Duration::from_secs(30);
 
-struct Signals {
+/// The signals that an agent heeds.
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// From now on none of them ends the process by itself.
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -51,10 +53,9 @@ enum Happened {
 type Owed = (oneshot::Sender<Reply>, Reply);
 
 /// Follows the world until told to end.
-pub(super) async fn watch(agent: Agent, sources: Sources, reload: Reload) -> Result<(), RunError> {
+pub(super) async fn watch(agent: Agent, sources: Sources, reload: Reload, signals: Signals) {
     let mut resync = interval(RESYNC);
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let signals = Signals::new().map_err(RunError::Signals)?;
     let owed = Vec::new();
     let mut watch = Watch { agent, sources, reload, files: FileWatch::new(), resync, signals, owed };
     watch.files.watch(&watch.reload.files());
@@ -62,7 +63,6 @@ pub(super) async fn watch(agent: Agent, sources: Sources, reload: Reload) -> Res
     watch.look(false);
     while watch.turn().await {}
     info!(event = "ended", "the agent ends; packets are forwarded by the tables as they are");
-    Ok(())
 }
 
 struct Watch {

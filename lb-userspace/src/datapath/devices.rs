@@ -47,6 +47,10 @@ impl Devices {
     /// # Errors
     /// If there is no such interface, or the map is full.
     pub fn admit(&mut self, interface: u32) -> Result<(), AdmitError> {
+        // To write an entry again would lose the packet that looks it up in the middle of it.
+        if self.map.get(interface, 0).is_ok_and(|entry| entry.if_index == interface) {
+            return Ok(());
+        }
         self.map.insert(interface, interface, None, 0).map_err(|source| AdmitError { interface, source })
     }
 
