@@ -67,11 +67,6 @@ impl Mapping {
             word.store(value, Ordering::Release);
         }
     }
-
-    /// A copy of all words.
-    pub fn copy(&self) -> Vec<u64> {
-        self.words().iter().map(|word| word.load(Ordering::Acquire)).collect()
-    }
 }
 
 impl Drop for Mapping {

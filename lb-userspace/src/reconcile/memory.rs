@@ -39,17 +39,6 @@ impl MemoryMaps {
         }
     }
 
-    /// A copy of the maps that another view shows.
-    pub fn copy(sizes: &Sizes, view: &impl KernelView) -> Self {
-        let mut maps = Self::new(sizes);
-        for name in map::ALL {
-            if let Some(words) = maps.map_mut(name) {
-                view.read(name, 0, words);
-            }
-        }
-        maps
-    }
-
     fn map(&self, name: &str) -> Option<&[u64]> {
         Some(match name {
             map::CONTROL => bytemuck::cast_slice(&self.control),
