@@ -48,9 +48,13 @@ pub(crate) fn binary(workspace: &Workspace, release: bool) -> Result<PathBuf> {
 /// Whatever the compiler said.
 pub(crate) fn compile(workspace: &Workspace, package: &str, name: &str, release: bool) -> Result<PathBuf> {
     let mut command = process::cargo(workspace.root());
-    command.args(["build", "--locked", "--package", package, "--bin", name]);
+    command.args(["build", "--locked", "--bin", name]);
+    // What is handed out has the features it asks for and no others. What serves development has those of the
+    // tests, so that both share what is built.
     if release {
-        command.arg("--release");
+        command.args(["--release", "--package", package]);
+    } else {
+        command.arg("--workspace");
     }
     process::run(with_objects(&mut command, workspace), "the compiler's message above says where")?;
     let profile = if release { "release" } else { "debug" };
