@@ -65,8 +65,8 @@ enum Verb {
     Drain(drain::Options),
     /// Give a drained backend or cluster its share again; the agent must run.
     Undrain(drain::Options),
-    /// Take the program off all interfaces and remove the pinned maps.
-    Unload(Pinned),
+    /// Take the program off all interfaces and remove the pinned maps; the agent must not run.
+    Unload(unload::Options),
 }
 
 /// Where the maps are.

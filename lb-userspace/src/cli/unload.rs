@@ -1,10 +1,37 @@
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use clap::Args;
 
 use super::{Failure, Pinned};
+use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::pins::Pins;
 
-pub(super) fn run(options: &Pinned) -> Result<(), Failure> {
-    let pins = Pins::new(&options.pin_path);
+/// `spillway unload`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    pinned: Pinned,
+    /// Even while an agent runs: it balances nothing from then on, until it is started again.
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let pins = Pins::new(&options.pinned.pin_path);
+    if !pins.directory().exists() {
+        return Ok(());
+    }
+    let _lock = if options.force { None } else { Some(lock(&pins)?) };
     pins.remove_all().with_context(|| pins.directory().display().to_string())?;
     Ok(())
+}
+
+/// No agent is to start in the middle of it, nor to run without knowing.
+fn lock(pins: &Pins) -> Result<PinLock, Failure> {
+    let refused = |error| match error {
+        LockError::Held { directory } => anyhow!(
+            "an agent runs on the maps at {directory}; end it first, or take them away under it with --force"
+        ),
+        failed @ LockError::Failed { .. } => failed.into(),
+    };
+    PinLock::take(pins).map_err(|error| Failure::of_kernel(refused(error)))
 }

@@ -10,3 +10,4 @@ mod interfaces;
 mod nexthop;
 mod nexthop_world;
 mod reload;
+mod unload;
