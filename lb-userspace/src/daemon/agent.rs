@@ -13,6 +13,7 @@ use super::start::{RunError, targets};
 use super::trouble::Trouble;
 use crate::compile::{Cache, Ledger, MapImage, compile};
 use crate::config::model::Config;
+use crate::datapath::attach::Attachment;
 use crate::datapath::load::Loaded;
 use crate::datapath::pins::Pins;
 use crate::datapath::state;
@@ -29,6 +30,8 @@ pub(super) struct Agent {
     pub(super) ledger: Ledger,
     cache: Cache,
     pub(super) observed: Observed,
+    /// The configured interfaces that the program is on.
+    pub(super) attached: Vec<Attachment>,
     /// Endpoint addresses whose way has been asked for and is not known yet.
     pub(super) awaited: BTreeSet<IpAddr>,
     pub(super) news: News,
@@ -64,6 +67,7 @@ impl Agent {
             ledger,
             cache: Cache::default(),
             observed,
+            attached: Vec::new(),
             awaited,
             news: News::default(),
             published: super::adopt::introduce(adopted.is_some()),
@@ -170,8 +174,8 @@ impl Agent {
     pub(super) fn attach(&mut self) -> Result<(), RunError> {
         let wanted = &self.config.gateway.interfaces;
         let attached = interfaces::attach(&mut self.loaded, wanted, &self.pins)?;
-        self.published.interfaces = interfaces::states(&attached);
         interfaces::detach_others(&attached, &self.pins);
+        self.is_on(attached);
         self.publish().map_err(RunError::Apply)
     }
 

@@ -1,7 +1,10 @@
-//! The program on the configured interfaces: on all of them, or on none that it was not on before.
+//! The program on the configured interfaces: when a configuration takes force on all of them, or on none that
+//! it was not on before; later on those that are there.
 
-use tracing::{info, warn};
+use nix::net::if_::if_nametoindex;
+use tracing::{error, info, warn};
 
+use super::agent::Agent;
 use super::start::RunError;
 use crate::config::model::Interface;
 use crate::datapath::attach::{self, Attachment};
@@ -64,8 +67,59 @@ pub(super) fn detach_others(attached: &[Attachment], pins: &Pins) {
     }
 }
 
+impl Agent {
+    /// Notes and publishes which interfaces the program is on, now that it is on all that are configured.
+    pub(super) fn is_on(&mut self, attached: Vec<Attachment>) {
+        self.published.interfaces = states(&attached);
+        self.attached = attached;
+        self.trouble.interfaces = None;
+    }
+
+    /// Takes note of interfaces that are gone, and puts the program onto those that are there (again).
+    pub(super) fn follow_interfaces(&mut self) {
+        let wanted = self.config.gateway.interfaces.clone();
+        let troubles: Vec<_> =
+            wanted.iter().filter_map(|interface| self.follow_one(interface).err()).collect();
+        self.published.interfaces = states(&self.attached);
+        self.trouble.interfaces = (!troubles.is_empty()).then(|| troubles.join("; "));
+        self.publish_or_say();
+    }
+
+    fn follow_one(&mut self, interface: &Interface) -> Result<(), String> {
+        let name = &interface.name;
+        let index = if_nametoindex(name.as_str()).ok();
+        let known = self.attached.iter().position(|attached| attached.name == *name);
+        if known.is_some_and(|at| Some(self.attached[at].index) == index) {
+            return Ok(());
+        }
+        if let Some(at) = known {
+            self.forget(at);
+        }
+        if index.is_none() {
+            return Err(format!("interface {name} is gone; it is balanced again when it is back"));
+        }
+        match one(&mut self.loaded, interface, &self.pins) {
+            Ok(attached) => self.attached.push(attached),
+            Err(error) => {
+                error!(event = "attached", interface = name, reason = %error, "not balanced; tried again");
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// The interface of that attachment is no more; its link leads nowhere.
+    fn forget(&mut self, at: usize) {
+        let gone = self.attached.remove(at);
+        warn!(event = "detached", interface = gone.name, "the interface is gone");
+        if let Err(reason) = attach::detach(&gone.link(), &self.pins) {
+            warn!(event = "detached", interface = gone.name, %reason, "its link stays pinned");
+        }
+    }
+}
+
 /// As they are published.
-pub(super) fn states(attached: &[Attachment]) -> Vec<InterfaceState> {
+fn states(attached: &[Attachment]) -> Vec<InterfaceState> {
     let state = |attachment: &Attachment| InterfaceState {
         name: attachment.name.clone(),
         mode: attachment.mode.name().to_owned(),

@@ -231,7 +231,7 @@ impl Agent {
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
         }
         interfaces::detach_others(&attached, &self.pins);
-        self.published.interfaces = interfaces::states(&attached);
+        self.is_on(attached);
         self.published.configured = OffsetDateTime::now_utc();
         self.trouble.configuration = None;
         self.forget_drains();
@@ -243,7 +243,7 @@ impl Agent {
     fn reattach(&mut self, reason: String) -> String {
         match interfaces::attach(&mut self.loaded, &self.config.gateway.interfaces, &self.pins) {
             Ok(attached) => {
-                self.published.interfaces = interfaces::states(&attached);
+                self.is_on(attached);
                 reason
             }
             Err(again) => format!("{reason}; and what was balanced before is not: {again}"),

@@ -7,15 +7,16 @@ pub(super) struct Trouble {
     pub(super) configuration: Option<String>,
     /// The tables cannot be made or written.
     pub(super) tables: Option<String>,
+    /// Configured interfaces are not balanced.
+    pub(super) interfaces: Option<String>,
 }
 
 impl Trouble {
     /// As one text.
     pub(super) fn last(&self) -> Option<String> {
-        match (&self.configuration, &self.tables) {
-            (Some(configuration), Some(tables)) => Some(format!("{configuration}; {tables}")),
-            (one, other) => one.as_ref().or(other.as_ref()).cloned(),
-        }
+        let all = [&self.configuration, &self.tables, &self.interfaces];
+        let all: Vec<_> = all.into_iter().flatten().map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
@@ -33,5 +34,7 @@ mod tests {
         assert_eq!(trouble.last().as_deref(), Some("a; b"));
         trouble.configuration = None;
         assert_eq!(trouble.last().as_deref(), Some("b"));
+        trouble.interfaces = Some("c".into());
+        assert_eq!(trouble.last().as_deref(), Some("b; c"));
     }
 }

@@ -42,6 +42,8 @@ enum Happened {
     News,
     /// The files may have changed; true: somebody says so.
     Files(bool),
+    /// An interface came, went or changed.
+    Links,
     /// Time to compare everything.
     Resync,
     /// Time is over for something that was waited for.
@@ -81,8 +83,14 @@ impl Watch {
         match self.next().await {
             Happened::End => return false,
             Happened::Files(asked) => self.look(asked),
+            Happened::Links => {
+                // The ways through it have news of their own.
+                self.agent.follow_interfaces();
+                return true;
+            }
             Happened::Resync => {
                 self.agent.refresh_addresses();
+                self.agent.follow_interfaces();
                 self.look(false);
             }
             Happened::News | Happened::Deadline => {}
@@ -101,6 +109,7 @@ impl Watch {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
             Some(ask) = self.sources.asks.recv() => self.take(ask),
+            () = self.sources.resolver.links_changed() => return Happened::Links,
             () = self.files.changed() => return Happened::Files(false),
             _ = self.signals.hangup.recv() => return Happened::Files(true),
             _ = self.resync.tick() => return Happened::Resync,

@@ -70,6 +70,8 @@ pub enum AttachError {
 pub struct Attachment {
     /// Its name.
     pub name: String,
+    /// The kernel's number for it: another interface of that name has another one.
+    pub index: u32,
     /// Where the program runs: native or generic.
     pub mode: XdpMode,
     /// The kernel's number for the program.
@@ -95,7 +97,7 @@ pub fn attach(program: &mut Xdp, interface: &Interface, pins: &Pins) -> Result<A
         None => (attach_new(program, interface, index, pins)?, true),
     };
     let info = program.info().map_err(|source| AttachError::Other { name: name.clone(), source })?;
-    Ok(Attachment { name: name.clone(), mode, program_id: info.id(), new })
+    Ok(Attachment { name: name.clone(), index, mode, program_id: info.id(), new })
 }
 
 /// Takes the program off an interface that is no longer configured.

@@ -40,7 +40,7 @@ pub(crate) struct World {
     pub(crate) gateway: Namespace,
     pub(crate) nodes: Vec<Node>,
     pub(crate) work: WorkDir,
-    _peer: Attached,
+    peer: Attached,
 }
 
 impl World {
@@ -49,15 +49,16 @@ impl World {
         let objects = Objects::from_env().unwrap();
         let (client, gateway) = (Namespace::new("client").unwrap(), Namespace::new("gateway").unwrap());
         gateway.sysctl("net/ipv4/ip_forward", "1").unwrap();
-        link(&gateway, 0, &client);
-        client.ip(&format!("route add {VIP_V4} via 10.50.0.1")).unwrap();
-        client.ip("route add 10.50.0.0/16 via 10.50.0.1").unwrap();
-        // Without a program on the peer a veth loses what is sent back out of it.
-        let peer = Attached::pass(&objects, &client, "eth0").unwrap();
+        let peer = front(&objects, &gateway, &client);
         let nodes = (1..=nodes).map(|number| node(&objects, &gateway, number)).collect();
-        let world = Self { client, gateway, nodes, work: WorkDir::new().unwrap(), _peer: peer };
+        let world = Self { client, gateway, nodes, work: WorkDir::new().unwrap(), peer };
         world.write_secret("000102030405060708090a0b0c0d0e0f\n");
         world
+    }
+
+    /// Makes the link to the client, and with it the gateway's eth0, anew.
+    pub(crate) fn make_front(&mut self) {
+        self.peer = front(&Objects::from_env().unwrap(), &self.gateway, &self.client);
     }
 
     /// Replaces the secret.
@@ -180,6 +181,15 @@ impl World {
 /// The program under test.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("SPILLWAY_BIN").expect("run through `cargo xtask test --tier control`").into()
+}
+
+/// The link to the client, with the client's routes. Without a program on the peer a veth loses what is sent
+/// back out of it.
+fn front(objects: &Objects, gateway: &Namespace, client: &Namespace) -> Attached {
+    link(gateway, 0, client);
+    client.ip(&format!("route add {VIP_V4} via 10.50.0.1")).unwrap();
+    client.ip("route add 10.50.0.0/16 via 10.50.0.1").unwrap();
+    Attached::pass(objects, client, "eth0").unwrap()
 }
 
 fn link(gateway: &Namespace, number: u8, host: &Namespace) {

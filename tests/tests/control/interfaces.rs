@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use lb_tests::lab::{Attached, Objects, VIP_V4};
 
+use super::gateway_view::View;
 use super::gateway_world::World;
 
 #[test]
@@ -32,6 +33,35 @@ fn every_configured_interface_is_balanced() {
     assert_eq!(modes, ["native", "generic"]);
     agent.stop();
     assert!(world.has_program("eth0") && world.has_program("eth1"), "the agent ends, the links stay");
+    assert_eq!(world.answers(4), ["node-1"]);
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_balanced_again() {
+    let mut world = World::new(1);
+    let mut config = world.config();
+    config.interfaces = "eth0, eth1".into();
+    let mut agent = world.start(&config);
+    let before = world.index("eth0");
+    let balanced =
+        |view: &View| view.published.agent.interfaces.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+
+    world.gateway.ip("link del eth0").unwrap();
+    world.eventually("it is missed", &mut agent, |_| {
+        let view = world.view()?;
+        let error = view.published.agent.last_error.clone().unwrap_or_default();
+        (error.contains("interface eth0 is gone") && balanced(&view) == ["eth1"]).then_some(())
+    });
+    assert_eq!(world.view().unwrap().linked(), ["eth1"], "the link that led nowhere is not kept");
+    assert!(world.has_program("eth1"));
+
+    world.make_front();
+    assert_ne!(world.index("eth0"), before);
+    world.eventually("it is balanced again", &mut agent, |_| {
+        let view = world.view()?;
+        let whole = view.published.agent.last_error.is_none() && balanced(&view).len() == 2;
+        (whole && world.has_program("eth0")).then_some(())
+    });
     assert_eq!(world.answers(4), ["node-1"]);
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::decide::{Answer, decide};
@@ -56,6 +57,7 @@ impl Default for Timing {
 #[derive(Debug)]
 pub struct Resolver {
     targets: watch::Sender<BTreeSet<IpAddr>>,
+    links: Arc<Notify>,
 }
 
 impl Resolver {
@@ -69,8 +71,16 @@ impl Resolver {
         let netlink = Netlink::open()?;
         let (targets, changes) = watch::channel(BTreeSet::new());
         let (events, received) = mpsc::channel(EVENT_BACKLOG);
-        tokio::spawn(Task::new(timing, changes, events).run(netlink));
-        Ok((Self { targets }, received))
+        let task = Task::new(timing, changes, events);
+        let links = Arc::clone(&task.links);
+        tokio::spawn(task.run(netlink));
+        Ok((Self { targets, links }, received))
+    }
+
+    /// Waits until an interface came, went or changed since this last returned. Cancel safe. A change may go
+    /// unsaid when notifications were lost.
+    pub async fn links_changed(&self) {
+        self.links.notified().await;
     }
 
     /// Replaces the set of addresses to resolve. A new one is reported soon, even if unresolved; one
@@ -97,6 +107,7 @@ struct Task {
     timing: Timing,
     targets: watch::Receiver<BTreeSet<IpAddr>>,
     events: mpsc::Sender<NextHopEvent>,
+    links: Arc<Notify>,
     view: View,
     /// The kernel's last answer about each target that was asked about.
     answers: BTreeMap<IpAddr, Answer>,
@@ -125,6 +136,7 @@ impl Task {
             timing,
             targets,
             events,
+            links: Arc::default(),
             view: View::default(),
             answers: BTreeMap::new(),
             stale: BTreeSet::new(),
@@ -210,6 +222,10 @@ impl Task {
                 }
             }
             Touched::AllRoutes => self.stale.extend(self.answers.keys()),
+            Touched::Links => {
+                self.links.notify_one();
+                self.stale.extend(self.answers.keys());
+            }
         }
         self.decide_soon();
     }

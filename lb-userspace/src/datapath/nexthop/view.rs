@@ -95,6 +95,8 @@ pub(super) enum Touched {
     Routes(Prefix),
     /// The kernel is to be asked again about every target.
     AllRoutes,
+    /// The same, since an interface came, went or changed.
+    Links,
 }
 
 /// The kernel's links and neighbours.
@@ -141,12 +143,12 @@ impl View {
             return Touched::Nothing;
         }
         self.links.insert(link.index, link);
-        Touched::AllRoutes
+        Touched::Links
     }
 
     fn remove_link(&mut self, index: u32) -> Touched {
         self.neighbours.retain(|key, _| key.link != index);
-        if self.links.remove(&index).is_some() { Touched::AllRoutes } else { Touched::Nothing }
+        if self.links.remove(&index).is_some() { Touched::Links } else { Touched::Nothing }
     }
 
     fn put_neighbour(&mut self, key: NeighbourKey, neighbour: Option<Neighbour>) -> Touched {
@@ -178,10 +180,10 @@ mod tests {
     #[test]
     fn a_link_told_twice_touches_nothing_and_a_changed_one_all_routes() {
         let mut view = View::default();
-        assert_eq!(view.apply(Notice::Link(link(3))), Touched::AllRoutes);
+        assert_eq!(view.apply(Notice::Link(link(3))), Touched::Links);
         assert_eq!(view.apply(Notice::Link(link(3))), Touched::Nothing);
         let down = Link { running: false, ..link(3) };
-        assert_eq!(view.apply(Notice::Link(down.clone())), Touched::AllRoutes);
+        assert_eq!(view.apply(Notice::Link(down.clone())), Touched::Links);
         assert_eq!(view.link(3), Some(&down));
     }
 
@@ -192,7 +194,7 @@ mod tests {
         view.apply(Notice::Link(link(3)));
         view.apply(Notice::Neighbour(key(3, "10.0.0.1"), Some(neighbour)));
         view.apply(Notice::Neighbour(key(4, "10.0.0.1"), Some(neighbour)));
-        assert_eq!(view.apply(Notice::LinkGone(3)), Touched::AllRoutes);
+        assert_eq!(view.apply(Notice::LinkGone(3)), Touched::Links);
         assert_eq!(view.neighbour(key(3, "10.0.0.1")), None);
         assert_eq!(view.neighbour(key(4, "10.0.0.1")), Some(neighbour));
         assert_eq!(view.apply(Notice::LinkGone(3)), Touched::Nothing);
