@@ -33,6 +33,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let bench = build::compile(workspace, "lb-tests", "bench", true)?;
     let mut command = Command::new(&bench);
     command.args(&arguments.rest);
+    // Only the agent's own figures need one.
+    if arguments.rest.first().is_some_and(|measurement| measurement == "control") {
+        command.env(build::BINARY, build::binary(workspace, true)?);
+    }
     Err(build::with_objects(&mut command, workspace).exec())
         .with_context(|| format!("cannot start {}", bench.display()))
 }

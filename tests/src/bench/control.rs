@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
 use lb_userspace::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
@@ -19,13 +20,22 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::machine::{self, Machine};
+use super::resident;
 use crate::lab::WorkDir;
 
-const ROWS: u32 = 65_536;
-const SERVICES: u16 = 1_000;
-const POOLS: u16 = 10;
-const NODES: u16 = 100;
+pub(super) const ROWS: u32 = 65_536;
+pub(super) const SERVICES: u16 = 1_000;
+pub(super) const POOLS: u16 = 10;
+pub(super) const NODES: u16 = 100;
 const REPEATS: usize = 21;
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Subject {
+    /// The spillway program to run; `cargo xtask bench` sets it
+    #[arg(long, env = "SPILLWAY_BIN", value_name = "PATH")]
+    spillway: PathBuf,
+}
 
 /// The control plane's figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,7 +48,7 @@ pub struct Report {
     reconcile_cold_ms: f64,
     /// The same where every service has weights of its own, so that no cluster table is shared.
     reconcile_cold_distinct_ms: f64,
-    /// Memory of the process that holds all of it, the mapped maps included, in MiB.
+    /// Memory of a running agent that serves all of it, the mapped maps included, in MiB.
     agent_rss_mb: f64,
 }
 
@@ -54,19 +64,18 @@ impl Display for Report {
         writeln!(f, "{:>8.2} ms  a Maglev table, 65,536 rows, 1,000 weighted members", self.maglev_build_ms)?;
         writeln!(f, "{:>8.1} ms  1,000 services on 10 pools into empty maps", self.reconcile_cold_ms)?;
         writeln!(f, "{:>8.1} ms  the same, no two with the same weights", self.reconcile_cold_distinct_ms)?;
-        writeln!(f, "{:>8.1} MiB of memory in all", self.agent_rss_mb)
+        writeln!(f, "{:>8.1} MiB of memory in a running agent that serves them", self.agent_rss_mb)
     }
 }
 
 /// Measures. Fails without root or the program.
-pub fn measure() -> Result<Report> {
-    let shared = cold(false)?;
+pub fn measure(subject: &Subject) -> Result<Report> {
     Ok(Report {
         machine: machine::describe(),
         maglev_build_ms: maglev_build(),
-        reconcile_cold_ms: shared.0,
-        reconcile_cold_distinct_ms: cold(true)?.0,
-        agent_rss_mb: shared.1,
+        reconcile_cold_ms: cold(false)?,
+        reconcile_cold_distinct_ms: cold(true)?,
+        agent_rss_mb: resident::agent(&subject.spillway)?,
     })
 }
 
@@ -89,8 +98,8 @@ fn maglev_build() -> f64 {
     times[REPEATS / 2]
 }
 
-/// Milliseconds from what is desired to maps that hold it, and MiB of memory then.
-fn cold(distinct: bool) -> Result<(f64, f64)> {
+/// Milliseconds from what is desired to maps that hold it.
+fn cold(distinct: bool) -> Result<f64> {
     let work = WorkDir::new()?;
     let sizes = Sizes::of(&Limits::default());
     let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &sizes)?;
@@ -99,17 +108,10 @@ fn cold(distinct: bool) -> Result<(f64, f64)> {
     let start = Instant::now();
     let image = compile(&desired, &mut ledger, &mut cache)?;
     reconcile(&image, &mut loaded.maps);
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    Ok((milliseconds, resident()?))
+    Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
-fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
-}
-
-fn address(block: u8, number: u16) -> IpAddr {
+pub(super) fn address(block: u8, number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(10, block, high, low))
 }

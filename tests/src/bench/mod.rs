@@ -13,6 +13,7 @@ pub mod control;
 mod machine;
 mod quiet;
 pub mod report;
+mod resident;
 mod round;
 mod world;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use lb_tests::bench::control::Subject;
 use lb_tests::bench::{self, Effort};
 use serde_json::Value;
 
@@ -22,6 +23,8 @@ enum Bench {
     },
     /// What the agent costs: building tables, filling empty maps, memory
     Control {
+        #[command(flatten)]
+        subject: Subject,
         /// How the result is printed
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
@@ -50,8 +53,8 @@ fn run(bench: &Bench) -> Result<()> {
             let report = bench::datapath(effort)?;
             print(*output, &report, &report.json());
         }
-        Bench::Control { output } => {
-            let report = bench::control::measure()?;
+        Bench::Control { subject, output } => {
+            let report = bench::control::measure(subject)?;
             print(*output, &report, &report.json()?);
         }
     }
