@@ -14,8 +14,14 @@ fn main() -> ExitCode {
     ExitCode::from(failure.code())
 }
 
-/// One sentence and its causes, each on a line of its own.
+/// One sentence, and those of its causes that it does not tell already.
 #[expect(clippy::print_stderr, reason = "this is where an error is told")]
 fn report(failure: &Failure) {
-    eprintln!("spillway: {:#}", failure.error);
+    let mut told = failure.error.to_string();
+    for cause in failure.error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    eprintln!("spillway: {told}");
 }

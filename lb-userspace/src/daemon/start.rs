@@ -83,10 +83,13 @@ pub async fn run(origin: Origin) -> Result<(), RunError> {
     let read = origin.read()?;
     let config = read.config;
     let pins = Pins::new(&config.gateway.pin_path);
+    let found = pins.directory().exists();
     load::prepare(&pins)?;
     let _lock = PinLock::take(&pins)?;
-    let (_socket, asks) = Admin::listen(&config.gateway.admin)?;
-    let (loaded, published) = open(&pins, &Sizes::of(&config.gateway.limits))?;
+    let opened = Admin::listen(&config.gateway.admin)
+        .map_err(RunError::from)
+        .and_then(|listening| Ok((listening, open(&pins, &Sizes::of(&config.gateway.limits))?)));
+    let ((_socket, asks), (loaded, published)) = opened.inspect_err(|_| leave_nothing(found, &pins))?;
     match begin(config, &pins, loaded, published.as_ref(), asks).await {
         Ok((agent, sources)) => {
             watch::watch(agent, sources, Reload::new(origin, read.secret_file), signals).await;
@@ -121,8 +124,8 @@ async fn begin(
 }
 
 /// A start that failed leaves no maps behind, unless they were there or a program uses them.
-fn leave_nothing(adopted: bool, pins: &Pins) {
-    if !adopted
+fn leave_nothing(were_there: bool, pins: &Pins) {
+    if !were_there
         && pins.links().is_ok_and(|links| links.is_empty())
         && let Err(reason) = pins.remove_all()
     {

@@ -80,6 +80,18 @@ fn an_interface_that_is_not_there_leaves_nothing_attached() {
 }
 
 #[test]
+fn a_socket_that_cannot_be_made_leaves_nothing_pinned() {
+    let world = World::new(1);
+    let mut config = world.config();
+    config.socket = world.work.path().join("absent/admin.sock");
+    let (code, said) = world.run_to_its_end(&config);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("absent/admin.sock cannot be made: No such file"), "{said}");
+    assert_eq!(said.matches("No such file").count(), 1, "a cause is told once: {said}");
+    assert!(!world.work.bpf().join("spillway/v1").exists(), "no pins");
+}
+
+#[test]
 fn an_interface_with_another_program_is_not_taken() {
     let world = World::new(1);
     let _other = Attached::pass(&Objects::from_env().unwrap(), &world.gateway, "eth1").unwrap();
