@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::daemon::{self, Origin};
+use crate::datapath::packet_log::PacketLog;
 
 /// `spillway run`.
 #[derive(Debug, Args)]
@@ -18,6 +19,9 @@ pub(super) struct Options {
     /// Balance this interface; overrides `gateway.interfaces`. May be given several times.
     #[arg(long = "interface", value_name = "NAME")]
     interfaces: Vec<String>,
+    /// Log each packet for a VIP that is not sent to a node, and why; at most 100 a second.
+    #[arg(long)]
+    log_packets: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -25,7 +29,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .context("the asynchronous runtime did not start")?;
-    let Options { config, pin_path, interfaces } = options;
+    let Options { config, pin_path, interfaces, log_packets } = options;
     let origin = Origin { file: config.clone(), pin_path: pin_path.clone(), interfaces: interfaces.clone() };
-    Ok(runtime.block_on(daemon::run(origin))?)
+    let log = if *log_packets { PacketLog::On } else { PacketLog::Off };
+    Ok(runtime.block_on(daemon::run(origin, log))?)
 }

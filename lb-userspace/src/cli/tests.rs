@@ -16,6 +16,7 @@ fn the_parser_is_consistent() {
 fn documented_commands_are_understood() {
     for line in [
         "spillway status",
+        "spillway run --config x.yaml --log-packets --log-format json",
         "spillway services --output json",
         "spillway clusters --output table --pin-path /sys/fs/bpf/other",
         "spillway backends --pin-path /sys/fs/bpf/other --output json",

@@ -19,6 +19,7 @@ use crate::datapath::load::{self, LoadError, Loaded};
 use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
 use crate::datapath::nexthop::{NextHopEvent, Resolver, StartError, Timing};
+use crate::datapath::packet_log::{PacketLog, PacketLogError};
 use crate::datapath::pins::Pins;
 use crate::datapath::privilege::{self, PrivilegeError};
 use crate::datapath::state;
@@ -42,6 +43,9 @@ pub enum RunError {
     /// The program is not in the kernel.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Packets cannot be logged.
+    #[error(transparent)]
+    PacketLog(#[from] PacketLogError),
     /// Another agent is there.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -77,7 +81,7 @@ pub(super) struct Sources {
 }
 
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
-pub async fn run(origin: Origin) -> Result<(), RunError> {
+pub async fn run(origin: Origin, log: PacketLog) -> Result<(), RunError> {
     privilege::check()?;
     let signals = watch::Signals::new().map_err(RunError::Signals)?;
     let read = origin.read()?;
@@ -88,7 +92,7 @@ pub async fn run(origin: Origin) -> Result<(), RunError> {
     let _lock = PinLock::take(&pins)?;
     let opened = Admin::listen(&config.gateway.admin)
         .map_err(RunError::from)
-        .and_then(|listening| Ok((listening, open(&pins, &Sizes::of(&config.gateway.limits))?)));
+        .and_then(|listening| Ok((listening, open(&pins, &Sizes::of(&config.gateway.limits), log)?)));
     let ((_socket, asks), (loaded, published)) = opened.inspect_err(|_| leave_nothing(found, &pins))?;
     match begin(config, &pins, loaded, published.as_ref(), asks).await {
         Ok((agent, sources)) => {
@@ -106,7 +110,7 @@ pub async fn run(origin: Origin) -> Result<(), RunError> {
 async fn begin(
     config: Config,
     pins: &Pins,
-    loaded: Loaded,
+    mut loaded: Loaded,
     published: Option<&Published>,
     asks: mpsc::Receiver<Ask>,
 ) -> Result<(Agent, Sources), RunError> {
@@ -115,6 +119,7 @@ async fn begin(
         Some(published) => Ledger::adopt(published.record.clone(), sizes).map_err(adoption)?,
         None => Ledger::new(sizes),
     };
+    loaded.log_packets()?;
     let mut sources = sources(&config, asks)?;
     let mut agent = Agent::new(config, pins.clone(), loaded, ledger, published);
     settle(&mut agent, &mut sources).await;
@@ -139,15 +144,15 @@ fn adoption(error: AdoptError) -> RunError {
 
 /// The program over the maps that are pinned, if they are whole and their record can be read; else over new
 /// ones. An attached program keeps the old ones until it is replaced, so that no packet is lost either way.
-fn open(pins: &Pins, sizes: &Sizes) -> Result<(Loaded, Option<Published>), RunError> {
-    let loaded = Loaded::load(pins, sizes).map_err(shape)?;
+fn open(pins: &Pins, sizes: &Sizes, log: PacketLog) -> Result<(Loaded, Option<Published>), RunError> {
+    let loaded = Loaded::load(pins, sizes, log).map_err(shape)?;
     if !loaded.adopted {
         return Ok((loaded, None));
     }
     match read(&loaded) {
         Ok(Some(published)) => Ok((loaded, Some(published))),
-        Ok(None) => anew(pins, sizes, "it has no record"),
-        Err(reason) => anew(pins, sizes, &reason),
+        Ok(None) => anew(pins, sizes, log, "it has no record"),
+        Err(reason) => anew(pins, sizes, log, &reason),
     }
 }
 
@@ -164,11 +169,16 @@ fn read(loaded: &Loaded) -> Result<Option<Published>, String> {
     text.map(|text| serde_json::from_slice(&text).map_err(|error| error.to_string())).transpose()
 }
 
-fn anew(pins: &Pins, sizes: &Sizes, reason: &str) -> Result<(Loaded, Option<Published>), RunError> {
+fn anew(
+    pins: &Pins,
+    sizes: &Sizes,
+    log: PacketLog,
+    reason: &str,
+) -> Result<(Loaded, Option<Published>), RunError> {
     warn!(event = "maps", reason, "the pinned maps cannot be adopted and are made anew");
     let directory = pins.directory().display().to_string();
     pins.remove_maps().map_err(|source| LoadError::Pins { directory, source })?;
-    Ok((Loaded::load(pins, sizes)?, None))
+    Ok((Loaded::load(pins, sizes, log)?, None))
 }
 
 fn sources(config: &Config, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {

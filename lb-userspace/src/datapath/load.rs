@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::devices::Devices;
 use super::mapping::Access;
 use super::maps::{KernelMaps, MapsError, shapes};
+use super::packet_log::{self, PacketLog, PacketLogError};
 use super::pins::Pins;
 use crate::compile::Sizes;
 
@@ -53,6 +54,7 @@ pub enum LoadError {
 /// The program, in the kernel but on no interface yet, and its maps.
 pub struct Loaded {
     ebpf: Ebpf,
+    log: PacketLog,
     /// Its maps.
     pub maps: KernelMaps,
     /// What packets may leave by.
@@ -65,22 +67,28 @@ impl Loaded {
     /// Loads the program over the pinned maps, which are made where they are missing.
     ///
     /// Pins of other sizes than the limits ask for are an error: what they hold is in force.
-    pub fn load(pins: &Pins, sizes: &Sizes) -> Result<Self, LoadError> {
+    pub fn load(pins: &Pins, sizes: &Sizes, log: PacketLog) -> Result<Self, LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
         prepare(pins)?;
         let adopted = map::ALL.iter().all(|name| pins.map(name).exists());
-        let mut ebpf = loader(pins, sizes).load(OBJECT)?;
+        let mut ebpf = loader(pins, sizes, log).load(OBJECT)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
         let devices = Devices::open(pins)?;
         program(&mut ebpf)?.load()?;
-        Ok(Self { ebpf, maps, devices, adopted })
+        Ok(Self { ebpf, log, maps, devices, adopted })
     }
 
     /// The program, to be attached or run on a test packet.
     pub fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
         program(&mut self.ebpf)
+    }
+
+    /// Begins to log the packets that the program does not send, if it was loaded to tell of them; to be called
+    /// once.
+    pub fn log_packets(&mut self) -> Result<(), PacketLogError> {
+        if self.log == PacketLog::On { packet_log::start(&mut self.ebpf) } else { Ok(()) }
     }
 }
 
@@ -98,7 +106,7 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
     program.try_into()
 }
 
-fn loader<'a>(pins: &Pins, sizes: &Sizes) -> EbpfLoader<'a> {
+fn loader<'a>(pins: &Pins, sizes: &Sizes, log: PacketLog) -> EbpfLoader<'a> {
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::STATS);
     for name in map::ALL {
@@ -107,6 +115,8 @@ fn loader<'a>(pins: &Pins, sizes: &Sizes) -> EbpfLoader<'a> {
     for (name, entries, _) in shapes(sizes) {
         loader.map_max_entries(name, entries);
     }
+    loader.override_global(aya_log::LEVEL, log.level(), true);
+    loader.map_max_entries(packet_log::MAP, log.buffer());
     loader.map_max_entries(map::SERVICE_STATS, sizes.services);
     loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
     loader

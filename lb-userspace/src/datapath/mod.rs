@@ -3,7 +3,7 @@
 //! Only this module knows aya. [`load`] puts the program and its maps into the kernel, [`attach`] puts it on
 //! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`devices`] says what packets may
 //! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`snapshot`] copies
-//! what the program looks up, [`inventory`] says what is pinned, [`nexthop`] asks for MACs, [`privilege`] says
+//! what the program looks up, [`inventory`] says what is pinned, [`nexthop`] asks for MACs, [`packet_log`] tells of packets, [`privilege`] says
 //! beforehand what is missing.
 
 pub mod attach;
@@ -14,6 +14,7 @@ pub mod lock;
 pub mod mapping;
 pub mod maps;
 pub mod nexthop;
+pub mod packet_log;
 pub mod pins;
 pub mod privilege;
 pub mod snapshot;

@@ -10,6 +10,7 @@ use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
 use lb_userspace::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
 use lb_userspace::datapath::load::Loaded;
+use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -102,7 +103,7 @@ fn maglev_build() -> f64 {
 fn cold(distinct: bool) -> Result<f64> {
     let work = WorkDir::new()?;
     let sizes = Sizes::of(&Limits::default());
-    let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &sizes)?;
+    let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &sizes, PacketLog::Off)?;
     let (mut ledger, mut cache) = (Ledger::new(sizes), Cache::default());
     let desired = desired(distinct);
     let start = Instant::now();

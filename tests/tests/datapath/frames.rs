@@ -2,6 +2,7 @@ use anyhow::{Context as _, Result};
 use lb_ebpf::verdict::Action;
 use lb_tests::fixture::{Effort, Frames, Host, INTERFACE, Ran, Verdict, World, cases, hex};
 use lb_tests::lab::is_root;
+use lb_userspace::datapath::packet_log::PacketLog;
 
 use crate::program::{Counters, Program};
 
@@ -20,8 +21,14 @@ fn every_frame_comes_out_as_the_oracle_says() -> Result<()> {
         println!("SKIP: not root");
         return Ok(());
     }
+    every_case(PacketLog::Off)?;
+    every_case(PacketLog::On)
+}
+
+/// Every frame of the fixtures.
+fn every_case(log: PacketLog) -> Result<()> {
     let world = World::load()?;
-    let (mut program, host) = (Program::load(&world, INTERFACE)?, Host::new(&world, INTERFACE)?);
+    let (mut program, host) = (Program::load(&world, INTERFACE, log)?, Host::new(&world, INTERFACE)?);
     let mut ran = 0;
     for case in cases()?.iter().filter(|case| case.input.len() >= Program::SHORTEST) {
         let (action, bytes, counted) = program.run(&case.input).with_context(|| case.about.clone())?;
@@ -47,7 +54,8 @@ fn every_generated_frame_comes_out_of_the_program_as_of_the_library() -> Result<
         return Ok(());
     }
     let (effort, world) = (Effort::from_env(Effort::USUAL)?, World::load()?);
-    let (mut program, host) = (Program::load(&world, INTERFACE)?, Host::new(&world, INTERFACE)?);
+    let (mut program, host) =
+        (Program::load(&world, INTERFACE, PacketLog::Off)?, Host::new(&world, INTERFACE)?);
     let mut sent = 0;
     let frames = Frames::new(effort.seed, &world).filter(|frame| frame.len() >= Program::SHORTEST);
     for frame in frames.take(effort.frames) {

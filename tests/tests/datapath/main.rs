@@ -1,4 +1,5 @@
 //! The datapath tier: the same frames as the host tier's, through the program as the kernel runs it.
 
 mod frames;
+mod packet_log;
 mod program;

@@ -1,10 +1,11 @@
 use anyhow::{Result, ensure};
-use aya::programs::{TestRun as _, TestRunOptions};
+use aya::programs::{ProgramInfo, TestRun as _, TestRunOptions};
 use lb_common::reason::Reason;
 use lb_ebpf::verdict::Action;
 use lb_tests::fixture::{Count, Names, World};
 use lb_tests::lab::WorkDir;
 use lb_userspace::datapath::load::Loaded;
+use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;
 
 const XDP_ABORTED: u32 = 0;
@@ -28,12 +29,17 @@ impl Program {
     /// The kernel runs no test on a frame shorter than an Ethernet header.
     pub(crate) const SHORTEST: usize = 14;
 
-    pub(crate) fn load(world: &World, interface: u32) -> Result<Self> {
+    pub(crate) fn load(world: &World, interface: u32, log: PacketLog) -> Result<Self> {
         let work = WorkDir::new()?;
-        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes())?;
+        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes(), log)?;
         let names = world.install(&mut loaded.maps, interface)?;
         let counters = Counters::read(&loaded, &names);
         Ok(Self { loaded, names, counters, _work: work })
+    }
+
+    /// What the kernel made of it.
+    pub(crate) fn info(&mut self) -> Result<ProgramInfo> {
+        Ok(self.loaded.program()?.info()?)
     }
 
     /// Runs it on a frame: what it asks for, the frame afterwards, and by how much which counters went up.

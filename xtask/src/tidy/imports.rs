@@ -3,7 +3,8 @@
 use super::source::{Source, Violation, has_phrase};
 
 const AYA: [&str; 4] = ["aya", "aya_ebpf", "aya_obj", "aya_log"];
-const IMPURE_IN_PIPELINE: [&str; 5] = ["aya", "aya_ebpf", "alloc", "std::time", "bpf_ktime_get_ns"];
+const IMPURE_IN_PIPELINE: [&str; 6] =
+    ["aya", "aya_ebpf", "aya_log_ebpf", "alloc", "std::time", "bpf_ktime_get_ns"];
 const IMPURE_IN_DECISIONS: [&str; 9] = [
     "tokio",
     "aya",

@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod log;
 mod maps;
 mod tables;
 
@@ -16,7 +17,8 @@ use lb_ebpf::verdict::Action;
 /// Balances one packet.
 #[xdp]
 fn gateway(context: XdpContext) -> u32 {
-    match pipeline::process(&mut XdpFrame::new(context), &tables::BpfTables) {
+    let tables = tables::BpfTables { context: context.ctx };
+    match pipeline::process(&mut XdpFrame::new(context), &tables) {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,
         Action::Transmit => XDP_TX,

@@ -1,11 +1,15 @@
 //! The kernel's side of `Tables`.
 
-use crate::maps;
+use crate::{log, maps};
+use aya_ebpf::bindings::xdp_md;
 use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
 use lb_ebpf::tables::Tables;
 
 /// The maps of this program.
-pub(crate) struct BpfTables;
+pub(crate) struct BpfTables {
+    /// Of the packet, for the log.
+    pub(crate) context: *mut xdp_md,
+}
 
 impl Tables for BpfTables {
     #[inline(always)]
@@ -80,5 +84,6 @@ impl Tables for BpfTables {
             // SAFETY: as above.
             unsafe { *counter += 1 };
         }
+        log::ended(self.context, reason);
     }
 }

@@ -1,0 +1,32 @@
+use anyhow::{Context as _, Result};
+use lb_tests::fixture::{INTERFACE, World};
+use lb_tests::lab::is_root;
+use lb_userspace::datapath::packet_log::PacketLog;
+
+use crate::program::Program;
+
+/// Instructions the verifier may walk through in a program that does not log: 16,247 on Linux 6.18 when no
+/// code for it was there, 16,173 with it. A longer pipeline may raise it; what logs must not.
+const BUDGET: u32 = 16_500;
+/// Bytes of the code that logs, at the least.
+const LOGGING: u32 = 4096;
+
+/// Instructions verified, and bytes of the program as the kernel holds it.
+fn size(log: PacketLog) -> Result<(u32, u32)> {
+    let info = Program::load(&World::load()?, INTERFACE, log)?.info()?;
+    let verified = info.verified_instruction_count().context("this kernel does not count; 5.16 does")?;
+    Ok((verified, info.size_translated().context("this kernel does not tell the size; 4.13 does")?))
+}
+
+#[test]
+fn what_does_not_log_has_no_code_that_could() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: not root");
+        return Ok(());
+    }
+    let (off, on) = (size(PacketLog::Off)?, size(PacketLog::On)?);
+    println!("off: {} instructions verified, {} bytes; on: {}, {}", off.0, off.1, on.0, on.1);
+    assert!(off.0 <= BUDGET, "{} instructions verified", off.0);
+    assert!(off.0 * 4 < on.0 && off.1 + LOGGING < on.1, "off {off:?}, on {on:?}");
+    Ok(())
+}
