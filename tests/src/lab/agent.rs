@@ -44,8 +44,21 @@ impl Agent {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(namespace: &Namespace, spillway: &Path, config: &Path) -> Result<Self> {
+        Self::start_with(namespace, spillway, config, &[])
+    }
+
+    /// The same with more options of `spillway run`.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start_with(
+        namespace: &Namespace,
+        spillway: &Path,
+        config: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         let mut command = namespace.command(spillway);
-        command.args(["run", "--log-format", "json", "--config"]).arg(config);
+        command.args(["run", "--log-format", "json", "--config"]).arg(config).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         // SAFETY: prctl(2) is a bare system call, async-signal-safe, and the closure has no captures.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };

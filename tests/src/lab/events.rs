@@ -28,6 +28,17 @@ pub enum EventKind {
     },
     /// The kernel's tables have been changed.
     Applied,
+    /// A packet was not sent.
+    Packet {
+        /// The reason's name.
+        reason: String,
+        /// `tcp` or `udp`; `None` of a packet without ports.
+        protocol: Option<String>,
+        /// Address, and port where there is one.
+        source: String,
+        /// As the source.
+        destination: String,
+    },
 }
 
 /// Reads one log line: JSON as `tracing-subscriber` writes it, with the event's fields below
@@ -45,6 +56,12 @@ pub(super) fn parse(line: &str, now: SystemTime) -> Option<Event> {
             },
         },
         "applied" => EventKind::Applied,
+        "packet" => EventKind::Packet {
+            reason: text("reason")?.to_owned(),
+            protocol: text("protocol").map(str::to_owned),
+            source: text("source")?.to_owned(),
+            destination: text("destination")?.to_owned(),
+        },
         _ => return None,
     };
     let at = text("at").or_else(|| text("timestamp")).and_then(moment).unwrap_or(now);
@@ -77,6 +94,16 @@ mod tests {
         assert_eq!(parse(line, UNIX_EPOCH), Some(Event { at, kind: EventKind::Applied }));
         let flat = r#"{"event":"applied"}"#;
         assert_eq!(parse(flat, UNIX_EPOCH), Some(Event { at: UNIX_EPOCH, kind: EventKind::Applied }));
+    }
+
+    #[test]
+    fn a_packet_may_have_no_ports() {
+        let line = r#"{"fields":{"message":"m","event":"packet","reason":"fragment","source":"2001:db8::7",
+            "destination":"2001:db8::10"}}"#;
+        let [reason, source, destination] = ["fragment", "2001:db8::7", "2001:db8::10"].map(str::to_owned);
+        let kind = EventKind::Packet { reason, protocol: None, source, destination };
+        assert_eq!(parse(line, UNIX_EPOCH), Some(Event { at: UNIX_EPOCH, kind }));
+        assert_eq!(parse(r#"{"fields":{"event":"packet","message":"left out"}}"#, UNIX_EPOCH), None);
     }
 
     #[test]

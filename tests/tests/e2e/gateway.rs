@@ -100,7 +100,12 @@ impl Gateway {
 
     /// Starts the agent and waits until it balances.
     pub(crate) fn start(&mut self, namespace: &Namespace) -> Result<()> {
-        self.agent = Some(Agent::start(namespace, &self.spillway, &self.config())?);
+        self.start_with(namespace, &[])
+    }
+
+    /// The same with more options of `spillway run`.
+    pub(crate) fn start_with(&mut self, namespace: &Namespace, options: &[&str]) -> Result<()> {
+        self.agent = Some(Agent::start_with(namespace, &self.spillway, &self.config(), options)?);
         self.until("balancing", |gateway| {
             let status = gateway.ask(&["status"]).ok()?;
             let own = status["agent"]["pid"].as_u64() == gateway.pid().map(u64::from);

@@ -6,6 +6,7 @@ mod encapsulation;
 mod gateway;
 mod http;
 mod lab;
+mod packet_log;
 mod packets;
 mod refusals;
 mod restart;
