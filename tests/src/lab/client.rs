@@ -94,11 +94,19 @@ impl Drop for Load {
 /// # Errors
 /// When there is no answer with a status below 400 within about a second.
 pub fn fetch(namespace: &Namespace, to: SocketAddr, path: &str) -> Result<String> {
-    namespace.enter(|| get(&connection_per_request(), &url(to, path)))
+    fetch_within(PATIENCE, namespace, to, path)
+}
+
+/// The same with another patience for each step of the request.
+///
+/// # Errors
+/// When there is no answer with a status below 400.
+pub fn fetch_within(patience: Duration, namespace: &Namespace, to: SocketAddr, path: &str) -> Result<String> {
+    namespace.enter(|| get(&connection_per_request(patience), &url(to, path)))
 }
 
 fn send_until(stop: &AtomicBool, outcomes: &Mutex<Vec<Outcome>>, to: SocketAddr, pace: Duration) {
-    let (agent, url) = (connection_per_request(), url(to, "/"));
+    let (agent, url) = (connection_per_request(PATIENCE), url(to, "/"));
     while !stop.load(Ordering::Relaxed) {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let answer = get(&agent, &url).map_err(|error| format!("{error:#}"));
@@ -108,13 +116,13 @@ fn send_until(stop: &AtomicBool, outcomes: &Mutex<Vec<Outcome>>, to: SocketAddr,
 }
 
 /// An HTTP client that keeps no connection, heeds no proxy and does not wait long.
-fn connection_per_request() -> ureq::Agent {
+fn connection_per_request(patience: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
         .proxy(None)
         .max_idle_connections(0)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_recv_body(Some(PATIENCE))
+        .timeout_connect(Some(patience))
+        .timeout_recv_response(Some(patience))
+        .timeout_recv_body(Some(patience))
         .build()
         .into()
 }

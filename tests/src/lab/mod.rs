@@ -15,18 +15,20 @@ mod offload;
 mod program;
 mod server;
 mod topology;
+mod tunnel_devices;
 mod work_dir;
 
 pub use agent::Agent;
-pub use client::{Load, Outcome, fetch};
+pub use client::{Load, Outcome, fetch, fetch_within};
 pub use events::{Event, EventKind};
 pub use frame_socket::FrameSocket;
 pub use link::{End, connect};
 pub use namespace::Namespace;
-pub use node::{HEALTH_PORT, Node, VIP_PORT};
+pub use node::{Decapsulation, HEALTH_PORT, Node, VIP_PORT};
 pub use program::{Attached, Objects};
 pub use server::Server;
 pub use topology::{ClusterSpec, Segment, TwoClusters, VIP_V4, VIP_V6};
+pub use tunnel_devices::TunnelDevices;
 pub use work_dir::WorkDir;
 
 /// Whether this process may build namespaces; tests that need them print `SKIP` and return otherwise.

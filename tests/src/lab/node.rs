@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 
 use super::topology::{Segment, VIP_V4, VIP_V6};
-use super::{Attached, End, Namespace, Objects, Server, connect};
+use super::{Attached, End, Namespace, Objects, Server, TunnelDevices, connect};
 
 /// Port of the service on the VIPs (host order).
 pub const VIP_PORT: u16 = 80;
@@ -15,6 +15,15 @@ pub const HEALTH_PORT: u16 = 8080;
 pub(super) const TUNNEL_MTU: u16 = 1600;
 /// Every host's interface toward the fabric.
 pub(super) const INTERFACE: &str = "eth0";
+
+/// What takes the outer header off at the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decapsulation {
+    /// The lab's own program, which every kernel can run.
+    Program,
+    /// The kernel's tunnel devices, which not every kernel has.
+    Devices,
+}
 
 /// A node; its services stop and its namespace goes when dropped.
 #[derive(Debug)]
@@ -30,7 +39,7 @@ pub struct Node {
     /// Its network namespace.
     pub namespace: Namespace,
     servers: Vec<Server>,
-    _receiver: Attached,
+    _receiver: Option<Attached>,
 }
 
 impl Node {
@@ -40,13 +49,20 @@ impl Node {
         fabric: &Namespace,
         (name, cluster, weight): (&str, &str, u16),
         segment: Segment,
+        decapsulation: Decapsulation,
     ) -> Result<Self> {
         let namespace = Namespace::new(name)?;
         connect(&segment.router_end(fabric, name), &segment.host_end(&namespace, INTERFACE), TUNNEL_MTU)?;
         namespace.ip(&format!("address add {VIP_V4}/32 dev lo"))?;
         namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"))?;
         segment.add_default_routes(&namespace, INTERFACE)?;
-        let receiver = Attached::receiver(objects, &namespace, INTERFACE)?;
+        let receiver = match decapsulation {
+            Decapsulation::Program => Some(Attached::receiver(objects, &namespace, INTERFACE)?),
+            Decapsulation::Devices => {
+                TunnelDevices::add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
+                None
+            }
+        };
         let mut node = Self {
             name: name.to_owned(),
             cluster: cluster.to_owned(),

@@ -35,6 +35,15 @@ impl Objects {
         Ok(objects)
     }
 
+    /// Paths of all objects.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn all(&self) -> Result<Vec<PathBuf>> {
+        let files = std::fs::read_dir(&self.directory)?.map(|entry| Ok(entry?.path()));
+        files.collect()
+    }
+
     /// Path of the object that binary `name` of lb-ebpf was compiled to.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)

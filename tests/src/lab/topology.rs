@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use super::node::{INTERFACE, TUNNEL_MTU};
-use super::{Attached, End, Namespace, Node, Objects, connect};
+use super::{Attached, Decapsulation, End, Namespace, Node, Objects, connect};
 
 /// The service's IPv4 address (RFC 5737 documentation range).
 pub const VIP_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
@@ -120,8 +120,16 @@ impl TwoClusters {
     /// # Errors
     /// Without root, without the `ip` tool, or when the kernel refuses a program.
     pub fn build(objects: &Objects) -> Result<Self> {
-        let cluster = |name| ClusterSpec { name, nodes: vec![1, 1] };
-        Self::with_clusters(objects, &[cluster("eu-1"), cluster("us-1")])
+        Self::with_clusters(objects, &Self::of_nodes(&[1, 1]))
+    }
+
+    /// Builds the lab with one node in each cluster, which takes the outer header off with the kernel's tunnel
+    /// devices.
+    ///
+    /// # Errors
+    /// As [`Self::build`], and when this kernel has no such devices.
+    pub fn with_tunnel_devices(objects: &Objects) -> Result<Self> {
+        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Devices)
     }
 
     /// Builds the lab with other clusters.
@@ -129,6 +137,18 @@ impl TwoClusters {
     /// # Errors
     /// As [`Self::build`].
     pub fn with_clusters(objects: &Objects, clusters: &[ClusterSpec]) -> Result<Self> {
+        Self::with_decapsulation(objects, clusters, Decapsulation::Program)
+    }
+
+    fn of_nodes(nodes: &[u16]) -> [ClusterSpec; 2] {
+        ["eu-1", "us-1"].map(|name| ClusterSpec { name, nodes: nodes.to_vec() })
+    }
+
+    fn with_decapsulation(
+        objects: &Objects,
+        clusters: &[ClusterSpec],
+        decapsulation: Decapsulation,
+    ) -> Result<Self> {
         let fabric = fabric()?;
         let client = host("client", &fabric, Self::CLIENT, CLIENT_MTU)?;
         let gateway = host("gateway", &fabric, Self::GATEWAY, TUNNEL_MTU)?;
@@ -138,7 +158,7 @@ impl TwoClusters {
         let peer = Attached::pass(objects, &fabric, gateway.name())?;
         // Thousands of short connections would use up the client's ports for a minute each.
         client.sysctl("net/ipv4/tcp_tw_reuse", "1")?;
-        let nodes = start_nodes(objects, &fabric, clusters)?;
+        let nodes = start_nodes(objects, &fabric, clusters, decapsulation)?;
         Ok(Self { client, fabric, gateway, nodes, _peer: peer })
     }
 
@@ -162,13 +182,18 @@ fn host(name: &str, fabric: &Namespace, segment: Segment, mtu: u16) -> Result<Na
     Ok(namespace)
 }
 
-fn start_nodes(objects: &Objects, fabric: &Namespace, clusters: &[ClusterSpec]) -> Result<Vec<Node>> {
+fn start_nodes(
+    objects: &Objects,
+    fabric: &Namespace,
+    clusters: &[ClusterSpec],
+    decapsulation: Decapsulation,
+) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for (x, cluster) in (1..).zip(clusters) {
         for ((y, letter), weight) in (1..).zip('a'..='z').zip(&cluster.nodes) {
             let name = format!("{}-{letter}", cluster.name);
             let who = (name.as_str(), cluster.name, *weight);
-            nodes.push(Node::start(objects, fabric, who, Segment::new(x, y))?);
+            nodes.push(Node::start(objects, fabric, who, Segment::new(x, y), decapsulation)?);
         }
     }
     Ok(nodes)

@@ -23,11 +23,11 @@ const WATCHED: Duration = Duration::from_millis(1500);
 const SETTLED: Duration = Duration::from_millis(500);
 
 /// The nodes of `eu-1` are reached over IPv4, those of `us-1` over IPv6.
-fn address(node: &Node) -> IpAddr {
+pub(crate) fn address(node: &Node) -> IpAddr {
     node.address(if node.cluster == "eu-1" { VIP_V4.into() } else { VIP_V6.into() })
 }
 
-fn config(lab: &TwoClusters) -> Value {
+pub(crate) fn config(lab: &TwoClusters) -> Value {
     let pool = |cluster: &str| {
         let nodes = lab.nodes.iter().filter(|node| node.cluster == cluster);
         let endpoints: Vec<Value> = nodes.map(|node| json!({"address": address(node)})).collect();
@@ -44,7 +44,7 @@ fn config(lab: &TwoClusters) -> Value {
 }
 
 /// When each of the nodes was first found so.
-fn found(gateway: &Gateway, nodes: &[IpAddr], up: bool) -> Option<SystemTime> {
+pub(crate) fn found(gateway: &Gateway, nodes: &[IpAddr], up: bool) -> Option<SystemTime> {
     let events = gateway.events();
     let first = |address: &IpAddr| {
         let wanted = EventKind::Health { address: *address, up };
@@ -53,7 +53,7 @@ fn found(gateway: &Gateway, nodes: &[IpAddr], up: bool) -> Option<SystemTime> {
     nodes.iter().map(first).collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-fn targets() -> [SocketAddr; 2] {
+pub(crate) fn targets() -> [SocketAddr; 2] {
     [IpAddr::from(VIP_V4), IpAddr::from(VIP_V6)].map(|vip| SocketAddr::new(vip, VIP_PORT))
 }
 

@@ -10,4 +10,5 @@ mod packet_log;
 mod packets;
 mod refusals;
 mod restart;
+mod tunnel_devices;
 mod wire;
