@@ -8,6 +8,7 @@ mod build;
 mod build_and_load;
 mod demo;
 mod ebpf;
+mod kernels;
 mod metadata;
 mod process;
 mod setup;

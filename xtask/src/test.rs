@@ -3,7 +3,8 @@
 //! A tier that cannot run here says why and counts as skipped. A test that finds at run time that it
 //! cannot run prints a line `SKIP: reason`; it counts as skipped too, never as passed.
 
-mod summary;
+mod binaries;
+pub(crate) mod summary;
 mod tier;
 
 use std::io::{BufRead, BufReader};
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::metadata::Metadata;
 use crate::workspace::Workspace;
-use crate::{build, ebpf, process, toolchain};
+use crate::{build, ebpf, kernels, process, toolchain};
 use summary::{Counts, Reader};
 use tier::Tier;
 
@@ -55,7 +56,7 @@ impl<'a> Stage<'a> {
     /// Builds what the tiers need. A tool that this machine cannot have skips tiers; code that does not
     /// compile is a failure.
     fn prepare(workspace: &'a Workspace, tiers: &[Tier], counts: &mut Counts) -> Self {
-        let programs = if !tiers.iter().any(|tier| tier.needs_kernel()) {
+        let programs = if !tiers.iter().any(|tier| tier.needs_programs()) {
             Err("not asked for".to_owned())
         } else if let Err(error) = toolchain::ensure(workspace).and_then(|()| toolchain::packages::ensure()) {
             Err(format!("{error:#}"))
@@ -72,11 +73,15 @@ impl<'a> Stage<'a> {
 
     fn run(&self, tier: Tier, metadata: &Metadata, rest: &[String]) -> Result<Counts> {
         eprintln!("test: tier {tier}");
-        if tier.needs_kernel() && !process::is_root() {
+        if tier.needs_root() && !process::is_root() {
             return Ok(skip(tier, "it needs root; run this with sudo"));
         }
-        if let (true, Err(reason)) = (tier.needs_kernel(), &self.programs) {
+        if let (true, Err(reason)) = (tier.needs_programs(), &self.programs) {
             return Ok(skip(tier, reason));
+        }
+        if let (Tier::Kernels, Ok(binary)) = (tier, &self.programs) {
+            let tests = binaries::for_kernels(self.workspace, binary, rest)?;
+            return kernels::run(self.workspace, binary, &tests).inspect(|counts| say(tier, counts));
         }
         let Some(selection) = tier.selection(metadata) else {
             return Ok(skip(tier, "package lb-tests has no test target of that name"));
@@ -115,6 +120,10 @@ fn read_results(command: &mut Command, tier: Tier) -> Result<Counts> {
     }
     let status = child.wait()?;
     let counts = reader.finish(status.success());
-    eprintln!("test: tier {tier}: {counts}");
+    say(tier, &counts);
     Ok(counts)
+}
+
+fn say(tier: Tier, counts: &Counts) {
+    eprintln!("test: tier {tier}: {counts}");
 }

@@ -9,7 +9,7 @@
 
 mod apt;
 mod bpf_linker;
-mod debian;
+pub(crate) mod debian;
 pub(crate) mod packages;
 mod rust_src;
 mod rustc;

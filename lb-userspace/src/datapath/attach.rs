@@ -37,7 +37,7 @@ pub enum AttachError {
         name: String,
     },
     /// The kernel has no XDP links.
-    #[error("this kernel cannot attach XDP programs by link; Linux 5.9 or newer is needed")]
+    #[error("this kernel cannot attach XDP programs by link; Linux 5.10 or newer is needed")]
     NoLinks,
     /// The link cannot be pinned.
     #[error("the link of {name} cannot be pinned: {source}")]

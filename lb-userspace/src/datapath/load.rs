@@ -44,7 +44,7 @@ pub enum LoadError {
     #[error("the eBPF object was not loaded: {0}")]
     Object(#[from] EbpfError),
     /// The kernel refused the program.
-    #[error("the kernel refused the program: {0}")]
+    #[error("the kernel refused the program (Linux 5.10 is the oldest that is tested): {0}")]
     Program(#[from] ProgramError),
     /// The maps cannot be used.
     #[error(transparent)]

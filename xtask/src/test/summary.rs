@@ -6,10 +6,10 @@ use std::ops::AddAssign;
 
 /// How tests ended.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Counts {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
-    pub(super) skipped: usize,
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
 }
 
 impl AddAssign for Counts {
@@ -28,7 +28,7 @@ impl fmt::Display for Counts {
 
 /// Reads the output of `cargo test -- --show-output`, line by line.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     counts: Counts,
     /// Binaries that began and did not report yet.
     running: usize,
@@ -41,7 +41,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes one line, and returns what of it is worth showing.
-    pub(super) fn take(&mut self, line: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, line: &str) -> Option<String> {
         if let Some(counts) = result(line) {
             self.end_binary(counts);
         } else if line == "successes:" || line == "failures:" {
@@ -58,7 +58,7 @@ impl Reader {
 
     /// The counts. A binary that ended without a report, or a run that failed though no test did, is one
     /// failure.
-    pub(super) fn finish(mut self, succeeded: bool) -> Counts {
+    pub(crate) fn finish(mut self, succeeded: bool) -> Counts {
         self.counts.failed += self.running;
         if !succeeded && self.counts.failed == 0 {
             self.counts.failed = 1;

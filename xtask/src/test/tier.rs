@@ -19,15 +19,23 @@ pub(crate) enum Tier {
     Control,
     /// Network namespaces and real traffic
     E2e,
+    /// Debian's kernels from 5.10 on, emulated
+    Kernels,
 }
 
 impl Tier {
     /// In the order they run.
-    pub(super) const ALL: [Self; 5] = [Self::Host, Self::Model, Self::Datapath, Self::Control, Self::E2e];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Host, Self::Model, Self::Datapath, Self::Control, Self::E2e, Self::Kernels];
 
-    /// Whether it loads programs into the kernel, which takes root and the eBPF objects.
-    pub(super) fn needs_kernel(self) -> bool {
+    /// Whether it loads programs into a kernel, which takes the eBPF objects.
+    pub(super) fn needs_programs(self) -> bool {
         !matches!(self, Self::Host | Self::Model)
+    }
+
+    /// Whether that kernel is this machine's.
+    pub(super) fn needs_root(self) -> bool {
+        self.needs_programs() && self != Self::Kernels
     }
 
     /// What selects its tests from the workspace, or `None` when there are none.
@@ -43,7 +51,7 @@ impl Tier {
 
     /// Tests on the real kernel run one at a time: they time what they see.
     pub(super) fn harness_options(self) -> &'static [&'static str] {
-        if self.needs_kernel() { &["--test-threads=1"] } else { &[] }
+        if self.needs_root() { &["--test-threads=1"] } else { &[] }
     }
 
     fn name(self) -> &'static str {
@@ -53,6 +61,7 @@ impl Tier {
             Self::Datapath => "datapath",
             Self::Control => "control",
             Self::E2e => "e2e",
+            Self::Kernels => "kernels",
         }
     }
 }

@@ -10,8 +10,11 @@ use anyhow::Result;
 use super::sources_list::Mirror;
 use crate::process;
 
-/// An apt that reads one suite of one mirror and writes only below its own directory.
-pub(super) struct PrivateApt {
+/// What dpkg knows about the machine.
+const INSTALLED: &str = "/var/lib/dpkg/status";
+
+/// An apt that reads one mirror and writes only below its own directory.
+pub(crate) struct PrivateApt {
     configuration: PathBuf,
 }
 
@@ -20,14 +23,14 @@ impl PrivateApt {
     ///
     /// # Errors
     /// When the directory cannot be written.
-    pub(super) fn new(tools: &Path, mirror: &Mirror, suite: &str, keyring: &Path) -> Result<Self> {
-        let home = tools.join("apt").join(suite);
+    pub(super) fn new(tools: &Path, mirror: &Mirror, suites: &[&str], keyring: &Path) -> Result<Self> {
+        let home = tools.join("apt").join(suites.join("+"));
         for directory in ["lists/partial", "cache/archives/partial", "state"] {
             fs::create_dir_all(home.join(directory))?;
         }
         fs::write(home.join("state/status"), "")?;
-        let source = format!("deb [signed-by={}] {} {suite} main\n", keyring.display(), mirror.uri);
-        fs::write(home.join("sources.list"), source)?;
+        let source = |suite| format!("deb [signed-by={}] {} {suite} main\n", keyring.display(), mirror.uri);
+        fs::write(home.join("sources.list"), suites.iter().map(source).collect::<Vec<_>>().concat())?;
         let configuration = home.join("apt.conf");
         fs::write(&configuration, settings(&home) + &inherited_settings())?;
         Ok(Self { configuration })
@@ -39,9 +42,18 @@ impl PrivateApt {
         command
     }
 
+    /// Reads what the mirror offers.
+    ///
+    /// # Errors
+    /// When the mirror cannot be reached, or does not have the suite.
+    pub(crate) fn update(&self) -> Result<()> {
+        process::read(self.command("apt-get").args(["-q", "update", "-o", "APT::Update::Error-Mode=any"]))
+            .map(|_| ())
+    }
+
     /// Name and version of the package of this release. A suite the mirror does not have is the same as one without it.
     pub(super) fn find(&self, release: &str) -> Option<(String, String)> {
-        process::read(self.command("apt-get").args(["-q", "update"])).ok()?;
+        self.update().ok()?;
         let minor = release.rsplit_once('.').map_or(release, |(minor, _)| minor);
         ["rust-src".to_owned(), format!("rust-{minor}-src")].into_iter().find_map(|package| {
             let known = process::read(self.command("apt-cache").args(["madison", &package])).ok()?;
@@ -49,21 +61,50 @@ impl PrivateApt {
         })
     }
 
-    /// Leaves the package's file in `into`, only when it is whole.
+    /// Names of all packages that begin so.
+    ///
+    /// # Errors
+    /// When apt-cache fails.
+    pub(crate) fn names(&self, beginning: &str) -> Result<Vec<String>> {
+        let names = process::read(self.command("apt-cache").args(["pkgnames", beginning]))?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Leaves the files of packages, each `NAME` or `NAME=VERSION`, in `into`, only when they are whole.
     ///
     /// # Errors
     /// When the mirror cannot be reached.
-    pub(super) fn download(&self, package: &str, version: &str, into: &Path) -> Result<()> {
+    pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<()> {
         let partial = into.join("partial");
         fs::create_dir_all(&partial)?;
         let mut command = self.command("apt-get");
-        command.args(["-q", "download", &format!("{package}={version}")]).current_dir(&partial);
+        command.args(["-q", "download"]).args(packages).current_dir(&partial);
         process::run(&mut command, "is the machine's mirror reachable?")?;
         for file in fs::read_dir(&partial)? {
             let file = file?;
             fs::rename(file.path(), into.join(file.file_name()))?;
         }
         Ok(())
+    }
+
+    /// Leaves the files of packages, and of what they need and this machine does not have, in `into`: from
+    /// `suite` where it has them. Nothing is installed.
+    ///
+    /// # Errors
+    /// When the mirror cannot be reached, or the packages cannot be had beside what is installed.
+    pub(crate) fn download_with_dependencies(
+        &self,
+        packages: &[&str],
+        suite: &str,
+        into: &Path,
+    ) -> Result<()> {
+        fs::create_dir_all(into.join("partial"))?;
+        let mut command = self.command("apt-get");
+        command.args(["-q", "-y", "--no-install-recommends", "--download-only"]);
+        command.args(["-t", suite, "-o", &format!("Dir::State::status={INSTALLED}")]);
+        command.args(["-o", &format!("Dir::Cache::archives={}", into.display())]);
+        command.arg("install").args(packages);
+        process::run(&mut command, "is the machine's mirror reachable?")
     }
 }
 

@@ -28,20 +28,59 @@ pub(super) fn download_rust_src(tools: &Path, release: &str) -> Result<PathBuf> 
         say(&format!("rust-src {release}: {} was downloaded before", cached.display()));
         return Ok(cached);
     }
-    ensure!(process::on_path("apt-get"), "this machine has no apt-get");
-    let system = OperatingSystem::read()?;
-    let mirror = sources_list::main_archive(Path::new("/etc/apt"), &system.codename)
-        .context("apt's configuration names no mirror of this machine's release")?;
-    for suite in system.suites(&mirror) {
-        let apt = PrivateApt::new(tools, &mirror, &suite, &system.keyring(&mirror)?)?;
+    let archive = Archive::of_this_machine()?;
+    for suite in archive.suites() {
+        let apt = archive.apt(tools, &[&suite])?;
         if let Some((package, version)) = apt.find(release) {
             say(&format!("rust-src {release}: downloading {package} {version} from {suite}"));
-            apt.download(&package, &version, &downloads)?;
+            apt.download(&[format!("{package}={version}")], &downloads)?;
             return cached(&downloads, release).context("apt-get downloaded nothing");
         }
         say(&format!("rust-src {release}: not in {suite}"));
     }
     bail!("no suite of this machine's mirror has it")
+}
+
+/// The distribution's archive as this machine reaches it.
+pub(crate) struct Archive {
+    system: OperatingSystem,
+    mirror: Mirror,
+    keyring: PathBuf,
+}
+
+impl Archive {
+    /// From apt's own configuration.
+    ///
+    /// # Errors
+    /// No apt, no mirror in its configuration, or no keyring to check it with.
+    pub(crate) fn of_this_machine() -> Result<Self> {
+        ensure!(process::on_path("apt-get"), "this machine has no apt-get");
+        let system = OperatingSystem::read()?;
+        let mirror = sources_list::main_archive(Path::new("/etc/apt"), &system.codename)
+            .context("apt's configuration names no mirror of this machine's release")?;
+        let keyring = system.keyring(&mirror)?;
+        Ok(Self { system, mirror, keyring })
+    }
+
+    /// The suite that the machine itself is of.
+    pub(crate) fn own_suite(&self) -> &str {
+        &self.mirror.suite
+    }
+
+    /// An apt of our own below `tools` that reads some suites of the archive.
+    ///
+    /// # Errors
+    /// When its directory cannot be written.
+    pub(crate) fn apt(&self, tools: &Path, suites: &[&str]) -> Result<PrivateApt> {
+        PrivateApt::new(tools, &self.mirror, suites, &self.keyring)
+    }
+
+    /// Where a compiler's sources may be.
+    fn suites(&self) -> Vec<String> {
+        let own = [self.mirror.suite.clone(), format!("{}-updates", self.mirror.suite)];
+        let debian = if self.system.id == "debian" { &DEBIAN_SUITES[..] } else { &[] };
+        debian.iter().map(ToString::to_string).chain(own).collect()
+    }
 }
 
 /// Unpacks the parts of a package whose paths match a pattern.
@@ -87,12 +126,6 @@ impl OperatingSystem {
             value.map(|value| value.trim_matches('"').to_owned()).unwrap_or_default()
         };
         Ok(Self { id: field("ID"), codename: field("VERSION_CODENAME") })
-    }
-
-    fn suites(&self, mirror: &Mirror) -> Vec<String> {
-        let own = [mirror.suite.clone(), format!("{}-updates", mirror.suite)];
-        let debian = if self.id == "debian" { &DEBIAN_SUITES[..] } else { &[] };
-        debian.iter().map(ToString::to_string).chain(own).collect()
     }
 
     fn keyring(&self, mirror: &Mirror) -> Result<PathBuf> {
