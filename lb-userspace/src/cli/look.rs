@@ -14,10 +14,10 @@ use super::{Failure, Pinned};
 use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
 use crate::datapath::pins::Pins;
-use crate::datapath::snapshot::Snapshot;
 use crate::datapath::state;
 use crate::observe::published::Published;
 use crate::observe::view::{Counts, Seen};
+use crate::reconcile::MemoryMaps;
 
 /// How often the maps are copied anew because the agent changed their names meanwhile.
 const TRIES: usize = 5;
@@ -35,7 +35,7 @@ pub(super) struct Source {
 pub(super) struct Look {
     maps: KernelMaps,
     pub(super) published: Published,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: MemoryMaps,
     now: OffsetDateTime,
 }
 
@@ -45,19 +45,19 @@ impl Look {
         let pins = pins(pinned)?;
         let maps = open(&pins)?;
         let mut text = required(&maps, &pins)?;
-        let mut snapshot = Snapshot::of(&maps);
+        let mut snapshot = MemoryMaps::of(&maps);
         for _ in 1..TRIES {
             let after = required(&maps, &pins)?;
             if after == text {
                 break;
             }
-            (text, snapshot) = (after, Snapshot::of(&maps));
+            (text, snapshot) = (after, MemoryMaps::of(&maps));
         }
         Ok(Self { published: parse(&text, &pins)?, maps, snapshot, now: OffsetDateTime::now_utc() })
     }
 
     /// What the views are made from.
-    pub(super) fn seen(&self) -> Seen<'_, Snapshot> {
+    pub(super) fn seen(&self) -> Seen<'_, MemoryMaps> {
         Seen {
             published: &self.published,
             tables: &self.snapshot,

@@ -10,9 +10,9 @@ use super::output::{Column, Format, Sheet, json, lines};
 use crate::datapath::inventory::{PinnedMap, devices, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
 use crate::datapath::pins::Pins;
-use crate::datapath::snapshot::Snapshot;
 use crate::observe::contents::{Contents, Entry, Key};
 use crate::observe::published::Published;
+use crate::reconcile::MemoryMaps;
 
 /// `spillway maps`.
 #[derive(Debug, Args)]
@@ -130,7 +130,7 @@ fn purpose(name: &str) -> &'static str {
 /// Everything that the contents are decoded from.
 struct Opened {
     maps: KernelMaps,
-    snapshot: Snapshot,
+    snapshot: MemoryMaps,
     published: Option<Published>,
     devices: Vec<u32>,
     service_stats: u32,
@@ -142,7 +142,7 @@ impl Opened {
         let pins = pins(&source.pinned)?;
         let maps = open(&pins)?;
         Ok(Self {
-            snapshot: Snapshot::of(&maps),
+            snapshot: MemoryMaps::of(&maps),
             published: record(&maps, &pins)?,
             devices: devices(&pins).map_err(kernel)?,
             service_stats: entries(&pins, map::SERVICE_STATS)?,

@@ -2,9 +2,9 @@
 //!
 //! Only this module knows aya. [`load`] puts the program and its maps into the kernel, [`attach`] puts it on
 //! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`devices`] says what packets may
-//! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`snapshot`] copies
-//! what the program looks up, [`inventory`] says what is pinned, [`nexthop`] asks for MACs, [`packet_log`] tells of packets, [`privilege`] says
-//! beforehand what is missing.
+//! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`inventory`] says
+//! what is pinned, [`nexthop`] asks for MACs, [`packet_log`] tells of packets, [`privilege`] says beforehand
+//! what is missing.
 
 pub mod attach;
 pub mod devices;
@@ -17,5 +17,4 @@ pub mod nexthop;
 pub mod packet_log;
 pub mod pins;
 pub mod privilege;
-pub mod snapshot;
 pub mod state;

@@ -1,24 +1,33 @@
-//! Maps without a kernel: what a plan can be applied to and a packet looked up in, for tests and for
-//! decisions about maps that are not loaded.
+//! Maps without a kernel: what a plan can be applied to and a packet looked up in, for tests, for decisions
+//! about maps that are not loaded, and for a look at the kernel's as they were at one moment.
 
 use super::{KernelView, Maps};
 use crate::compile::Sizes;
+use bytemuck::Pod;
 use lb_common::abi::{
     BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceEntry, TableEntry, VipBucket, map,
 };
 use lb_ebpf::tables::Tables;
 
 /// The memory-mapped maps, in this process's memory. Nothing is counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryMaps {
-    control: [Control; 1],
-    filter: Vec<u64>,
-    vips: Vec<VipBucket>,
-    services: Vec<ServiceEntry>,
-    pools: Vec<PoolEntry>,
-    tables: Vec<TableEntry>,
-    slab: Vec<u64>,
-    backends: Vec<BackendEntry>,
+    /// The one entry of `control`; none in maps that hold nothing.
+    pub control: Vec<Control>,
+    /// Words of `vip_filter`.
+    pub filter: Vec<u64>,
+    /// Entries of `vips`, both halves.
+    pub vips: Vec<VipBucket>,
+    /// Entries of `services`.
+    pub services: Vec<ServiceEntry>,
+    /// Entries of `pools`.
+    pub pools: Vec<PoolEntry>,
+    /// Entries of `tables`.
+    pub tables: Vec<TableEntry>,
+    /// Words of `slab`, four rows each.
+    pub slab: Vec<u64>,
+    /// Entries of `backends`.
+    pub backends: Vec<BackendEntry>,
 }
 
 impl MemoryMaps {
@@ -28,7 +37,7 @@ impl MemoryMaps {
             vec![T::zeroed(); entries as usize]
         }
         Self {
-            control: [Control::default()],
+            control: zeros(1),
             filter: zeros(FILTER_WORDS),
             vips: zeros(sizes.buckets()),
             services: zeros(sizes.services),
@@ -36,6 +45,21 @@ impl MemoryMaps {
             tables: zeros(sizes.tables),
             slab: zeros(sizes.slab_words()),
             backends: zeros(sizes.backends),
+        }
+    }
+
+    /// A copy, made in the order in which a packet looks things up: what names an entry is copied before the
+    /// entry, and is stored after it, so that nothing in the copy names what the copy does not have.
+    pub fn of(kernel: &impl KernelView) -> Self {
+        Self {
+            control: entries(kernel, map::CONTROL),
+            filter: entries(kernel, map::VIP_FILTER),
+            vips: entries(kernel, map::VIPS),
+            services: entries(kernel, map::SERVICES),
+            pools: entries(kernel, map::POOLS),
+            tables: entries(kernel, map::TABLES),
+            slab: entries(kernel, map::SLAB),
+            backends: entries(kernel, map::BACKENDS),
         }
     }
 
@@ -66,6 +90,14 @@ impl MemoryMaps {
             _ => return None,
         })
     }
+}
+
+/// All entries of a map. Each word is read as one, as the program reads it.
+fn entries<T: Pod>(kernel: &impl KernelView, map: &'static str) -> Vec<T> {
+    let bytes = size_of::<u64>() * kernel.words(map);
+    let mut entries = vec![T::zeroed(); bytes / size_of::<T>()];
+    kernel.read(map, 0, bytemuck::cast_slice_mut(&mut entries));
+    entries
 }
 
 impl KernelView for MemoryMaps {
@@ -133,4 +165,25 @@ impl Tables for MemoryMaps {
     fn count_dropped(&self, _service: u32) {}
 
     fn count_reason(&self, _reason: u32) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_common::abi::{BackendFlags, Route};
+
+    #[test]
+    fn a_copy_is_what_was_copied() {
+        let route = Route { flags: BackendFlags::SERVES, interface: 7 };
+        let second = BackendEntry { route, mtu: 1500, ..BackendEntry::default() };
+        let maps = MemoryMaps { backends: vec![BackendEntry::default(), second], ..MemoryMaps::default() };
+        assert_eq!(MemoryMaps::of(&maps), maps);
+    }
+
+    #[test]
+    fn beyond_the_end_there_is_nothing() {
+        let maps = MemoryMaps { backends: vec![BackendEntry::default()], ..MemoryMaps::default() };
+        assert!(maps.backend(0).is_some() && maps.backend(1).is_none());
+        assert!(maps.control().is_none() && maps.table(u32::MAX).is_none());
+    }
 }

@@ -4,7 +4,7 @@ use lb_common::abi::{BackendCounters, ServiceCounters, map};
 use lb_common::row::ROWS_PER_WORD;
 
 use super::Contents;
-use crate::datapath::snapshot::Snapshot;
+use crate::reconcile::MemoryMaps;
 
 /// Which entries somebody wrote.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Live {
 
 impl Live {
     /// What the entries of a snapshot name.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub fn of(snapshot: &MemoryMaps) -> Self {
         let slots = snapshot.vips.iter().flat_map(|bucket| &bucket.slots);
         let services = slots.filter(|slot| slot.key.protocol() != 0).map(|slot| slot.service).collect();
         let mut regions = BTreeMap::new();

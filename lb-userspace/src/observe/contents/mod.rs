@@ -20,13 +20,13 @@ use thiserror::Error;
 use super::next_hop::InterfaceName;
 use super::published::Published;
 use super::view::Counts;
-use crate::datapath::snapshot::Snapshot;
+use crate::reconcile::MemoryMaps;
 
 /// Everything that lies in the maps.
 #[derive(Clone, Copy)]
 pub struct Contents<'a> {
     /// What the program looks up.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a MemoryMaps,
     /// What it counted.
     pub counts: &'a dyn Counts,
     /// Entries of `service_stats`.

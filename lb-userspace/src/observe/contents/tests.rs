@@ -28,7 +28,7 @@ impl Counts for Fixed {
 }
 
 /// Service 0 has pool 0 alone, whose table of 256 rows begins at row 8 and belongs to backend 0 but for a row.
-fn snapshot() -> Snapshot {
+fn snapshot() -> MemoryMaps {
     let mut keys = Keys::default();
     keys.address([198, 51, 100, 10].into(), true);
     keys.port([198, 51, 100, 10].into(), 6, 443, 0);
@@ -48,7 +48,7 @@ fn snapshot() -> Snapshot {
         destination: std::net::IpAddr::from([10, 0, 0, 1]).into(),
         ..BackendEntry::default()
     };
-    Snapshot {
+    MemoryMaps {
         control: vec![control],
         filter: keys.filter(),
         vips,

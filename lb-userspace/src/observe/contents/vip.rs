@@ -8,7 +8,7 @@ use lb_ebpf::wire::protocol;
 use serde::Serialize;
 
 use super::{Decoded, Entry, Key, NoEntry};
-use crate::datapath::snapshot::Snapshot;
+use crate::reconcile::MemoryMaps;
 
 /// What a key looks like.
 const EXPECTED: &str =
@@ -57,7 +57,7 @@ fn name(key: &VipKey) -> String {
 }
 
 /// A bucket; `None` beyond the last.
-pub(super) fn bucket(snapshot: &Snapshot, index: u32) -> Option<Decoded> {
+pub(super) fn bucket(snapshot: &MemoryMaps, index: u32) -> Option<Decoded> {
     let bucket = snapshot.vips.get(index as usize)?;
     let in_force = snapshot.control.first().is_some_and(|control| {
         let (base, buckets) = (control.vips.base(), 1 << control.vips.log2());
@@ -67,7 +67,7 @@ pub(super) fn bucket(snapshot: &Snapshot, index: u32) -> Option<Decoded> {
 }
 
 /// The slot of a VIP in the table in force.
-pub(super) fn find(snapshot: &Snapshot, text: &str) -> Result<Entry, NoEntry> {
+pub(super) fn find(snapshot: &MemoryMaps, text: &str) -> Result<Entry, NoEntry> {
     let (family, key) = parse(text).ok_or_else(|| super::wrong(map::VIPS, text, EXPECTED))?;
     let absent = || super::absent(map::VIPS, text, "see `services` for the VIPs there are");
     let table = snapshot.control.first().ok_or_else(absent)?.vips;
