@@ -15,9 +15,12 @@
 //! | `backend_stats` | per-CPU array | backend index | [`BackendCounters`] |
 //! | `reason_stats` | per-CPU array | [`Reason`](crate::reason::Reason) | packets, `u64` |
 //! | `devices` | device map hash | interface index | interface index |
+//! | `connections` | LRU hash | [`Flow::connection`](crate::flow::Flow::connection) | [`Connection`] |
+//! | `budgets` | array | [`Insert`] | [`Budget`] |
+//! | `tracking_stats` | per-CPU array, 1 | 0 | [`TrackingCounters`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
-//! All but the counters and `devices` are memory-mapped by the agent. What must change as one lies in
+//! All but the counters, `devices`, `connections` and `budgets` are memory-mapped by the agent. What must change as one lies in
 //! one aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
@@ -53,6 +56,7 @@ macro_rules! flag_set {
 }
 
 mod backend;
+mod connection;
 mod control;
 mod counters;
 mod service;
@@ -60,6 +64,7 @@ mod table;
 mod vip;
 
 pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
+pub use connection::{Budget, Connection, Insert, TrackingCounters};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use service::{Selector, ServiceEntry, ServiceFlags};
@@ -67,7 +72,7 @@ pub use table::{NO_BACKEND, PoolEntry, TableEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -96,9 +101,15 @@ pub mod map {
     /// See the module's table.
     pub const DEVICES: &str = "devices";
     /// See the module's table.
+    pub const CONNECTIONS: &str = "connections";
+    /// See the module's table.
+    pub const BUDGETS: &str = "budgets";
+    /// See the module's table.
+    pub const TRACKING_STATS: &str = "tracking_stats";
+    /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 16] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -111,6 +122,9 @@ pub mod map {
         BACKEND_STATS,
         REASON_STATS,
         DEVICES,
+        CONNECTIONS,
+        BUDGETS,
+        TRACKING_STATS,
         STATE,
     ];
 }

@@ -31,22 +31,35 @@ impl Flow {
     /// bytes: 16 bytes for IPv4, 40 for IPv6, all in network order.
     #[inline(always)]
     pub const fn hash(&self, key: Key) -> FlowHash {
-        let ports = self.source_port.word() as u64
-            | (self.destination_port.word() as u64) << 16
-            | (self.protocol as u64) << 32;
-        let state = State::new(key);
-        FlowHash(match self.family {
-            Family::V4 => {
-                state.word(pair(self.source.v4_word(), self.destination.v4_word())).word(ports).finish(16)
-            }
-            Family::V6 => self.hash_v6(state, ports),
-        })
+        FlowHash(self.digest(State::new(key), 0))
+    }
+
+    /// Key of the connection in a service's name: SipHash-1-3 over the service's index as a little-endian
+    /// 64-bit word and what [`Flow::hash`] takes in (24 or 48 bytes). Never the hash of an affinity: two
+    /// connections of one client are two.
+    #[inline(always)]
+    pub const fn connection(&self, service: u32, key: Key) -> u64 {
+        self.digest(State::new(key).word(service as u64), 8)
     }
 
     #[inline(always)]
-    const fn hash_v6(&self, state: State, ports: u64) -> u64 {
+    const fn digest(&self, state: State, before: u8) -> u64 {
+        let ports = self.source_port.word() as u64
+            | (self.destination_port.word() as u64) << 16
+            | (self.protocol as u64) << 32;
+        match self.family {
+            Family::V4 => {
+                let addresses = pair(self.source.v4_word(), self.destination.v4_word());
+                state.word(addresses).word(ports).finish(before + 16)
+            }
+            Family::V6 => self.digest_v6(state, ports, before),
+        }
+    }
+
+    #[inline(always)]
+    const fn digest_v6(&self, state: State, ports: u64, before: u8) -> u64 {
         let ([a, b], [c, d]) = (self.source.words(), self.destination.words());
-        state.word(a.to_le()).word(b.to_le()).word(c.to_le()).word(d.to_le()).word(ports).finish(40)
+        state.word(a.to_le()).word(b.to_le()).word(c.to_le()).word(d.to_le()).word(ports).finish(before + 40)
     }
 
     /// What is left of the flow when only the client counts: its address under the mask of its family,
@@ -174,6 +187,18 @@ mod tests {
         let flow = flow("2001:db8::7", "2001:db8:1::10");
         let message = [&flow.source.bytes()[..], &flow.destination.bytes(), &tail()].concat();
         assert_eq!(flow.hash(KEY).0, siphash13(KEY, &message));
+    }
+
+    #[test]
+    fn a_connection_is_the_service_and_the_five_tuple() {
+        let mut message = Vec::from(7_u64.to_le_bytes());
+        message.extend([192, 0, 2, 7, 198, 51, 100, 10]);
+        message.extend(tail());
+        assert_eq!(flow("192.0.2.7", "198.51.100.10").connection(7, KEY), siphash13(KEY, &message));
+        let flow = flow("2001:db8::7", "2001:db8:1::10");
+        let addresses = [flow.source.bytes(), flow.destination.bytes()].concat();
+        let message = [&7_u64.to_le_bytes()[..], &addresses, &tail()].concat();
+        assert_eq!(flow.connection(7, KEY), siphash13(KEY, &message));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A row of a selection table: two bytes, the owner's index and the row's mode.
 //!
-//! Four rows lie in each 64-bit word of the slab. Only [`Mode::Clean`] is written so far; the two bits
-//! are laid out for rows that move.
+//! Four rows lie in each 64-bit word of the slab.
 
 /// Rows in one word of the slab.
 pub const ROWS_PER_WORD: u32 = 4;
@@ -53,6 +52,25 @@ impl Row {
         }
     }
 
+    /// Whether the row is [`Mode::Clean`]; one comparison for any number of rows that are or-ed together.
+    #[inline(always)]
+    pub const fn is_clean(self) -> bool {
+        self.0 <= MAX_INDEX
+    }
+
+    /// A row that is clean only if both are; its owner means nothing.
+    #[inline(always)]
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The same owner in another mode.
+    #[must_use]
+    pub const fn in_mode(self, mode: Mode) -> Self {
+        Self::new(self.0, mode)
+    }
+
     /// Row `number` of the slab out of its word `number / 4`.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the sixteen bits of one row are meant")]
@@ -71,6 +89,9 @@ mod tests {
             for index in [0, 1, 255, MAX_INDEX] {
                 let row = Row::new(index, mode);
                 assert_eq!((row.index(), row.mode()), (u32::from(index), mode));
+                assert_eq!(row.is_clean(), mode == Mode::Clean);
+                assert_eq!(row.or(Row::new(5, Mode::Clean)).is_clean(), mode == Mode::Clean);
+                assert_eq!(row.in_mode(Mode::Clean), Row::new(index, Mode::Clean));
             }
         }
     }

@@ -5,8 +5,9 @@
 //! an odd packet has a reason to be dropped.
 
 use crate::frame::Frame;
+use crate::track::Segment;
 use crate::verdict::End;
-use crate::wire::{Ethernet, Extension, Icmp, Ipv4, Ipv6, Ports, Vlan, ether_type, protocol};
+use crate::wire::{Ethernet, Extension, Icmp, Ipv4, Ipv6, Ports, TcpState, Vlan, ether_type, protocol};
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -22,6 +23,10 @@ const IPV4_LENGTH: usize = size_of::<Ipv4>();
 const IPV6_LENGTH: usize = size_of::<Ipv6>();
 const TCP_LENGTH: usize = 20;
 const UDP_LENGTH: usize = 8;
+const FIN: u16 = 1;
+const SYN: u16 = 2;
+const RST: u16 = 4;
+const ACK: u16 = 16;
 /// More fragments, or an offset.
 const IPV4_FRAGMENT: u16 = 0x3fff;
 const IPV6_FRAGMENT: u16 = 0xfff9;
@@ -121,13 +126,36 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
     })
 }
 
-/// The flow of a TCP or UDP packet that is as long as it claims and no fragment.
+/// The transport header.
+#[derive(Debug, Clone, Copy)]
+pub struct Transport {
+    /// The 5-tuple.
+    pub flow: Flow,
+    /// Bytes 12 and 13 of a TCP header, the flags in the lower nine bits; 0 of UDP.
+    tcp_flags: u16,
+}
+
+impl Transport {
+    /// What the packet tells of its connection (RFC 9293, section 3.1); of UDP, nothing.
+    #[inline(always)]
+    pub const fn segment(&self) -> Segment {
+        if self.tcp_flags & (FIN | RST) != 0 {
+            Segment::Closing
+        } else if self.tcp_flags & (SYN | ACK) == SYN {
+            Segment::Opening
+        } else {
+            Segment::Middle
+        }
+    }
+}
+
+/// The transport header of a TCP or UDP packet that is as long as it claims and no fragment.
 ///
 /// Errors, each a reason to drop what is ours: [`Reason::Truncated`], [`Reason::Fragment`],
 /// [`Reason::TooManyHeaders`], and [`Reason::NoService`] for any other protocol. [`Reason::NotOurs`] is
 /// neighbour discovery, which always belongs to the kernel.
 #[inline(always)]
-pub fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Flow, Reason> {
+pub fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Transport, Reason> {
     let end = network.offset + network.length;
     if network.header_length < IPV4_LENGTH || network.length < network.header_length || !frame.holds(end) {
         return Err(Reason::Truncated);
@@ -149,27 +177,31 @@ fn ports<F: Frame>(
     protocol: u8,
     offset: usize,
     end: usize,
-) -> Result<Flow, Reason> {
-    let least = match protocol {
-        protocol::TCP => TCP_LENGTH,
-        protocol::UDP => UDP_LENGTH,
+) -> Result<Transport, Reason> {
+    let (ports, tcp_flags, least) = match protocol {
+        protocol::TCP => {
+            let header = frame.header::<TcpState>(offset).ok_or(Reason::Truncated)?;
+            (header.ports, header.offset_flags.get(), TCP_LENGTH)
+        }
+        protocol::UDP => (*frame.header::<Ports>(offset).ok_or(Reason::Truncated)?, 0, UDP_LENGTH),
         protocol::ICMPV6 if is_neighbour_discovery(frame, network, offset, end) => {
             return Err(Reason::NotOurs);
         }
         _ => return Err(Reason::NoService),
     };
+    // After the frame was asked, as in `is_neighbour_discovery`.
     if offset + least > end {
         return Err(Reason::Truncated);
     }
-    let ports = frame.header::<Ports>(offset).ok_or(Reason::Truncated)?;
-    Ok(Flow {
+    let flow = Flow {
         family: network.family,
         source: network.source,
         destination: network.destination,
         source_port: ports.source,
         destination_port: ports.destination,
         protocol,
-    })
+    };
+    Ok(Transport { flow, tcp_flags })
 }
 
 #[inline(always)]

@@ -1,14 +1,14 @@
 //! The stages in order, and nothing else.
 
 use crate::frame::Frame;
-use crate::parse::Network;
-use crate::select::{MISSING, Place};
+use crate::parse::{Network, Transport};
+use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
-use crate::track::Owner;
+use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::{classify, encapsulate, parse, select, track, transmit};
 use lb_common::abi::{BackendFlags, Control};
-use lb_common::flow::{Flow, FlowHash};
+use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 
 /// A packet's way from arrival to the action taken. The frame is changed only if it is sent to a backend,
@@ -23,9 +23,9 @@ fn walk<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let network = parse::network(frame)?;
     classify::ours(&network, tables)?;
     let control = tables.control().ok_or(MISSING)?;
-    let flow = flow(frame, &network, control, tables)?;
-    let service = classify::service(&flow, control.vips, tables)?;
-    forward(frame, &network, &flow, service, control, tables).inspect_err(|end| {
+    let transport = transport(frame, &network, control, tables)?;
+    let service = classify::service(&transport.flow, control.vips, tables)?;
+    forward(frame, &network, &transport, service, control, tables).inspect_err(|end| {
         if end.action() == Action::Drop {
             tables.count_dropped(service);
         }
@@ -33,12 +33,12 @@ fn walk<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
 }
 
 #[inline(always)]
-fn flow<F: Frame, T: Tables>(
+fn transport<F: Frame, T: Tables>(
     frame: &F,
     network: &Network,
     control: &Control,
     tables: &T,
-) -> Result<Flow, End> {
+) -> Result<Transport, End> {
     parse::transport(frame, network).map_err(|reason| match reason {
         Reason::NotOurs => End::NOT_OURS,
         odd => classify::unmatched(network, control.vips, odd, tables),
@@ -49,53 +49,46 @@ fn flow<F: Frame, T: Tables>(
 fn forward<F: Frame, T: Tables>(
     frame: &mut F,
     network: &Network,
-    flow: &Flow,
+    transport: &Transport,
     service: u32,
     control: &Control,
     tables: &T,
 ) -> Result<Action, End> {
-    let choice = choose(flow, service, control, tables)?;
+    let choice = choose(&transport.flow, service, control, tables, || transport.segment())?;
     let Owner { index, backend, .. } = choice.owner;
     if backend.route.flags.has(BackendFlags::LOCAL) {
         tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
     }
-    encapsulate::wrap(frame, network, backend, choice.hash)?;
+    encapsulate::wrap(frame, network, backend, choice.selection.hash)?;
     tables.count_sent(service, index, network.length as u64);
     Ok(transmit::send(frame, backend))
 }
 
-/// Where a flow of a service goes, and by which rows.
+/// Where a packet of a service goes, and by which rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<'t> {
-    /// The hash that decided.
-    pub hash: FlowHash,
-    /// Row of the cluster table; `None` where the service has one pool.
-    pub cluster: Option<Place>,
-    /// Index of the pool.
-    pub pool: u32,
-    /// Row of the pool's node table.
-    pub node: Place,
+    /// Where the tables say its flow belongs.
+    pub selection: Selection<'t>,
     /// Who takes it.
     pub owner: Owner<'t>,
 }
 
-/// Hash, select and track: the pure decision, which `explain` and `plan` ask for without a packet.
+/// Select and track: the decision, which `explain` and `plan` ask for without a packet. `segment` says what
+/// the packet tells of its connection, and is asked only where that matters.
 #[inline(always)]
 pub fn choose<'t, T: Tables>(
     flow: &Flow,
     service: u32,
     control: &Control,
     tables: &'t T,
+    segment: impl FnOnce() -> Segment,
 ) -> Result<Choice<'t>, End> {
-    let service = tables.service(service).ok_or(MISSING)?;
-    let hash = select::hash(flow, service, control.key());
-    let (pool, cluster) = select::pool(service, hash, tables)?;
-    let entry = tables.pool(pool).ok_or(MISSING)?;
-    let table = select::node_table(&entry, tables)?;
-    let node = select::place(table, hash.node_row(table.log2_rows), tables)?;
-    let owner = track::owner(node.row.index(), &entry, table, hash, tables)?;
-    Ok(Choice { hash, cluster, pool, node, owner })
+    let entry = tables.service(service).ok_or(MISSING)?;
+    let key = control.key();
+    let selection = select::select(flow, entry, key, tables)?;
+    let owner = track::owner(flow, service, entry, key, &selection, tables, segment)?;
+    Ok(Choice { selection, owner })
 }
 
 #[cfg(test)]

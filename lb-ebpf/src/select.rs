@@ -5,7 +5,7 @@ use crate::verdict::End;
 use lb_common::abi::{NO_BACKEND, PoolEntry, ServiceEntry, ServiceFlags, TableEntry};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
-use lb_common::row::{ROWS_PER_WORD, Row};
+use lb_common::row::{Mode, ROWS_PER_WORD, Row};
 use lb_common::siphash::Key;
 
 /// The end of a packet for which a table names an entry that is not there.
@@ -21,13 +21,66 @@ pub fn hash(flow: &Flow, service: &ServiceEntry, key: Key) -> FlowHash {
     }
 }
 
-/// A row, and its number in its table.
+/// A row, and its number in its table. Aligned, for the compiler copies it by words, and the verifier wants
+/// those aligned on the stack.
+#[repr(align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Number of the row, from 0.
     pub number: u32,
     /// Owner and mode.
     pub row: Row,
+}
+
+/// Where the tables say a flow belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'t> {
+    /// The hash that decided.
+    pub hash: FlowHash,
+    /// Row of the cluster table; `None` where the service has one pool.
+    pub cluster: Option<Place>,
+    /// Index of the pool.
+    pub pool: u32,
+    /// A backend of the pool that serves, or [`NO_BACKEND`].
+    pub spare: u16,
+    /// The pool's node table.
+    pub table: &'t TableEntry,
+    /// Row of that table.
+    pub node: Place,
+}
+
+impl Selection<'_> {
+    /// Whether nothing moved lately on the flow's way.
+    #[inline(always)]
+    pub const fn is_clean(&self) -> bool {
+        match self.cluster {
+            Some(cluster) => self.node.row.or(cluster.row).is_clean(),
+            None => self.node.row.is_clean(),
+        }
+    }
+
+    /// Whether a row of the flow's way is MOVING.
+    #[inline(always)]
+    pub fn is_moving(&self) -> bool {
+        let cluster = self.cluster.is_some_and(|cluster| cluster.row.mode() == Mode::Moving);
+        cluster || self.node.row.mode() == Mode::Moving
+    }
+}
+
+/// The flow's hash, its pool, and its rows.
+#[inline(always)]
+pub fn select<'t, T: Tables>(
+    flow: &Flow,
+    service: &ServiceEntry,
+    key: Key,
+    tables: &'t T,
+) -> Result<Selection<'t>, End> {
+    let hash = hash(flow, service, key);
+    let (pool, cluster) = pool(service, hash, tables)?;
+    let entry = tables.pool(pool).ok_or(MISSING)?;
+    let table = node_table(&entry, tables)?;
+    let node = place(table, hash.node_row(table.log2_rows), tables)?;
+    Ok(Selection { hash, cluster, pool, spare: entry.spare, table, node })
 }
 
 /// The pool that takes the flow: the only one, or the owner of the flow's cluster row.
@@ -62,4 +115,11 @@ pub fn place<T: Tables>(table: &TableEntry, number: u32, tables: &T) -> Result<P
     let slot = table.current.wrapping_add(number);
     let word = tables.slab(slot / ROWS_PER_WORD).ok_or(MISSING)?;
     Ok(Place { number, row: Row::of_word(word, slot) })
+}
+
+/// Who owned row `number` of a table before it began to move.
+#[inline(always)]
+pub fn stable<T: Tables>(table: &TableEntry, number: u32, tables: &T) -> Option<u32> {
+    let slot = table.stable.wrapping_add(number);
+    Some(Row::of_word(tables.slab(slot / ROWS_PER_WORD)?, slot).index())
 }

@@ -1,6 +1,8 @@
 //! What a stage may look up and count.
 
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use lb_common::abi::{
+    BackendEntry, Connection, Control, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
+};
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
 pub trait Tables {
@@ -27,6 +29,17 @@ pub trait Tables {
 
     /// A backend.
     fn backend(&self, index: u32) -> Option<&BackendEntry>;
+
+    /// The backend that the connection under this key is recorded with, and whether its end was seen before.
+    /// A packet of it is here: it is alive, and `closing` if this packet ends it. Maps without connections
+    /// have none.
+    fn connection(&self, _key: u64, _closing: bool) -> Option<(u16, bool)> {
+        None
+    }
+
+    /// Records a connection, seen now, in place of one that the key may have, if the budget of `insert`
+    /// allows. Maps without connections record none.
+    fn record(&self, _key: u64, _connection: &Connection, _insert: Insert) {}
 
     /// A packet of `bytes` bytes went to a backend of a service.
     fn count_sent(&self, service: u32, backend: u32, bytes: u64);

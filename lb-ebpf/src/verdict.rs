@@ -38,6 +38,18 @@ impl End {
         Self(reason as u32)
     }
 
+    /// The word it is.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// From [`End::word`].
+    #[inline(always)]
+    pub const fn of_word(word: u32) -> Self {
+        Self(word)
+    }
+
     /// Number of the [`Reason`].
     #[inline(always)]
     pub const fn reason(self) -> u32 {

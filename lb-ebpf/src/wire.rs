@@ -172,6 +172,20 @@ pub struct Ports {
     pub destination: NetworkU16,
 }
 
+/// The TCP header as far as its flags, 14 bytes (RFC 9293).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct TcpState {
+    /// Ports.
+    pub ports: Ports,
+    /// Sequence number, native reading.
+    pub sequence: u32,
+    /// Acknowledgement number, native reading.
+    pub acknowledgement: u32,
+    /// Header length in 32-bit words (upper four bits) and flags.
+    pub offset_flags: NetworkU16,
+}
+
 /// First four bytes of an ICMP or `ICMPv6` message (RFC 792, RFC 4443).
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

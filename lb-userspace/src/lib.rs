@@ -17,3 +17,4 @@ pub mod health;
 pub mod observe;
 pub mod policy;
 pub mod reconcile;
+pub mod sweep;

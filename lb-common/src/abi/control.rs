@@ -11,8 +11,10 @@ pub struct Control {
     pub k0: u64,
     /// The flow hash's secret, bytes 8 to 15.
     pub k1: u64,
+    /// Connections that may be recorded in a second, by [`Insert`](super::Insert).
+    pub inserts: [u32; 2],
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 impl Control {

@@ -60,6 +60,12 @@ flag_set! {
     ServiceFlags {
         /// Only the client's address (under the masks) is hashed.
         CLIENT_AFFINITY = 0;
+        /// No connection of it is looked up or recorded.
+        UNTRACKED = 1;
+        /// Every connection of it is looked up and recorded.
+        FULLY_TRACKED = 2;
+        /// On a row that moves, UDP without a record goes to the current owner, not the stable one.
+        UDP_MOVES = 3;
     }
 }
 

@@ -32,7 +32,7 @@ fn read(frame: &[u8]) -> Read {
     let Ok(network) = network(&frame) else { return Read::NotIp };
     match transport(&frame, &network) {
         Err(reason) => Read::Odd(reason),
-        Ok(flow) => {
+        Ok(Transport { flow, .. }) => {
             let ports = (flow.source_port.get(), flow.destination_port.get());
             Read::Flow(flow.source.into(), flow.destination.into(), ports, flow.protocol)
         }

@@ -12,7 +12,7 @@ use crate::config;
 use crate::config::model::Protocol;
 use crate::datapath::inventory::interface_name;
 use crate::explain::answer::{ClusterStep, NodeStep, Outer};
-use crate::explain::{Explanation, Query, explain, offline};
+use crate::explain::{Explanation, Query, connection, explain, offline};
 
 /// `spillway explain`.
 #[derive(Debug, Args)]
@@ -26,6 +26,10 @@ pub(super) struct Options {
     /// What the client sends to, as ADDRESS:PORT or [IPV6]:PORT.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = place)]
     destination: SocketAddr,
+    /// Ask about the first packet of a connection, the SYN of TCP, rather than a later one. The two differ only
+    /// where rows moved lately.
+    #[arg(long)]
+    new: bool,
     /// Explain by this configuration instead of the maps in the kernel, taking every backend to be up. Needs no
     /// privilege.
     #[arg(long, value_name = "FILE", conflicts_with = "pin_path")]
@@ -51,6 +55,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     };
     let query = Query::new(protocol, options.source, options.destination)
         .map_err(|error| Failure::usage(error.into()))?;
+    let query = if options.new { query.first() } else { query };
     let explanation = match &options.config {
         Some(file) => by_file(&query, file)?,
         None => by_pins(&query, &options.answer.pinned)?,
@@ -60,6 +65,10 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 
 fn by_pins(query: &Query, pinned: &Pinned) -> Result<Explanation, Failure> {
     let look = Look::at(pinned)?;
+    if let Some(key) = connection(query, &look.snapshot) {
+        let recorded = look.connections()?.get(key).map(|connection| (key, connection));
+        look.snapshot.connections.borrow_mut().extend(recorded);
+    }
     Ok(explain(query, &look.snapshot, &look.published.record, &interface_name))
 }
 

@@ -5,12 +5,13 @@ use std::io;
 
 use anyhow::anyhow;
 use clap::Args;
-use lb_common::abi::{BackendCounters, ServiceCounters, map};
+use lb_common::abi::{BackendCounters, ServiceCounters, TrackingCounters, map};
 use lb_common::reason::Reason;
 use time::OffsetDateTime;
 
 use super::output::Output;
 use super::{Failure, Pinned};
+use crate::datapath::connections::Connections;
 use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
 use crate::datapath::pins::Pins;
@@ -37,6 +38,7 @@ pub(super) struct Look {
     pub(super) published: Published,
     pub(super) snapshot: MemoryMaps,
     now: OffsetDateTime,
+    pins: Pins,
 }
 
 impl Look {
@@ -53,7 +55,12 @@ impl Look {
             }
             (text, snapshot) = (after, MemoryMaps::of(&maps));
         }
-        Ok(Self { published: parse(&text, &pins)?, maps, snapshot, now: OffsetDateTime::now_utc() })
+        Ok(Self { published: parse(&text, &pins)?, maps, snapshot, now: OffsetDateTime::now_utc(), pins })
+    }
+
+    /// The recorded connections, as they are now.
+    pub(super) fn connections(&self) -> Result<Connections, Failure> {
+        Connections::open(&self.pins).map_err(|error| Failure::of_kernel(error.into()))
     }
 
     /// What the views are made from.
@@ -62,6 +69,7 @@ impl Look {
             published: &self.published,
             tables: &self.snapshot,
             counts: &self.maps,
+            connections: (0, 0),
             interface_name: &interface_name,
             now: self.now,
         }
@@ -75,6 +83,10 @@ impl Counts for KernelMaps {
 
     fn backend(&self, index: u32) -> BackendCounters {
         self.backend_counters(index)
+    }
+
+    fn tracking(&self) -> TrackingCounters {
+        self.tracking_counters()
     }
 
     fn reason(&self, reason: Reason) -> u64 {

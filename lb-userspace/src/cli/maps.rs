@@ -1,12 +1,13 @@
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use lb_common::abi::map;
+use lb_common::abi::{Budget, Connection, map};
 use serde::Serialize;
 
 use super::Failure;
 use super::look::{Source, open, pins, record};
 use super::output::{Column, Format, Sheet, json, lines};
+use crate::datapath::connections::Connections;
 use crate::datapath::inventory::{PinnedMap, devices, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
 use crate::datapath::pins::Pins;
@@ -63,11 +64,11 @@ fn name_parser() -> impl TypedValueParser<Value = &'static str> {
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     match &options.verb {
         Verb::List(source) => list(source),
-        Verb::Dump(dump) => Opened::at(&dump.source)?.show(|contents| {
+        Verb::Dump(dump) => Opened::at(&dump.source, dump.name)?.show(|contents| {
             let entries = contents.dump(dump.name).take(dump.limit.unwrap_or(usize::MAX));
             print(entries, dump.source.output.format)
         }),
-        Verb::Get(get) => Opened::at(&get.source)?.show(|contents| {
+        Verb::Get(get) => Opened::at(&get.source, get.name)?.show(|contents| {
             let entry = contents.get(get.name, &get.key).map_err(|error| anyhow!(error))?;
             get.source.output.print(&entry, line)
         }),
@@ -122,6 +123,9 @@ fn purpose(name: &str) -> &'static str {
         map::BACKEND_STATS => "packets and bytes by backend",
         map::REASON_STATS => "packets that were not sent, by reason",
         map::DEVICES => "interfaces that packets may leave by",
+        map::CONNECTIONS => "connections on rows that moved lately",
+        map::BUDGETS => "connections recorded in the current second",
+        map::TRACKING_STATS => "what became of packets on rows that moved",
         map::STATE => "the agent's record: names, indices, health",
         _ => "",
     }
@@ -133,18 +137,23 @@ struct Opened {
     snapshot: MemoryMaps,
     published: Option<Published>,
     devices: Vec<u32>,
+    connections: Vec<(u64, Connection)>,
+    budgets: Vec<Budget>,
     service_stats: u32,
     backend_stats: u32,
 }
 
 impl Opened {
-    fn at(source: &Source) -> Result<Self, Failure> {
+    /// What is asked for by `name`; of the connections there may be a million, so they are read only then.
+    fn at(source: &Source, name: &str) -> Result<Self, Failure> {
         let pins = pins(&source.pinned)?;
         let maps = open(&pins)?;
         Ok(Self {
             snapshot: MemoryMaps::of(&maps),
             published: record(&maps, &pins)?,
             devices: devices(&pins).map_err(kernel)?,
+            connections: if name == map::CONNECTIONS { connections(&pins)? } else { Vec::new() },
+            budgets: maps.budgets(),
             service_stats: entries(&pins, map::SERVICE_STATS)?,
             backend_stats: entries(&pins, map::BACKEND_STATS)?,
             maps,
@@ -158,10 +167,17 @@ impl Opened {
             service_stats: self.service_stats,
             backend_stats: self.backend_stats,
             devices: &self.devices,
+            connections: &self.connections,
+            budgets: &self.budgets,
             published: self.published.as_ref(),
             interface_name: &interface_name,
         })
     }
+}
+
+fn connections(pins: &Pins) -> Result<Vec<(u64, Connection)>, Failure> {
+    let connections = Connections::open(pins).map_err(kernel)?;
+    Ok(connections.all().map_err(anyhow::Error::from)?)
 }
 
 fn entries(pins: &Pins, name: &'static str) -> Result<u32, Failure> {

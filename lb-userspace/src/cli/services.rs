@@ -77,7 +77,7 @@ mod tests {
             vips: vec![[198, 51, 100, 10].into()],
             ports: [443, 0].map(|port| PortView { name: None, protocol: "TCP", port }).into(),
             affinity: "flow",
-            tracking: "none",
+            tracking: "transition",
             pools: vec![pool("web-eu", 90, 0.9), pool("web-us", 10, 0.1)],
             packets: 7,
             bytes: 800,

@@ -3,7 +3,7 @@ use std::fs;
 use super::Failure;
 use super::look::{Look, Source};
 use super::output::{listing, moment, span};
-use crate::observe::view::{InterfaceView, ReasonCount, StatusView, status};
+use crate::observe::view::{InterfaceView, ReasonCount, Seen, StatusView, Tracked, status};
 
 /// As the kernel knows the agent's process.
 const COMMAND: &str = "spillway";
@@ -11,7 +11,8 @@ const COMMAND: &str = "spillway";
 /// `spillway status`.
 pub(super) fn run(source: &Source) -> Result<(), Failure> {
     let look = Look::at(&source.pinned)?;
-    let view = status(&look.seen(), runs(look.published.agent.pid));
+    let seen = Seen { connections: look.connections()?.count().map_err(anyhow::Error::from)?, ..look.seen() };
+    let view = status(&seen, runs(look.published.agent.pid));
     source.output.print(&view, text)
 }
 
@@ -27,7 +28,7 @@ fn text(view: &StatusView) -> String {
         ("config", format!("{}, read {} ago", view.config_digest, span(view.config_age))),
         ("interfaces", interfaces(&view.interfaces)),
         ("rows", rows(view)),
-        ("tracked", format!("{} of {}", view.tracked.entries, view.tracked.capacity)),
+        ("tracked", tracked(&view.tracked)),
         ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
     ];
     rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
@@ -60,6 +61,12 @@ fn rows(view: &StatusView) -> String {
     format!("{} clean, {} moving, {} residue", view.rows.clean, view.rows.moving, view.rows.residue)
 }
 
+fn tracked(tracked: &Tracked) -> String {
+    let Tracked { entries, capacity, refused, evicted, .. } = tracked;
+    let room = if *refused > 0 || *evicted > 0 { "; raise gateway.limits.trackedConnections" } else { "" };
+    format!("{entries} of {capacity} connections, {refused} refused, {evicted} evicted{room}")
+}
+
 fn not_sent(reason: &ReasonCount) -> String {
     let defect = if reason.expected { "" } else { " (points to a defect)" };
     format!("{} {}{defect}", reason.packets, reason.name)
@@ -68,7 +75,7 @@ fn not_sent(reason: &ReasonCount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::view::{AgentView, RowCounts, Tracked};
+    use crate::observe::view::{AgentView, RowCounts};
     use time::OffsetDateTime;
 
     fn view(running: bool) -> StatusView {
@@ -97,7 +104,7 @@ tables      generation 12, applied 3 s ago
 config      d1, read 2 h ago
 interfaces  eth0 (native, program 55)
 rows        256 clean, 0 moving, 0 residue
-tracked     0 of 0
+tracked     0 of 0 connections, 0 refused, 0 evicted
 last error  none
 not sent    9 missing-entry (points to a defect)";
         assert_eq!(text(&view(true)), expected);

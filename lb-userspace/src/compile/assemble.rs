@@ -1,42 +1,64 @@
 use super::entries;
 use super::error::CompileError;
+use super::history::History;
 use super::identity;
 use super::image::MapImage;
 use super::ledger::Ledger;
-use super::members::{Selection, select};
-use super::record::{PoolRecord, Record, TableRecord};
+use super::members::select;
+use super::record::{Record, ServiceRecord, TableRecord, Tier};
 use super::rows;
-use super::tables::{Book, Cache};
+use super::sizes::Sizes;
+use super::tables::{Before, Book, Cache, Wanted};
 use super::vips::Keys;
-use crate::config::model::Protocol;
+use crate::config::model::{Protocol, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
-use lb_common::abi::{Control, PoolEntry, Selector, TableEntry};
-use std::collections::BTreeMap;
+use lb_common::abi::{BackendEntry, BackendFlags, Control, PoolEntry, Selector, TableEntry};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Compiles what should be served into the maps' content, and moves the ledger to the next generation. Its
-/// number stays if no name, table or VIP changed. `cache` spares the building of tables that are known.
+/// Compiles what should be served at `now` (milliseconds of a clock that only goes forward) into the maps'
+/// content, and moves the ledger to the next generation. Its number stays if no name, table or VIP changed.
+/// `cache` spares the building of tables that are known.
 ///
 /// # Errors
 /// [`CompileError`]; the ledger is unchanged then.
-pub fn compile(desired: &Desired, ledger: &mut Ledger, cache: &mut Cache) -> Result<MapImage, CompileError> {
+pub fn compile(
+    desired: &Desired,
+    ledger: &mut Ledger,
+    cache: &mut Cache,
+    now: u64,
+) -> Result<MapImage, CompileError> {
     let (old, sizes) = (ledger.record(), ledger.sizes());
     let generation = old.generation + 1;
     let record = identity::succeed(old, desired, generation, sizes)?;
-    let image = outline(desired, &record, sizes.half_log2)?;
-    let mut assembly = Assembly { record, image, book: Book::new(old, generation, sizes), cache };
+    let mut image = outline(desired, &record, sizes)?;
+    desired.pools.iter().for_each(|pool| backends(pool, &record, &mut image));
+    let (serving, resting) = by_service(&image);
+    let past = ledger.age(&record, &serving, now, desired.change_window);
+    let book = Book::new(old, &past, generation, sizes, now);
+    let mut assembly = Assembly { old, record, image, book, cache };
     desired.pools.iter().try_for_each(|pool| assembly.pool(pool))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
-    let (mut record, image) = assembly.close();
+    let (mut record, image, histories) = assembly.close();
     if same(old, &record) {
         record.generation = old.generation;
     }
     let generation = record.generation;
-    ledger.advance(record);
+    ledger.advance(record, histories, resting);
     Ok(MapImage { generation, ..image })
 }
 
+/// Backends that serve, and those that do not.
+fn by_service(image: &MapImage) -> (BTreeSet<u16>, BTreeSet<u16>) {
+    let serves = |entry: &BackendEntry| entry.route.flags.has(BackendFlags::SERVES);
+    let indices = |wanted: bool| {
+        let backends = image.backends.iter().filter(move |(_, entry)| serves(entry) == wanted);
+        backends.filter_map(|(index, _)| u16::try_from(*index).ok()).collect()
+    };
+    (indices(true), indices(false))
+}
+
 /// The image without services, pools and what they name.
-fn outline(desired: &Desired, record: &Record, half_log2: u8) -> Result<MapImage, CompileError> {
+fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage, CompileError> {
     let mut keys = Keys::default();
     for service in &desired.services {
         let index = record.services[&service.name].index;
@@ -48,11 +70,11 @@ fn outline(desired: &Desired, record: &Record, half_log2: u8) -> Result<MapImage
                 .for_each(|port| keys.port(vip.address, number(port.protocol), port.port, index));
         }
     }
-    let (table, vips) = keys.place(half_log2)?;
+    let (table, vips) = keys.place(sizes.half_log2)?;
     let (k0, k1) = desired.secret;
     Ok(MapImage {
         generation: 0,
-        control: Control { vips: table, k0, k1, ..Control::default() },
+        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), ..Control::default() },
         filter: keys.filter(),
         vips,
         services: BTreeMap::new(),
@@ -72,6 +94,7 @@ fn number(protocol: Protocol) -> u8 {
 
 /// A generation in the making.
 struct Assembly<'a> {
+    old: &'a Record,
     record: Record,
     image: MapImage,
     book: Book<'a>,
@@ -84,55 +107,75 @@ impl Assembly<'_> {
         let Some(record) = self.record.pools.get_mut(&pool.name) else { return Ok(()) };
         let nodes = rows::nodes(pool, &selection, record);
         if !nodes.is_empty() {
-            let (print, log2) = (rows::node_fingerprint(pool.rows, &nodes), pool.rows.ilog2());
-            record.table =
-                self.book.table(self.cache, print, log2, |_| rows::node_rows(pool.rows, &nodes))?;
+            let fingerprint = rows::node_fingerprint(pool.rows, &nodes);
+            let wanted = Wanted { tier: Tier::Node, fingerprint, log2_rows: pool.rows.ilog2() };
+            let old = self.old.pools.get(&pool.name).filter(|old| old.gone.is_none() && old.table != 0);
+            let before = old.map_or(Before::Nothing, |old| Before::Table(old.table));
+            let build = |_: &mut _| rows::node_rows(pool.rows, &nodes);
+            record.table = self.book.table(self.cache, before, &wanted, build)?;
         }
-        backends(pool, record, &selection, &mut self.image);
+        let spare = entries::spare(pool, &selection);
+        let spare = spare.map(|position| record.backends[&pool.members[position].address].index);
+        let entry = PoolEntry { table: record.table, spare: entries::spare_index(spare), reserved: 0 };
+        self.image.pools.insert(record.index.into(), entry);
         Ok(())
     }
 
     fn service(&mut self, service: &Service) -> Result<(), CompileError> {
         let select = self.select(service)?;
         let Some(record) = self.record.services.get_mut(&service.name) else { return Ok(()) };
-        if select != Selector::NONE && select.single_pool().is_none() {
+        record.pool = select.single_pool().and_then(|pool| u16::try_from(pool).ok());
+        if select != Selector::NONE && record.pool.is_none() {
             record.table = select.table();
         }
-        self.image.services.insert(record.index, entries::service(select, service.affinity));
+        self.image.services.insert(record.index, entries::service(select, service));
         Ok(())
     }
 
+    /// A service with one pool names it, unless its flows were sent by something else and are remembered.
     fn select(&mut self, service: &Service) -> Result<Selector, CompileError> {
         let rivals = rows::rivals(service, &self.record.pools);
-        Ok(match rivals.as_slice() {
-            [] => Selector::NONE,
-            [only] => Selector::pool(only.index),
-            several => {
-                let print = rows::cluster_fingerprint(several);
-                let build = |rendezvous: &mut _| rows::cluster_rows(several, rendezvous);
-                Selector::cluster_table(self.book.table(self.cache, print, rows::CLUSTER_LOG2, build)?)
-            }
-        })
+        let before = self.before(service);
+        match rivals.as_slice() {
+            [] => return Ok(Selector::NONE),
+            [only] if self.book.is_settled(before, only.index) => return Ok(Selector::pool(only.index)),
+            _ => {}
+        }
+        let fingerprint = rows::cluster_fingerprint(&rivals);
+        let wanted = Wanted { tier: Tier::Cluster, fingerprint, log2_rows: rows::CLUSTER_LOG2 };
+        let build = |rendezvous: &mut _| rows::cluster_rows(&rivals, rendezvous);
+        Ok(Selector::cluster_table(self.book.table(self.cache, before, &wanted, build)?))
     }
 
-    fn close(self) -> (Record, MapImage) {
+    /// What the service's flows were sent by.
+    fn before(&self, service: &Service) -> Before {
+        let old = self.old.services.get(&service.name).filter(|old| old.gone.is_none());
+        match old {
+            Some(_) if service.tracking == Tracking::None => Before::Nothing,
+            Some(ServiceRecord { pool: Some(pool), .. }) => Before::Pool(*pool),
+            Some(ServiceRecord { table, .. }) if *table != 0 => Before::Table(*table),
+            _ => Before::Nothing,
+        }
+    }
+
+    fn close(self) -> (Record, MapImage, BTreeMap<u32, History>) {
         let (mut record, mut image) = (self.record, self.image);
-        let (in_force, all) = self.book.close();
-        image.tables = in_force.iter().map(|(index, table)| (*index, entry(table))).collect();
-        image.slab = self.cache.settle(&in_force, |cluster| record.clusters.contains_key(cluster));
-        record.tables = all;
-        (record, image)
+        let tables = self.book.close();
+        image.tables = tables.in_force.iter().map(|(index, table)| (*index, entry(table))).collect();
+        image.slab = tables.slab();
+        self.cache.settle(&tables.in_force, |cluster| record.clusters.contains_key(cluster));
+        record.tables = tables.all;
+        (record, image, tables.histories)
     }
 }
 
-fn backends(pool: &Pool, record: &PoolRecord, selection: &Selection, image: &mut MapImage) {
-    let index = |position: usize| record.backends[&pool.members[position].address].index;
-    for (position, member) in pool.members.iter().enumerate() {
-        let entry = entries::backend(member, record.index, selection);
-        image.backends.insert(index(position).into(), entry);
+fn backends(pool: &Pool, record: &Record, image: &mut MapImage) {
+    let selection = select(&pool.members);
+    let Some(record) = record.pools.get(&pool.name) else { return };
+    for member in &pool.members {
+        let entry = entries::backend(member, record.index, &selection);
+        image.backends.insert(record.backends[&member.address].index.into(), entry);
     }
-    let spare = entries::spare_index(entries::spare(pool, selection).map(index));
-    image.pools.insert(record.index.into(), PoolEntry { table: record.table, spare, reserved: 0 });
 }
 
 fn entry(table: &TableRecord) -> TableEntry {

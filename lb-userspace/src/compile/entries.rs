@@ -1,8 +1,8 @@
 //! Single entries of the maps.
 
 use super::members::Selection;
-use crate::config::model::Affinity;
-use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach};
+use crate::config::model::{Affinity, Tracking, UdpOnChange};
+use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
     BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry, ServiceFlags,
     outer_v4_sum,
@@ -11,16 +11,25 @@ use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
 use std::net::IpAddr;
 
 /// A service's entry.
-pub(super) fn service(select: Selector, affinity: Affinity) -> ServiceEntry {
+pub(super) fn service(select: Selector, service: &Service) -> ServiceEntry {
+    let flags = match service.tracking {
+        Tracking::Transition => ServiceFlags::default(),
+        Tracking::Full => ServiceFlags::FULLY_TRACKED,
+        Tracking::None => ServiceFlags::UNTRACKED,
+    };
+    let flags = match service.udp_on_change {
+        UdpOnChange::Keep => flags,
+        UdpOnChange::Move => flags.with(ServiceFlags::UDP_MOVES),
+    };
     let client = |v4: u8, v6: u8| ServiceEntry {
         select,
-        flags: ServiceFlags::CLIENT_AFFINITY,
+        flags: flags.with(ServiceFlags::CLIENT_AFFINITY),
         mask_v4: prefix_mask_v4(v4.into()),
         reserved: 0,
         mask_v6: prefix_mask_v6(v6.into()),
     };
-    match affinity {
-        Affinity::Flow => ServiceEntry { select, ..ServiceEntry::default() },
+    match service.affinity {
+        Affinity::Flow => ServiceEntry { select, flags, ..ServiceEntry::default() },
         Affinity::Client => client(32, 128),
         Affinity::ClientPrefix { v4, v6 } => client(v4, v6),
     }

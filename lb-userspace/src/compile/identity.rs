@@ -100,7 +100,9 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         ports: service.ports.iter().map(port).collect(),
         affinity: service.affinity,
         pools: service.shares.iter().map(share).collect(),
+        tracking: service.tracking,
         table: 0,
+        pool: None,
     }
 }
 

@@ -1,42 +1,70 @@
-//! Who has which index, from generation to generation.
+//! Who has which index, from generation to generation, and what the rows of its tables have been through.
 
 use super::error::{AdoptError, Resource};
-use super::record::{Record, TableRecord};
+use super::history::History;
+use super::record::{Record, TableRecord, Tier};
 use super::sizes::Sizes;
 use super::slab::Slab;
-use std::collections::HashSet;
+use lb_common::row::MAX_INDEX;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Log2 of the rows of the largest table.
 const MAX_LOG2_ROWS: u32 = 20;
 
-/// The record, and the sizes of the maps that its indices must fit.
+/// The record, the past of its tables, and the sizes of the maps that its indices must fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     record: Record,
+    histories: BTreeMap<u32, History>,
+    /// Backends whose entries are in the maps and do not serve.
+    resting: BTreeSet<u16>,
     sizes: Sizes,
 }
 
 impl Ledger {
     /// Of maps that hold nothing yet.
     pub fn new(sizes: Sizes) -> Self {
-        Self { record: Record::default(), sizes }
+        Self { record: Record::default(), histories: BTreeMap::new(), resting: BTreeSet::new(), sizes }
     }
 
-    /// Continues where another agent ended. Whatever it left in quarantine stays there until released.
+    /// Continues where another agent ended, with what `maps` hold of it: the tables that they name, whether or
+    /// not the record was a step ahead of them. Whatever is in quarantine stays there until released.
     ///
     /// # Errors
     /// [`AdoptError`] if the record does not fit the maps or contradicts itself. The maps are to be made anew
     /// then: indices given out without their record might still mean something else in them.
-    pub fn adopt(record: Record, sizes: Sizes) -> Result<Self, AdoptError> {
-        let services = record.services.values().map(|service| service.index);
-        distinct(Resource::Services, services, sizes.services)?;
-        distinct(Resource::Pools, record.pools.values().map(|pool| pool.index.into()), sizes.pools)?;
-        let backends = record.pools.values().flat_map(|pool| pool.backends.values());
-        distinct(Resource::Backends, backends.map(|backend| backend.index.into()), sizes.backends)?;
-        distinct(Resource::Tables, record.tables.keys().copied(), sizes.tables)?;
-        let mut slab = Slab::new(sizes.rows);
-        record.tables.values().try_for_each(|table| occupy(&mut slab, table))?;
-        Ok(Self { record, sizes })
+    pub fn adopt(record: Record, sizes: Sizes, maps: &impl Held, now: u64) -> Result<Self, AdoptError> {
+        check(&record, &sizes)?;
+        let mut ledger = Self { record, ..Self::new(sizes) };
+        let named = ledger.name_as_held(maps);
+        for (index, table) in &mut ledger.record.tables {
+            let is_named = named.contains(index);
+            table.gone = if is_named { None } else { table.gone.or(Some(ledger.record.generation)) };
+            if is_named {
+                let rows = |base| maps.rows(base, 1 << table.log2_rows).into();
+                ledger.histories.insert(*index, History::adopt(rows(table.current), rows(table.stable), now));
+            }
+        }
+        let backends = ledger.record.pools.values().flat_map(|pool| pool.backends.values());
+        ledger.resting = backends.map(|backend| backend.index).filter(|index| maps.rests(*index)).collect();
+        Ok(ledger)
+    }
+
+    /// Lets pools and services have the tables that the maps give them, and returns those tables.
+    fn name_as_held(&mut self, maps: &impl Held) -> BTreeSet<u32> {
+        let Record { pools, services, tables, .. } = &mut self.record;
+        for pool in pools.values_mut().filter(|pool| pool.gone.is_none()) {
+            pool.table = maps.pool_table(pool.index).filter(|table| tables.contains_key(table)).unwrap_or(0);
+        }
+        for service in services.values_mut().filter(|service| service.gone.is_none()) {
+            let (table, pool) = maps.selection(service.index);
+            service.table = table.filter(|table| tables.contains_key(table)).unwrap_or(0);
+            service.pool = pool;
+        }
+        let of_pools = pools.values().filter(|pool| pool.gone.is_none()).map(|pool| pool.table);
+        let of_services =
+            services.values().filter(|service| service.gone.is_none()).map(|service| service.table);
+        of_pools.chain(of_services).filter(|table| *table != 0).collect()
     }
 
     /// What is to be kept beside the maps.
@@ -49,21 +77,159 @@ impl Ledger {
         &self.sizes
     }
 
-    /// Ends the quarantine of all that `generation`, or one before it, no longer named. To be called once
-    /// that generation is applied, its grace is over, and no recorded connection names the old indices.
-    pub fn release(&mut self, generation: u32) {
-        let stays = |gone: Option<u32>| gone.is_none_or(|gone| gone > generation);
-        self.record.services.retain(|_, service| stays(service.gone));
-        self.record.tables.retain(|_, table| stays(table.gone));
+    /// What the rows of the tables in force have been through, by the tables' indices.
+    pub fn histories(&self) -> &BTreeMap<u32, History> {
+        &self.histories
+    }
+
+    /// When the next row stops MOVING, after a `window` (milliseconds); `None`: no row moves.
+    pub fn next_expiry(&self, window: u64) -> Option<u64> {
+        self.histories.values().filter_map(|history| history.next_expiry(window)).min()
+    }
+
+    /// Whether a row of a table in force is not clean.
+    pub fn has_past(&self) -> bool {
+        self.histories.values().any(|history| !history.is_clean())
+    }
+
+    /// Whether a service or a backend is in quarantine.
+    pub fn has_quarantine(&self) -> bool {
+        let mut pools = self.record.pools.values();
+        self.record.services.values().any(|service| service.gone.is_some())
+            || pools
+                .any(|pool| pool.gone.is_some() || pool.backends.values().any(|known| known.gone.is_some()))
+    }
+
+    /// A backend was marked in the maps as not serving.
+    pub fn rest(&mut self, backend: u16) {
+        self.resting.insert(backend);
+    }
+
+    /// Ends the quarantine of the tables that `generation`, or one before it, no longer named. To be called
+    /// once that generation is applied and its grace is over.
+    pub fn release_tables(&mut self, generation: u32) {
+        self.record.tables.retain(|_, table| stays(table.gone, generation));
+    }
+
+    /// Ends the quarantine of services, pools and backends that `generation`, or one before it, no longer
+    /// named. To be called once a sweep that began after its grace has found no connection that names them.
+    pub fn release_names(&mut self, generation: u32) {
+        self.record.services.retain(|_, service| stays(service.gone, generation));
         self.record.pools.retain(|_, pool| {
-            pool.backends.retain(|_, backend| stays(backend.gone));
-            stays(pool.gone)
+            pool.backends.retain(|_, backend| stays(backend.gone, generation));
+            stays(pool.gone, generation)
         });
     }
 
-    pub(super) fn advance(&mut self, record: Record) {
-        self.record = record;
+    /// RESIDUE rows become CLEAN that have been so since `before` (milliseconds), whose owner serves, and of
+    /// which `is_held` (table, row) says nothing: no connection is recorded that needs them.
+    pub fn settle(&mut self, before: u64, is_held: impl Fn(u32, u32) -> bool) {
+        let Self { record, histories, resting, .. } = self;
+        for (index, history) in histories.iter_mut().filter(|(_, history)| !history.is_clean()) {
+            let nodes = record.tables.get(index).is_some_and(|table| table.tier == Tier::Node);
+            let rests =
+                |owner: u32| nodes && u16::try_from(owner).is_ok_and(|owner| resting.contains(&owner));
+            history.settle(before, |number, row| is_held(*index, number) || rests(row.index()));
+        }
     }
+
+    /// What rows become without anything being changed: MOVING ones whose window is over become RESIDUE, as do
+    /// the rows of backends that begin to serve; names that are gone are nobody's stable owner.
+    pub(super) fn age(
+        &self,
+        record: &Record,
+        serving: &BTreeSet<u16>,
+        now: u64,
+        window: u64,
+    ) -> BTreeMap<u32, History> {
+        let mut histories = self.histories.clone();
+        let live = Live::of(record);
+        for (index, history) in histories.iter_mut().filter(|(_, history)| !history.is_clean()) {
+            history.expire(now, window);
+            match self.record.tables.get(index).map(|table| table.tier) {
+                Some(Tier::Cluster) => history.forget(|pool| is_gone(&live.pools, pool)),
+                _ => history.forget(|backend| is_gone(&live.backends, backend)),
+            }
+        }
+        for pool in self.record.pools.values() {
+            let returning = pool.backends.values().map(|backend| backend.index);
+            let returning = returning.filter(|index| self.resting.contains(index) && serving.contains(index));
+            for backend in returning {
+                if let Some(history) = histories.get_mut(&pool.table) {
+                    history.rouse(backend, now);
+                }
+            }
+        }
+        histories
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        record: Record,
+        histories: BTreeMap<u32, History>,
+        resting: BTreeSet<u16>,
+    ) {
+        (self.record, self.histories, self.resting) = (record, histories, resting);
+    }
+}
+
+/// What a ledger asks of the maps that it adopts.
+pub trait Held {
+    /// Table of a pool; `None`: it has none.
+    fn pool_table(&self, pool: u16) -> Option<u32>;
+    /// Cluster table of a service, or its only pool.
+    fn selection(&self, service: u32) -> (Option<u32>, Option<u16>);
+    /// `count` rows from `base` on.
+    fn rows(&self, base: u32, count: u32) -> Vec<lb_common::row::Row>;
+    /// Whether a backend's entry is there and does not serve.
+    fn rests(&self, backend: u16) -> bool;
+}
+
+/// Which indices are not in quarantine. Asked for every row of a table: so by position, not by hash.
+struct Live {
+    pools: Vec<bool>,
+    backends: Vec<bool>,
+}
+
+impl Live {
+    fn of(record: &Record) -> Self {
+        let pools = || record.pools.values().filter(|pool| pool.gone.is_none());
+        let backends = pools().flat_map(|pool| pool.backends.values());
+        let backends = backends.filter(|backend| backend.gone.is_none());
+        Self {
+            pools: marked(pools().map(|pool| pool.index)),
+            backends: marked(backends.map(|one| one.index)),
+        }
+    }
+}
+
+fn marked(indices: impl Iterator<Item = u16>) -> Vec<bool> {
+    let mut marked = vec![false; usize::from(MAX_INDEX) + 1];
+    for index in indices {
+        if let Some(mark) = marked.get_mut(usize::from(index)) {
+            *mark = true;
+        }
+    }
+    marked
+}
+
+fn is_gone(live: &[bool], index: u32) -> bool {
+    !live.get(index as usize).copied().unwrap_or(false)
+}
+
+fn stays(gone: Option<u32>, generation: u32) -> bool {
+    gone.is_none_or(|gone| gone > generation)
+}
+
+fn check(record: &Record, sizes: &Sizes) -> Result<(), AdoptError> {
+    let services = record.services.values().map(|service| service.index);
+    distinct(Resource::Services, services, sizes.services)?;
+    distinct(Resource::Pools, record.pools.values().map(|pool| pool.index.into()), sizes.pools)?;
+    let backends = record.pools.values().flat_map(|pool| pool.backends.values());
+    distinct(Resource::Backends, backends.map(|backend| backend.index.into()), sizes.backends)?;
+    distinct(Resource::Tables, record.tables.keys().copied(), sizes.tables)?;
+    let mut slab = Slab::new(sizes.rows);
+    record.tables.values().try_for_each(|table| occupy(&mut slab, table))
 }
 
 fn distinct(resource: Resource, indices: impl Iterator<Item = u32>, limit: u32) -> Result<(), AdoptError> {

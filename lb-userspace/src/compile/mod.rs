@@ -3,8 +3,9 @@
 //! 1. [`ledger`]: every service, pool and backend keeps its index or gets a free one;
 //! 2. [`maglev`]: a node table for each pool whose members have changed;
 //! 3. [`rendezvous`]: a cluster table for each new list of pools and weights;
-//! 4. [`vips`]: the two-choice table of addresses and ports, and the filter before it;
-//! 5. [`image`]: all of it laid out as the maps' content.
+//! 4. [`history`]: what a table's rows have been through goes over to its successor;
+//! 5. [`vips`]: the two-choice table of addresses and ports, and the filter before it;
+//! 6. [`image`]: all of it laid out as the maps' content.
 //!
 //! What an earlier generation named and this one does not stays in quarantine until it is released, so
 //! that no packet under way, and no recorded connection, ever meets an index that means something else.
@@ -12,6 +13,7 @@
 mod assemble;
 mod entries;
 mod error;
+pub mod history;
 mod identity;
 pub mod image;
 pub mod ledger;
@@ -31,7 +33,7 @@ pub mod vips;
 pub use assemble::compile;
 pub use error::{AdoptError, CompileError, Resource};
 pub use image::MapImage;
-pub use ledger::Ledger;
+pub use ledger::{Held, Ledger};
 pub use record::Record;
 pub use sizes::Sizes;
 pub use tables::Cache;

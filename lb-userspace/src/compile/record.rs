@@ -5,7 +5,7 @@
 //! generation is applied, and again when that generation's quarantine is released: then it names at any
 //! moment at least all that the kernel may hold.
 
-use crate::config::model::{Affinity, ClusterState, Protocol};
+use crate::config::model::{Affinity, ClusterState, Protocol, Tracking};
 use crate::policy::desired::MemberState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,8 +56,14 @@ pub struct ServiceRecord {
     pub affinity: Affinity,
     /// Its pools with the weights in force.
     pub pools: Vec<ShareRecord>,
+    /// What becomes of its connections when rows change.
+    #[serde(with = "TrackingText")]
+    pub tracking: Tracking,
     /// Index of its cluster table; 0: it has none, being of one pool or none.
     pub table: u32,
+    /// Index of its pool, where it has one and no table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<u16>,
 }
 
 /// A port of a service.
@@ -126,10 +132,22 @@ pub struct BackendRecord {
     pub last_change: u64,
 }
 
+/// What the rows of a table belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// To pools.
+    Cluster,
+    /// To backends.
+    Node,
+}
+
 /// A table's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TableRecord {
+    /// Whose rows they are.
+    pub tier: Tier,
     /// Names the content: who contends with which weight, and for how many rows.
     pub fingerprint: u64,
     /// Log2 of the number of rows.
@@ -168,6 +186,14 @@ enum ClusterStateText {
     Active,
     Draining,
     Drained,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Tracking", rename_all = "lowercase")]
+enum TrackingText {
+    Transition,
+    Full,
+    None,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -21,6 +21,8 @@ pub struct Sizes {
     pub backends: u32,
     /// Rows of `slab`, a multiple of four.
     pub rows: u32,
+    /// Entries of `connections`.
+    pub connections: u32,
     /// Log2 of the buckets of one half of `vips`.
     pub half_log2: u8,
 }
@@ -35,7 +37,14 @@ impl Sizes {
         let half_log2 = keys.next_power_of_two().ilog2() as u8;
         let tables = services.saturating_add(ROW_INDICES).saturating_mul(2).saturating_add(1);
         let rows = limits.rows - limits.rows % ROWS_PER_WORD;
-        Self { services, pools: ROW_INDICES, tables, backends, rows, half_log2 }
+        let connections = limits.connections.max(1);
+        Self { services, pools: ROW_INDICES, tables, backends, rows, connections, half_log2 }
+    }
+
+    /// Connections that may be recorded in a second, of new flows and of older ones each: 1/128 of the table,
+    /// so that a flood of SYNs needs minutes to push out what is in use.
+    pub fn inserts(&self) -> [u32; 2] {
+        [(self.connections / 128).max(16); 2]
     }
 
     /// Entries of `slab`.

@@ -1,12 +1,14 @@
-//! Which table lies where. A table is named by a fingerprint of all that its rows follow from: one that is
-//! wanted again is found again, in force or in quarantine, and never built twice.
+//! Which table lies where. A table that stands keeps its place while the same contend for it; when others do,
+//! its successor takes over what its rows have been through.
 
 use super::error::{CompileError, Resource};
+use super::history::History;
 use super::identity::{Free, fits};
-use super::record::{Record, TableRecord};
+use super::record::{Record, TableRecord, Tier};
 use super::rendezvous::Rendezvous;
 use super::sizes::Sizes;
 use super::slab::Slab;
+use lb_common::flow::CLUSTER_ROWS;
 use lb_common::row::Row;
 use lb_common::siphash::{Key, siphash13};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -27,72 +29,170 @@ pub(super) fn fingerprint(content: &[u8]) -> u64 {
     siphash13(KEY, content)
 }
 
+/// What flows were sent by until now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Before {
+    /// Nothing, or it does not matter.
+    Nothing,
+    /// A service's only pool.
+    Pool(u16),
+    /// A table.
+    Table(u32),
+}
+
+/// Who contends for a table's rows.
+pub(super) struct Wanted {
+    pub(super) tier: Tier,
+    /// Names the contenders.
+    pub(super) fingerprint: u64,
+    /// Log2 of the number of rows.
+    pub(super) log2_rows: u32,
+}
+
 /// The tables of the generation that is being made.
 pub(super) struct Book<'a> {
     old: &'a BTreeMap<u32, TableRecord>,
-    by_fingerprint: HashMap<u64, u32>,
+    past: &'a BTreeMap<u32, History>,
+    /// Tables of the old record that are in force, by the names of their contenders.
+    known: HashMap<u64, u32>,
+    made: HashMap<(Before, u64), u32>,
     in_force: BTreeMap<u32, TableRecord>,
+    histories: BTreeMap<u32, History>,
     free: Free,
     slab: Slab,
-    limit: u32,
+    sizes: Sizes,
     generation: u32,
+    now: u64,
 }
 
 impl<'a> Book<'a> {
-    /// Begins with the tables of the old record, none of them in force yet.
-    pub(super) fn new(old: &'a Record, generation: u32, sizes: &Sizes) -> Self {
+    /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet.
+    pub(super) fn new(
+        old: &'a Record,
+        past: &'a BTreeMap<u32, History>,
+        generation: u32,
+        sizes: &Sizes,
+        now: u64,
+    ) -> Self {
         let mut slab = Slab::new(sizes.rows);
         for table in old.tables.values() {
             table.regions().for_each(|base| _ = slab.occupy(base, 1 << table.log2_rows));
         }
         Self {
             old: &old.tables,
-            by_fingerprint: old.tables.iter().map(|(index, table)| (table.fingerprint, *index)).collect(),
+            past,
+            known: old
+                .tables
+                .iter()
+                .filter(|(_, table)| table.gone.is_none())
+                .map(|(index, table)| (table.fingerprint, *index))
+                .collect(),
+            made: HashMap::new(),
             in_force: BTreeMap::new(),
+            histories: BTreeMap::new(),
             free: Free::new(1, old.tables.keys().copied()),
             slab,
-            limit: sizes.tables,
+            sizes: *sizes,
             generation,
+            now,
         }
     }
 
-    /// Index of the table with this fingerprint and 2^`log2_rows` rows, which `build` makes if nobody has.
+    /// Whether flows can be sent to `pool` alone without a table: there is nothing else to remember.
+    pub(super) fn is_settled(&self, before: Before, pool: u16) -> bool {
+        match before {
+            Before::Nothing => true,
+            Before::Pool(only) => only == pool,
+            Before::Table(index) => self.past.get(&index).is_none_or(|history| history.is_settled_on(pool)),
+        }
+    }
+
+    /// Index of the table of these contenders, which follows upon `before`. `build` says who owns its rows, if
+    /// nobody knows yet.
     ///
     /// # Errors
     /// [`CompileError`] if it finds no index or no rows.
     pub(super) fn table(
         &mut self,
         cache: &mut Cache,
-        fingerprint: u64,
-        log2_rows: u32,
+        before: Before,
+        wanted: &Wanted,
         build: impl FnOnce(&mut Rendezvous) -> Vec<Row>,
     ) -> Result<u32, CompileError> {
-        let index = match self.by_fingerprint.get(&fingerprint) {
-            Some(&index) => index,
-            None => self.found(fingerprint, log2_rows)?,
+        let owners = cache.rows(wanted.fingerprint, build);
+        if let Some(index) = self.standing(before, wanted, &owners) {
+            self.keep(index, owners);
+            return Ok(index);
+        }
+        if let Some(index) = self.made.get(&(before, wanted.fingerprint)) {
+            return Ok(*index);
+        }
+        let index = self.make(self.succeed(before, &owners), wanted)?;
+        self.made.insert((before, wanted.fingerprint), index);
+        Ok(index)
+    }
+
+    /// The table in force that goes on: of the same contenders, and of the size that is wanted, or not yet.
+    fn standing(&self, before: Before, wanted: &Wanted, owners: &Arc<[Row]>) -> Option<u32> {
+        let index = match before {
+            Before::Table(index) if self.past.contains_key(&index) => index,
+            Before::Pool(_) => return None,
+            Before::Nothing | Before::Table(_) => *self.known.get(&wanted.fingerprint)?,
         };
-        if let Some(known) = self.old.get(&index) {
-            self.in_force.insert(index, TableRecord { gone: None, ..*known });
-        }
-        if !cache.rows.contains_key(&fingerprint) {
-            let rows = build(&mut cache.rendezvous);
-            cache.rows.insert(fingerprint, rows.into());
-        }
-        Ok(index)
+        let (table, history) = (self.old.get(&index)?, self.past.get(&index)?);
+        let fits = table.log2_rows == wanted.log2_rows || !history.is_clean();
+        let same = table.gone.is_none() && table.fingerprint == wanted.fingerprint && fits;
+        (same && history.is_owned_by(owners)).then_some(index)
     }
 
-    fn found(&mut self, fingerprint: u64, log2_rows: u32) -> Result<u32, CompileError> {
-        fits(Resource::Tables, self.by_fingerprint.len() + 2, self.limit)?;
-        let base = self.region(1 << log2_rows)?;
-        let (index, generation) = (self.free.take(), self.generation);
-        let (current, stable, previous, gone) = (base, base, base, None);
-        let table = TableRecord { fingerprint, log2_rows, current, stable, previous, generation, gone };
+    fn succeed(&self, before: Before, owners: &Arc<[Row]>) -> History {
+        match before {
+            Before::Nothing => History::clean(owners.clone()),
+            Before::Pool(pool) => History::uniform(pool, CLUSTER_ROWS as usize).advance(owners, self.now),
+            Before::Table(index) => match self.past.get(&index) {
+                // Of another size: that is all that is left of its past.
+                Some(history) if history.is_clean() && history.is_owned_by(owners) => {
+                    History::clean(owners.clone())
+                }
+                Some(history) => history.advance(owners, self.now),
+                None => History::clean(owners.clone()),
+            },
+        }
+    }
+
+    fn keep(&mut self, index: u32, owners: Arc<[Row]>) {
+        if let (Some(table), Some(history)) = (self.old.get(&index), self.past.get(&index)) {
+            let history = if history.is_clean() { History::clean(owners) } else { history.clone() };
+            // Nobody looks at the stable owners any more: their rows are free in the next generation.
+            let stable = if history.stable().is_some() { table.stable } else { table.current };
+            self.in_force.insert(index, TableRecord { stable, ..*table });
+            self.histories.insert(index, history);
+        }
+    }
+
+    fn make(&mut self, history: History, wanted: &Wanted) -> Result<u32, CompileError> {
+        fits(Resource::Tables, self.old.len() + self.made.len() + 2, self.sizes.tables)?;
+        let rows = history.rows().len();
+        let current = self.region(rows)?;
+        let stable = if history.stable().is_some() { self.region(rows)? } else { current };
+        let index = self.free.take();
+        let table = TableRecord {
+            tier: wanted.tier,
+            fingerprint: wanted.fingerprint,
+            log2_rows: rows.ilog2(),
+            current,
+            stable,
+            previous: current,
+            generation: self.generation,
+            gone: None,
+        };
         self.in_force.insert(index, table);
-        self.by_fingerprint.insert(fingerprint, index);
+        self.histories.insert(index, history);
         Ok(index)
     }
 
-    fn region(&mut self, rows: u32) -> Result<u32, CompileError> {
+    fn region(&mut self, rows: usize) -> Result<u32, CompileError> {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let (needed, limit) = (self.slab.used() + u64::from(rows), self.slab.rows());
         if needed > u64::from(limit) {
             return Err(CompileError::Full { resource: Resource::Rows, needed, limit: limit.into() });
@@ -100,29 +200,53 @@ impl<'a> Book<'a> {
         self.slab.take(rows).ok_or(CompileError::Fragmented { rows, limit })
     }
 
-    /// The tables in force, then all with the others in quarantine.
-    pub(super) fn close(self) -> (BTreeMap<u32, TableRecord>, BTreeMap<u32, TableRecord>) {
+    /// The generation's tables.
+    pub(super) fn close(self) -> Tables {
         let mut all = self.in_force.clone();
         for (index, known) in self.old {
             let leave = || TableRecord { gone: known.gone.or(Some(self.generation)), ..*known };
             all.entry(*index).or_insert_with(leave);
         }
-        (self.in_force, all)
+        Tables { in_force: self.in_force, all, histories: self.histories }
+    }
+}
+
+/// The tables of a generation.
+pub(super) struct Tables {
+    pub(super) in_force: BTreeMap<u32, TableRecord>,
+    /// With those in quarantine.
+    pub(super) all: BTreeMap<u32, TableRecord>,
+    /// Of those in force.
+    pub(super) histories: BTreeMap<u32, History>,
+}
+
+impl Tables {
+    /// Regions of the slab by first row.
+    pub(super) fn slab(&self) -> BTreeMap<u32, Arc<[Row]>> {
+        let regions = self.in_force.iter().filter_map(|(index, table)| {
+            let history = self.histories.get(index)?;
+            let stable = history.stable().filter(|_| table.stable != table.current);
+            let stable = stable.map(|rows| (table.stable, rows.clone()));
+            Some([Some((table.current, history.rows().clone())), stable])
+        });
+        regions.flatten().flatten().collect()
     }
 }
 
 impl Cache {
-    /// The rows of the tables in force, by first row. Forgets all others, and clusters that are not `known`.
-    pub(super) fn settle(
-        &mut self,
-        in_force: &BTreeMap<u32, TableRecord>,
-        known: impl Fn(&str) -> bool,
-    ) -> BTreeMap<u32, Arc<[Row]>> {
+    fn rows(&mut self, fingerprint: u64, build: impl FnOnce(&mut Rendezvous) -> Vec<Row>) -> Arc<[Row]> {
+        if let Some(rows) = self.rows.get(&fingerprint) {
+            return rows.clone();
+        }
+        let rows: Arc<[Row]> = build(&mut self.rendezvous).into();
+        self.rows.insert(fingerprint, rows.clone());
+        rows
+    }
+
+    /// Forgets the rows of tables that are not in force, and clusters that are not `known`.
+    pub(super) fn settle(&mut self, in_force: &BTreeMap<u32, TableRecord>, known: impl Fn(&str) -> bool) {
         self.rendezvous.retain(known);
-        let rows = |table: &TableRecord| Some((table.current, self.rows.get(&table.fingerprint)?.clone()));
-        let slab: BTreeMap<_, _> = in_force.values().filter_map(rows).collect();
         let wanted: HashSet<_> = in_force.values().map(|table| table.fingerprint).collect();
         self.rows.retain(|fingerprint, _| wanted.contains(fingerprint));
-        slab
     }
 }

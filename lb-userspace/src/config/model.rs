@@ -34,6 +34,9 @@ pub struct ClusterSet {
     pub self_cluster: Option<String>,
     /// The flow hash's secret; the same on all gateways.
     pub secret: Secret,
+    /// How long a row that changed its owner counts as MOVING: within it, every connection that is to keep its
+    /// backend sends a packet.
+    pub change_window: Duration,
 }
 
 /// A `SipHash` key. Its `Debug` does not show it.
@@ -109,11 +112,13 @@ pub struct Limits {
     pub backends: u32,
     /// Rows of all tables, two bytes each.
     pub rows: u32,
+    /// Connections that can be recorded.
+    pub connections: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { services: 16_384, backends: 16_384, rows: 16 << 20 }
+        Self { services: 16_384, backends: 16_384, rows: 16 << 20, connections: 1 << 20 }
     }
 }
 
@@ -170,6 +175,10 @@ pub struct Service {
     pub affinity: Affinity,
     /// Names of pools; at least one, no duplicates.
     pub pools: Vec<String>,
+    /// What becomes of its connections when rows change.
+    pub tracking: Tracking,
+    /// Where UDP goes whose row moves.
+    pub udp_on_change: UdpOnChange,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
     /// The VIP may be an address of this machine.
@@ -211,6 +220,28 @@ pub enum Affinity {
         /// IPv6 prefix length, 1..=128.
         v6: u8,
     },
+}
+
+/// What becomes of a service's connections when rows change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tracking {
+    /// Those on rows that change are recorded, and stay with their backends.
+    #[default]
+    Transition,
+    /// All are recorded, and stay with their backends.
+    Full,
+    /// The tables alone decide.
+    None,
+}
+
+/// Where UDP without a record goes while its row is MOVING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UdpOnChange {
+    /// To the owner from before the change.
+    #[default]
+    Keep,
+    /// To the owner the row has now.
+    Move,
 }
 
 /// What happens to a packet for which no backend serves.

@@ -132,8 +132,9 @@ pub(crate) struct Time(pub(crate) Duration);
 impl fmt::Display for Time {
     /// As it can be written in the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.subsec_millis() {
-            0 => write!(f, "{}s", self.0.as_secs()),
+        match (self.0.subsec_millis(), self.0.as_secs()) {
+            (0, seconds) if seconds > 0 && seconds % 3600 == 0 => write!(f, "{}h", seconds / 3600),
+            (0, seconds) => write!(f, "{seconds}s"),
             _ => write!(f, "{}ms", self.0.as_millis()),
         }
     }

@@ -14,12 +14,13 @@ mod services;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use super::file::{File, elements};
 use super::model::Config;
 use super::problem::{Place, Problems};
 use super::read::{List, Located};
-use super::scalar::Integer;
+use super::scalar::{Integer, Time};
 use names::Names;
 
 /// Validates `file`. Paths in it are relative to `base`. The digest is left empty.
@@ -74,6 +75,21 @@ fn within<T: TryFrom<i128> + PartialOrd + Display + Copy>(
             default
         }
     }
+}
+
+/// A time within its range; reported and cut to it, if it is not.
+fn time(
+    time: Option<&Located<Time>>,
+    default: Duration,
+    range: &RangeInclusive<Duration>,
+    problems: &mut Problems,
+) -> Duration {
+    let Some(time) = time else { return default };
+    if !range.contains(&time.value.0) {
+        let mend = format!("use `{}` to `{}`", Time(*range.start()), Time(*range.end()));
+        problems.add(&time.place, format!("{} is out of range", time.value), mend);
+    }
+    time.value.0.clamp(*range.start(), *range.end())
 }
 
 /// `place`, one key deeper: where a key that was left out would stand.

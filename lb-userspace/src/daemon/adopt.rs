@@ -10,7 +10,7 @@ use crate::policy::desired::MemberState;
 use crate::policy::observed::{Health, Verdict};
 
 /// An agent that begins now.
-pub(super) fn introduce(adopted: bool) -> published::Agent {
+pub(super) fn introduce(adopted: Option<&Published>) -> published::Agent {
     let now = OffsetDateTime::now_utc();
     published::Agent {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -18,9 +18,10 @@ pub(super) fn introduce(adopted: bool) -> published::Agent {
         started: now,
         configured: now,
         applied: now,
-        adopted,
+        adopted: adopted.is_some(),
         interfaces: Vec::new(),
         refused_configs: 0,
+        swept: adopted.map_or(0, |published| published.agent.swept),
         last_error: None,
     }
 }

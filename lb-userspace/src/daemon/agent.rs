@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
@@ -10,10 +11,12 @@ use super::interfaces;
 use super::machine;
 use super::news::News;
 use super::start::{RunError, targets};
+use super::tracking::Tracking;
 use super::trouble::Trouble;
 use crate::compile::{Cache, Ledger, MapImage, compile};
 use crate::config::model::Config;
 use crate::datapath::attach::Attachment;
+use crate::datapath::clock::monotonic;
 use crate::datapath::load::Loaded;
 use crate::datapath::pins::Pins;
 use crate::datapath::state;
@@ -37,6 +40,8 @@ pub(super) struct Agent {
     pub(super) news: News,
     pub(super) published: published::Agent,
     pub(super) trouble: Trouble,
+    /// What becomes of the rows that are not clean.
+    pub(super) tracking: Tracking,
     /// What was published last.
     written: Option<Published>,
 }
@@ -70,8 +75,9 @@ impl Agent {
             attached: Vec::new(),
             awaited,
             news: News::default(),
-            published: super::adopt::introduce(adopted.is_some()),
+            published: super::adopt::introduce(adopted),
             trouble: Trouble::default(),
+            tracking: Tracking::default(),
             written: None,
         };
         agent.forget_drains();
@@ -97,13 +103,14 @@ impl Agent {
         let withheld = self.admit_egresses();
         let desired = policy::decide(&self.config, &self.observed);
         self.observed.next_hops.extend(withheld);
-        let compiled = compile(&desired, &mut self.ledger, &mut self.cache);
-        let image = compiled.map_err(|error| error.to_string())?;
+        let compiled = compile(&desired, &mut self.ledger, &mut self.cache, monotonic());
+        let image = Arc::new(compiled.map_err(|error| error.to_string())?);
         self.trouble.tables = None;
         let compiled = started.elapsed();
         self.publish()?;
         let published = started.elapsed();
         self.apply(&image);
+        self.tracking.follow(&self.ledger, image, &self.config);
         debug!(event = "converged", ?compiled, ?published, total = ?started.elapsed(), "brought up to date");
         self.publish()
     }
@@ -122,7 +129,7 @@ impl Agent {
             self.tell_applied(image.generation, exchange.len());
         }
         self.perform(removal);
-        self.ledger.release(image.generation);
+        self.ledger.release_tables(image.generation);
         self.dismiss_egresses(image);
         let total = started.elapsed();
         debug!(event = "reconciled", ?planned, ?exchanged, ?total, "the maps hold the image");

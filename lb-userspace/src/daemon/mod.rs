@@ -19,6 +19,7 @@ mod news;
 pub mod protocol;
 mod reload;
 mod start;
+mod tracking;
 mod trouble;
 mod watch;
 

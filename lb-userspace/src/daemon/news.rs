@@ -120,6 +120,7 @@ impl Agent {
             && let Some(index) = self.backend_index(&pool, address)
         {
             reconcile::mark_down(&mut self.loaded.maps, index);
+            self.ledger.rest(index);
         }
         info!(event = "health", pool, %address, verdict = word, reason, at = rfc3339(at), "verdict");
         let changed_ms = milliseconds(at);

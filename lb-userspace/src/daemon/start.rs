@@ -15,6 +15,7 @@ use crate::compile::{AdoptError, Ledger, Sizes};
 use crate::config::Problems;
 use crate::config::model::Config;
 use crate::datapath::attach::AttachError;
+use crate::datapath::clock::monotonic;
 use crate::datapath::load::{self, LoadError, Loaded};
 use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
@@ -116,7 +117,9 @@ async fn begin(
 ) -> Result<(Agent, Sources), RunError> {
     let sizes = Sizes::of(&config.gateway.limits);
     let ledger = match published {
-        Some(published) => Ledger::adopt(published.record.clone(), sizes).map_err(adoption)?,
+        Some(published) => {
+            Ledger::adopt(published.record.clone(), sizes, &loaded.maps, monotonic()).map_err(adoption)?
+        }
         None => Ledger::new(sizes),
     };
     loaded.log_packets()?;

@@ -99,12 +99,13 @@ impl Watch {
         self.drain();
         self.reload.proceed(&mut self.agent, &mut self.sources);
         let followed = self.agent.follow();
+        self.agent.tend();
         self.settle_debts(&followed);
         true
     }
 
     async fn next(&mut self) -> Happened {
-        let deadline = self.reload.deadline();
+        let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
@@ -114,6 +115,8 @@ impl Watch {
             _ = self.signals.hangup.recv() => return Happened::Files(true),
             _ = self.resync.tick() => return Happened::Resync,
             () = until(deadline) => return Happened::Deadline,
+            () = until(due) => return Happened::Deadline,
+            found = self.agent.tracking.found() => self.agent.swept(found),
             _ = self.signals.interrupt.recv() => return Happened::End,
             _ = self.signals.terminate.recv() => return Happened::End,
         }

@@ -45,6 +45,7 @@ fn word(kind: MapType) -> &'static str {
         MapType::Array => "array",
         MapType::PerCpuArray => "percpu_array",
         MapType::DevMapHash => "devmap_hash",
+        MapType::LruHash => "lru_hash",
         _ => "other",
     }
 }

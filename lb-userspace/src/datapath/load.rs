@@ -119,5 +119,6 @@ fn loader<'a>(pins: &Pins, sizes: &Sizes, log: PacketLog) -> EbpfLoader<'a> {
     loader.map_max_entries(packet_log::MAP, log.buffer());
     loader.map_max_entries(map::SERVICE_STATS, sizes.services);
     loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
+    loader.map_max_entries(map::CONNECTIONS, sizes.connections);
     loader
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aya::Pod;
-use aya::maps::{MapData, MapError, PerCpuArray};
+use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
-    TableEntry, VipBucket, map,
+    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, ServiceCounters,
+    ServiceEntry, TableEntry, TrackingCounters, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -86,12 +86,15 @@ pub struct KernelMaps {
     services: PerCpuArray<MapData, Wire<ServiceCounters>>,
     backends: PerCpuArray<MapData, Wire<BackendCounters>>,
     reasons: PerCpuArray<MapData, u64>,
+    tracking: PerCpuArray<MapData, Wire<TrackingCounters>>,
+    budgets: Array<MapData, Wire<Budget>>,
 }
 
 impl KernelMaps {
     /// Opens the pins. Their sizes must be what the limits ask for.
     pub fn open(pins: &Pins, sizes: &Sizes, access: Access) -> Result<Self, MapsError> {
         let shapes = shapes(sizes).map(|(name, entries, value)| (name, Some(entries), value));
+        check(pins, map::CONNECTIONS, Some(sizes.connections), size_of::<Connection>())?;
         Self::open_shaped(pins, &shapes, access)
     }
 
@@ -116,6 +119,8 @@ impl KernelMaps {
             services: per_cpu(pins, map::SERVICE_STATS)?,
             backends: per_cpu(pins, map::BACKEND_STATS)?,
             reasons: per_cpu(pins, map::REASON_STATS)?,
+            tracking: per_cpu(pins, map::TRACKING_STATS)?,
+            budgets: budgets(pins)?,
         })
     }
 
@@ -142,6 +147,21 @@ impl KernelMaps {
             total.packets += part.packets;
             total.bytes += part.bytes;
         })
+    }
+
+    /// What the program counted on rows that are not clean, over all CPUs.
+    pub fn tracking_counters(&self) -> TrackingCounters {
+        sum(&self.tracking, 0, |total: &mut TrackingCounters, Wire(part)| {
+            total.hits += part.hits;
+            total.inserted += part.inserted;
+            total.refused_new += part.refused_new;
+            total.refused_missed += part.refused_missed;
+        })
+    }
+
+    /// Connections recorded in the current second, by [`Insert`](lb_common::abi::Insert).
+    pub fn budgets(&self) -> Vec<Budget> {
+        self.budgets.iter().filter_map(|budget| Some(budget.ok()?.0)).collect()
     }
 
     /// Packets that ended for a reason, over all CPUs.
@@ -199,6 +219,18 @@ fn mapping(
     value: usize,
     access: Access,
 ) -> Result<Mapping, MapsError> {
+    let (data, expected) = check(pins, name, entries, value)?;
+    let words = expected as usize * value / size_of::<u64>();
+    Mapping::new(data.fd(), words, access).map_err(|source| MapsError::Memory { name, source })
+}
+
+/// A pinned map of so many entries, or of any number, with their number.
+fn check(
+    pins: &Pins,
+    name: &'static str,
+    entries: Option<u32>,
+    value: usize,
+) -> Result<(MapData, u32), MapsError> {
     let data = open(pins, name)?;
     let info = data.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
     let expected = entries.unwrap_or(info.max_entries());
@@ -206,8 +238,13 @@ fn mapping(
         let (found, expected_value) = (info.max_entries(), value);
         return Err(MapsError::Shape { name, found, value: info.value_size(), expected, expected_value });
     }
-    let words = expected as usize * value / size_of::<u64>();
-    Mapping::new(data.fd(), words, access).map_err(|source| MapsError::Memory { name, source })
+    Ok((data, expected))
+}
+
+fn budgets(pins: &Pins) -> Result<Array<MapData, Wire<Budget>>, MapsError> {
+    let name = map::BUDGETS;
+    let map = aya::maps::Map::Array(open(pins, name)?);
+    map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
 }
 
 fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapData, T>, MapsError> {
@@ -239,7 +276,7 @@ fn sum<T: Pod, S: Default>(map: &PerCpuArray<MapData, T>, index: u32, add: impl 
 /// A counter as aya reads it.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy)]
-struct Wire<T>(T);
+pub(super) struct Wire<T>(pub(super) T);
 
 // SAFETY: transparent over a type that any bytes are, and that has no padding.
 unsafe impl<T: bytemuck::Pod> Pod for Wire<T> {}

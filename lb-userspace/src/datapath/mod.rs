@@ -7,6 +7,8 @@
 //! what is missing.
 
 pub mod attach;
+pub mod clock;
+pub mod connections;
 pub mod devices;
 pub mod inventory;
 pub mod load;

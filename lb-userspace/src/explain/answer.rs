@@ -30,8 +30,9 @@ pub struct Explanation {
     /// Second step; `None` if it was not reached.
     pub node: Option<NodeStep>,
     /// `current`: the row's owner takes it. `fallback`: another backend of the pool does, for the owner does
-    /// not serve. `drop`. `pass`: it is left to the kernel's stack, as it is not for a VIP. (`stable` and
-    /// `tracked` are for flows on rows that move, which this version has none of.)
+    /// not serve. `tracked`: the connection is recorded with a backend. `stable`: the row moved lately, and a flow
+    /// that may be older goes to the owner from before. `drop`. `pass`: it is left to the kernel's stack, as it
+    /// is not for a VIP.
     pub decision: &'static str,
     /// One sentence.
     pub reason: String,
@@ -87,10 +88,15 @@ pub struct Outer {
     pub source_port: u16,
 }
 
+/// The key that the flow's connection would be recorded under; `None` if it is for no service.
+pub fn connection<T: Tables>(query: &Query, tables: &T) -> Option<u64> {
+    super::way::connection(&query.flow(), tables)
+}
+
 /// Explains a flow by these tables; `record` has the names of what they hold.
 pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: InterfaceName) -> Explanation {
     let names = Names::of(record);
-    let Way { service, outcome } = walk(&query.flow(), tables);
+    let Way { service, outcome } = walk(&query.flow(), query.segment(), tables);
     let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
     let (decision, reason_name) = decision(outcome);
     let hash = service.and_then(|steps| steps.hash);
@@ -114,6 +120,8 @@ fn decision(outcome: Result<Owner, End>) -> (&'static str, Option<Reason>) {
             let local = owner.backend.route.flags.has(BackendFlags::LOCAL);
             let word = match owner.decision {
                 Decision::Current => "current",
+                Decision::Stable => "stable",
+                Decision::Tracked => "tracked",
                 Decision::Fallback => "fallback",
             };
             (word, local.then_some(Reason::LocalBackend))

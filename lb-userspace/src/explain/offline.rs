@@ -19,7 +19,7 @@ use crate::policy::observed::{NextHop, Observed};
 pub fn imagine(config: &Config) -> Result<(MapImage, Record), CompileError> {
     let desired = policy::decide(config, &all_well(config));
     let mut ledger = Ledger::new(Sizes::of(&config.gateway.limits));
-    let image = compile(&desired, &mut ledger, &mut Cache::default())?;
+    let image = compile(&desired, &mut ledger, &mut Cache::default(), 0)?;
     Ok((image, ledger.record().clone()))
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use lb_common::flow::Flow;
 use lb_common::net::{Family, NetworkU16};
+use lb_ebpf::track::Segment;
 use lb_ebpf::wire::protocol;
 use thiserror::Error;
 
@@ -18,6 +19,8 @@ pub struct Query {
     pub source: SocketAddr,
     /// What it sends to.
     pub destination: SocketAddr,
+    /// Whether its first packet is asked about, the SYN of TCP, or one that comes later.
+    pub first: bool,
 }
 
 /// No packet has addresses of two families.
@@ -42,7 +45,7 @@ impl Query {
         if source.is_ipv4() != destination.is_ipv4() {
             return Err(MixedFamilies { source_ip: source.ip(), destination_ip: destination.ip() });
         }
-        Ok(Self { protocol, source, destination })
+        Ok(Self { protocol, source, destination, first: false })
     }
 
     /// As the program sees it.
@@ -57,6 +60,20 @@ impl Query {
                 Protocol::Tcp => protocol::TCP,
                 Protocol::Udp => protocol::UDP,
             },
+        }
+    }
+
+    /// The same flow's first packet.
+    #[must_use]
+    pub fn first(self) -> Self {
+        Self { first: true, ..self }
+    }
+
+    /// What the packet tells of its connection.
+    pub fn segment(&self) -> Segment {
+        match self.protocol {
+            Protocol::Tcp if self.first => Segment::Opening,
+            Protocol::Tcp | Protocol::Udp => Segment::Middle,
         }
     }
 

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
-use lb_common::flow::Flow;
 use lb_ebpf::frame::SliceFrame;
 use lb_ebpf::parse;
 use serde_json::{Value, json};
@@ -81,7 +80,7 @@ fn unhex(digits: &str) -> Vec<u8> {
 fn asked(frame: &str) -> Option<Query> {
     let mut bytes = unhex(frame);
     let frame = SliceFrame::new(&mut bytes, 0, 1);
-    let flow: Flow = parse::transport(&frame, &parse::network(&frame).ok()?).ok()?;
+    let flow = parse::transport(&frame, &parse::network(&frame).ok()?).ok()?.flow;
     let protocol = if flow.protocol == 6 { Protocol::Tcp } else { Protocol::Udp };
     let place = |address, port| SocketAddr::new(IpAddr::from(address), port);
     let source = place(flow.source, flow.source_port.get());

@@ -2,7 +2,7 @@ use lb_common::abi::{Control, VipKey};
 use lb_common::flow::{Flow, FlowHash};
 use lb_ebpf::select::{self, MISSING, Place};
 use lb_ebpf::tables::Tables;
-use lb_ebpf::track::Owner;
+use lb_ebpf::track::{Owner, Segment};
 use lb_ebpf::verdict::End;
 use lb_ebpf::{classify, pipeline};
 
@@ -31,12 +31,12 @@ pub(super) struct Steps {
 }
 
 /// Walks a flow through the tables.
-pub(super) fn walk<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Way<'t> {
+pub(super) fn walk<'t, T: Tables>(flow: &Flow, segment: Segment, tables: &'t T) -> Way<'t> {
     match arrive(flow, tables) {
         Err(end) => Way { service: None, outcome: Err(end) },
         Ok((control, service)) => Way {
             service: Some(steps(flow, service, control, tables)),
-            outcome: pipeline::choose(flow, service, control, tables).map(|choice| choice.owner),
+            outcome: pipeline::choose(flow, service, control, tables, || segment).map(|choice| choice.owner),
         },
     }
 }
@@ -49,6 +49,12 @@ fn arrive<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Result<(&'t Control, u32
     }
     let control = tables.control().ok_or(MISSING)?;
     Ok((control, classify::service(flow, control.vips, tables)?))
+}
+
+/// What the connection would be recorded under; `None` if the flow is for no service.
+pub(super) fn connection<T: Tables>(flow: &Flow, tables: &T) -> Option<u64> {
+    let (control, service) = arrive(flow, tables).ok()?;
+    Some(flow.connection(service, control.key()))
 }
 
 /// The steps of `choose`, as far as they go: it tells them only of a flow that somebody takes.

@@ -57,6 +57,9 @@ pub struct Agent {
     /// Changed configurations that were refused since the agent started.
     #[serde(default)]
     pub refused_configs: u64,
+    /// Connections that were removed because they were over, since the maps were made.
+    #[serde(default)]
+    pub swept: u64,
     /// What went wrong last and still stands: a changed configuration that is refused, or tables that cannot be
     /// made or written.
     pub last_error: Option<String>,

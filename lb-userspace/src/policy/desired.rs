@@ -1,7 +1,7 @@
 //! What should be served: the policy's result, and all that the compiler reads.
 
 use super::observed::NextHop;
-use crate::config::model::{Affinity, ClusterState, OnNoBackend, ServicePort};
+use crate::config::model::{Affinity, ClusterState, OnNoBackend, ServicePort, Tracking, UdpOnChange};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -12,6 +12,8 @@ pub struct Desired {
     pub config_digest: String,
     /// The flow hash's secret, first and second little-endian word.
     pub secret: (u64, u64),
+    /// How long a row that changed its owner counts as MOVING, in milliseconds.
+    pub change_window: u64,
     /// Clusters, in the configuration's order.
     pub clusters: Vec<Cluster>,
     /// Services, in the configuration's order.
@@ -40,6 +42,10 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// What of a packet is hashed.
     pub affinity: Affinity,
+    /// What becomes of its connections when rows change.
+    pub tracking: Tracking,
+    /// Where UDP goes whose row moves.
+    pub udp_on_change: UdpOnChange,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
     /// All of its pools, also those of weight 0.

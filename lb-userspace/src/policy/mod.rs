@@ -4,7 +4,8 @@
 //!    or *unknown* before the first verdict. A pool without a check counts as up.
 //! 2. A pool has its configured weight while at least one of its endpoints is usable (up or unknown, of
 //!    weight above zero, and reachable) and its cluster is active; else weight 0.
-//! 3. A service all of whose pools come to 0 fails open: the configured weights are in force.
+//! 3. A service all of whose pools come to 0 fails open: the configured weights are in force, but for those of
+//!    pools without endpoints, if others have some.
 
 pub mod desired;
 pub mod observed;
@@ -25,7 +26,8 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
     let services = config.services.iter().map(|service| serve(service, &weights, observed)).collect();
     let secret = config.cluster_set.secret;
     let config_digest = config.digest.clone();
-    Desired { config_digest, secret: (secret.k0, secret.k1), clusters, services, pools }
+    let change_window = config.cluster_set.change_window.as_millis().try_into().unwrap_or(u64::MAX);
+    Desired { config_digest, secret: (secret.k0, secret.k1), change_window, clusters, services, pools }
 }
 
 fn stand(cluster: &model::Cluster, observed: &Observed) -> Cluster {
@@ -98,6 +100,8 @@ struct Weight<'a> {
     cluster: &'a str,
     configured: u16,
     holds: bool,
+    /// It has endpoints.
+    peopled: bool,
 }
 
 fn weights<'a>(pools: &'a [Pool], clusters: &[Cluster]) -> BTreeMap<&'a str, Weight<'a>> {
@@ -106,7 +110,15 @@ fn weights<'a>(pools: &'a [Pool], clusters: &[Cluster]) -> BTreeMap<&'a str, Wei
     };
     let weigh = |pool: &'a Pool| {
         let holds = active(&pool.cluster) && pool.members.iter().any(Member::usable);
-        (pool.name.as_str(), Weight { cluster: &pool.cluster, configured: pool.weight, holds })
+        (
+            pool.name.as_str(),
+            Weight {
+                cluster: &pool.cluster,
+                configured: pool.weight,
+                holds,
+                peopled: !pool.members.is_empty(),
+            },
+        )
     };
     pools.iter().map(weigh).collect()
 }
@@ -118,10 +130,12 @@ fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &
         .filter_map(|name| weights.get(name.as_str()).map(|weight| (name, weight)))
         .collect();
     let open = !pools.iter().any(|(_, weight)| weight.holds && weight.configured > 0);
+    let peopled = pools.iter().any(|(_, weight)| weight.peopled && weight.configured > 0);
+    let counts = |weight: &Weight| weight.holds || open && (weight.peopled || !peopled);
     let share = |(name, weight): &(&String, &Weight)| Share {
         pool: (*name).clone(),
         cluster: weight.cluster.to_owned(),
-        weight: if open || weight.holds { weight.configured } else { 0 },
+        weight: if counts(weight) { weight.configured } else { 0 },
     };
     let vip = |&address: &IpAddr| Vip { address, local: observed.own_addresses.contains(&address) };
     Service {
@@ -129,6 +143,8 @@ fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &
         vips: service.vips.iter().map(vip).collect(),
         ports: service.ports.clone(),
         affinity: service.affinity,
+        tracking: service.tracking,
+        udp_on_change: service.udp_on_change,
         on_no_backend: service.on_no_backend,
         shares: pools.iter().map(share).collect(),
     }

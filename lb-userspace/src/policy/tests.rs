@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::model::{
     Affinity, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol, Secret,
-    ServicePort,
+    ServicePort, Tracking, UdpOnChange,
 };
 use observed::Health;
 
@@ -22,7 +22,12 @@ fn config() -> Config {
     };
     Config {
         digest: "d".into(),
-        cluster_set: ClusterSet { id: "prod".into(), self_cluster: None, secret: Secret { k0: 3, k1: 4 } },
+        cluster_set: ClusterSet {
+            id: "prod".into(),
+            self_cluster: None,
+            secret: Secret { k0: 3, k1: 4 },
+            change_window: std::time::Duration::from_mins(5),
+        },
         gateway: Gateway {
             interfaces: Vec::new(),
             pin_path: "/sys/fs/bpf/x".into(),
@@ -38,6 +43,8 @@ fn config() -> Config {
             ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
             affinity: Affinity::Flow,
             pools: vec!["eu".into(), "us".into()],
+            tracking: Tracking::Transition,
+            udp_on_change: UdpOnChange::Keep,
             on_no_backend: OnNoBackend::Drop,
             allow_local: true,
         }],

@@ -5,9 +5,12 @@ use super::{KernelView, Maps};
 use crate::compile::Sizes;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceEntry, TableEntry, VipBucket, map,
+    BackendEntry, Connection, Control, FILTER_WORDS, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
+    map,
 };
 use lb_ebpf::tables::Tables;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 /// The memory-mapped maps, in this process's memory. Nothing is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +31,10 @@ pub struct MemoryMaps {
     pub slab: Vec<u64>,
     /// Entries of `backends`.
     pub backends: Vec<BackendEntry>,
+    /// Recorded connections; any number fits, and no budget limits them.
+    pub connections: RefCell<BTreeMap<u64, Connection>>,
+    /// The time that connections are stamped with, in nanoseconds.
+    pub clock: Cell<u64>,
 }
 
 impl MemoryMaps {
@@ -45,6 +52,7 @@ impl MemoryMaps {
             tables: zeros(sizes.tables),
             slab: zeros(sizes.slab_words()),
             backends: zeros(sizes.backends),
+            ..Self::default()
         }
     }
 
@@ -60,6 +68,7 @@ impl MemoryMaps {
             tables: entries(kernel, map::TABLES),
             slab: entries(kernel, map::SLAB),
             backends: entries(kernel, map::BACKENDS),
+            ..Self::default()
         }
     }
 
@@ -158,6 +167,22 @@ impl Tables for MemoryMaps {
 
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(index as usize)
+    }
+
+    fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {
+        let mut connections = self.connections.borrow_mut();
+        let held = connections.get_mut(&key)?;
+        let was_closing = held.is_closing();
+        held.seen = self.clock.get();
+        if closing {
+            held.state = Connection::CLOSING;
+        }
+        Some((held.backend, was_closing))
+    }
+
+    fn record(&self, key: u64, connection: &Connection, _insert: Insert) {
+        let connection = Connection { seen: self.clock.get(), ..*connection };
+        self.connections.borrow_mut().insert(key, connection);
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

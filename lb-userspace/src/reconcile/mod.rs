@@ -7,8 +7,10 @@
 pub mod apply;
 mod diff;
 mod emptied;
+mod held;
 pub mod memory;
 pub mod plan;
+mod rouse;
 #[cfg(test)]
 mod tests;
 

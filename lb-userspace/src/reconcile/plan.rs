@@ -2,8 +2,9 @@
 //!
 //! What is named is written before what names it, and taken away after:
 //!
-//! 1. backends that are new, changed, or begin to serve;
-//! 2. the spares of pools in which a backend ceases to serve, then those backends, by one store each;
+//! 1. the rows in force of backends that begin to serve again: at least RESIDUE, for flows are recorded with
+//!    those that stood in for them; and a wait until no packet is under way that saw them clean;
+//! 2. backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
 //! 3. rows and tables that nothing names yet; then pools, then services;
 //! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
@@ -16,6 +17,7 @@ use super::diff::{
     FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, differing_words, occupied, read, words_of,
 };
 use super::emptied::Emptied;
+use super::rouse::{clean_rows, merged};
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
@@ -44,6 +46,8 @@ pub enum Op {
 /// What an operation is for, in the order of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
+    /// Rows of a backend that is about to serve again.
+    Rouse,
     /// A backend is added, changed, or begins to serve.
     Raise,
     /// A pool gets a spare that goes on serving.
@@ -71,6 +75,7 @@ pub enum Step {
 /// What is to be done, in order; nothing, if the kernel holds the image.
 pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: Emptied::of(image, kernel) };
+    draft.rouse();
     draft.backends();
     draft.tables();
     draft.pools();
@@ -97,6 +102,23 @@ impl<K: KernelView> Draft<'_, K> {
 
     fn entry<T: Pod>(&mut self, step: Step, map: &'static str, index: u32, entry: &T, order: Order) {
         self.store(step, map, differing(self.kernel, map, index, entry, order));
+    }
+
+    fn rouse(&mut self) {
+        let image = self.image;
+        let returning = image.backends.iter().filter(|(index, entry)| self.returns(**index, entry));
+        let words: Vec<_> =
+            returning.flat_map(|(index, entry)| clean_rows(self.kernel, *index, entry.pool.into())).collect();
+        if !words.is_empty() {
+            self.store(Step::Rouse, map::SLAB, merged(words));
+            self.ops.push(Op::Grace);
+        }
+    }
+
+    fn returns(&self, index: u32, entry: &BackendEntry) -> bool {
+        let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
+        let serves = |entry: &BackendEntry| entry.route.flags.has(BackendFlags::SERVES);
+        held != BackendEntry::default() && !serves(&held) && serves(entry)
     }
 
     fn backends(&mut self) {

@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::Result;
 use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
-use lb_userspace::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
+use lb_userspace::config::model::{
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+};
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;
@@ -107,7 +109,7 @@ fn cold(distinct: bool) -> Result<f64> {
     let (mut ledger, mut cache) = (Ledger::new(sizes), Cache::default());
     let desired = desired(distinct);
     let start = Instant::now();
-    let image = compile(&desired, &mut ledger, &mut cache)?;
+    let image = compile(&desired, &mut ledger, &mut cache, 0)?;
     reconcile(&image, &mut loaded.maps);
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
@@ -121,6 +123,7 @@ fn desired(distinct: bool) -> Desired {
     Desired {
         config_digest: String::new(),
         secret: (1, 2),
+        change_window: 300_000,
         clusters: (0..POOLS).map(|n| Cluster { name: cluster(n), state: ClusterState::Active }).collect(),
         services: (0..SERVICES).map(|number| service(number, distinct)).collect(),
         pools: (0..POOLS).map(pool).collect(),
@@ -141,6 +144,8 @@ fn service(number: u16, distinct: bool) -> Service {
         vips: vec![Vip { address: address(200, number), local: false }],
         ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
         affinity: Affinity::Flow,
+        tracking: Tracking::Transition,
+        udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
         shares: (0..POOLS).map(share).collect(),
     }

@@ -10,7 +10,9 @@ use lb_common::abi::map;
 use lb_common::row::ROWS_PER_WORD;
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
-use lb_userspace::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
+use lb_userspace::config::model::{
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+};
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
 };
@@ -32,7 +34,7 @@ pub(crate) const PORT: u16 = 443;
 /// Nodes of each pool.
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
-const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20 };
+const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: 1 << 21 };
 /// The kernel runs tests on the loopback interface of the namespace.
 const LOOPBACK: u32 = 1;
 /// Longer than any frame of the benchmark.
@@ -50,7 +52,7 @@ unsafe impl<T: bytemuck::Pod> aya::Pod for Value<T> {}
 pub(crate) fn fill(gateway: &mut Ebpf) -> Result<()> {
     let mut ledger = Ledger::new(Sizes::of(&LIMITS));
     let image =
-        compile(&desired(), &mut ledger, &mut Cache::default()).context("cannot compile the tables")?;
+        compile(&desired(), &mut ledger, &mut Cache::default(), 0).context("cannot compile the tables")?;
     let MapImage { control, filter, vips, services, pools, tables, slab, backends, .. } = image;
     put(gateway, map::BACKENDS, backends)?;
     for (row, rows) in slab {
@@ -82,6 +84,7 @@ fn desired() -> Desired {
     Desired {
         config_digest: String::new(),
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
+        change_window: 300_000,
         clusters: ["near", "far"].map(cluster).into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),
@@ -108,6 +111,8 @@ fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
         vips: vec![Vip { address, local: false }],
         ports: [Protocol::Tcp, Protocol::Udp].map(port).into(),
         affinity: Affinity::Flow,
+        tracking: Tracking::Transition,
+        udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
         shares: pools.iter().map(share).collect(),
     }
@@ -143,7 +148,7 @@ mod tests {
     #[test]
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
         let mut ledger = Ledger::new(Sizes::of(&LIMITS));
-        let image = compile(&desired(), &mut ledger, &mut Cache::default()).unwrap();
+        let image = compile(&desired(), &mut ledger, &mut Cache::default(), 0).unwrap();
         assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (4, 3, 300));
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
         assert_eq!(rows, 3 * 65_536 + 4096);

@@ -5,7 +5,7 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::info;
 use aya_log_ebpf::macro_support::{Level, level_enabled};
-use lb_ebpf::parse;
+use lb_ebpf::parse::{self, Transport};
 use lb_ebpf::program::XdpFrame;
 
 /// Says that the packet ended for the reason with this number: `REASON SOURCE DESTINATION PROTOCOL
@@ -23,7 +23,7 @@ pub(crate) fn ended(context: *mut xdp_md, reason: u32) {
     let frame = XdpFrame::new(XdpContext::new(context));
     let Ok(network) = parse::network(&frame) else { return };
     let (protocol, from, to) = match parse::transport(&frame, &network) {
-        Ok(flow) => (flow.protocol, flow.source_port.get(), flow.destination_port.get()),
+        Ok(Transport { flow, .. }) => (flow.protocol, flow.source_port.get(), flow.destination_port.get()),
         Err(_) => (0, 0, 0),
     };
     let (source, destination) = (network.source.bytes(), network.destination.bytes());

@@ -3,10 +3,10 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, PerCpuArray};
+use aya_ebpf::maps::{Array, DevMapHash, LruHashMap, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Control, FILTER_WORDS, PoolEntry, ServiceCounters, ServiceEntry,
-    TableEntry, VipBucket,
+    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, ServiceCounters,
+    ServiceEntry, TableEntry, TrackingCounters, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -34,6 +34,13 @@ pub(crate) static BACKEND_STATS: PerCpuArray<BackendCounters> = PerCpuArray::wit
 pub(crate) static REASON_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
 #[map(name = "devices")]
 static DEVICES: DevMapHash = DevMapHash::with_max_entries(256, 0);
+/// Not per CPU: a queue that moves to another must find its flows.
+#[map(name = "connections")]
+pub(crate) static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entries(1 << 20, 0);
+#[map(name = "budgets")]
+pub(crate) static BUDGETS: Array<Budget> = Array::with_max_entries(2, 0);
+#[map(name = "tracking_stats")]
+pub(crate) static TRACKING_STATS: PerCpuArray<TrackingCounters> = PerCpuArray::with_max_entries(1, 0);
 /// Kept for the agent; no packet reads it.
 #[map(name = "state")]
 pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);

@@ -2,7 +2,11 @@
 
 use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use lb_common::abi::{
+    BackendEntry, Connection, Control, Insert, PoolEntry, ServiceEntry, TableEntry, TrackingCounters,
+    VipBucket,
+};
 use lb_ebpf::tables::Tables;
 
 /// The maps of this program.
@@ -53,6 +57,39 @@ impl Tables for BpfTables {
     }
 
     #[inline(always)]
+    fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {
+        let held = maps::CONNECTIONS.get_ptr_mut(&key)?;
+        // SAFETY: the entry may be changed by another CPU meanwhile; each of its fields is a word that is read
+        // or stored as one, and whichever CPU stores last is right.
+        let (backend, was_closing) = unsafe {
+            let was_closing = (*held).is_closing();
+            (*held).seen = bpf_ktime_get_ns();
+            if closing {
+                (*held).state = Connection::CLOSING;
+            }
+            ((*held).backend, was_closing)
+        };
+        count(|counters| counters.hits += 1);
+        Some((backend, was_closing))
+    }
+
+    #[inline(always)]
+    fn record(&self, key: u64, connection: &Connection, insert: Insert) {
+        // SAFETY: the helper reads a clock.
+        let seen = unsafe { bpf_ktime_get_ns() };
+        let connection = Connection { seen, ..*connection };
+        if within_budget(insert, seen) && maps::CONNECTIONS.insert(&key, &connection, 0).is_ok() {
+            if insert != Insert::Anew {
+                count(|counters| counters.inserted += 1);
+            }
+        } else if insert == Insert::Missed {
+            count(|counters| counters.refused_missed += 1);
+        } else {
+            count(|counters| counters.refused_new += 1);
+        }
+    }
+
+    #[inline(always)]
     fn count_sent(&self, service: u32, backend: u32, bytes: u64) {
         if let Some(counters) = maps::SERVICE_STATS.get_ptr_mut(service) {
             // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU.
@@ -85,5 +122,27 @@ impl Tables for BpfTables {
             unsafe { *counter += 1 };
         }
         log::ended(self.context, reason);
+    }
+}
+
+#[inline(always)]
+fn within_budget(insert: Insert, now: u64) -> bool {
+    let Some(control) = maps::CONTROL.get(0) else { return false };
+    let limit = match insert {
+        Insert::New => control.inserts[0],
+        Insert::Missed => control.inserts[1],
+        Insert::Full | Insert::Anew => return true,
+    };
+    maps::BUDGETS.get_ptr_mut(insert as u32).is_some_and(|budget| {
+        // SAFETY: other CPUs count in the same place; what is lost is a count, as `Budget::take` says.
+        unsafe { (*budget).take(now, limit) }
+    })
+}
+
+#[inline(always)]
+fn count(change: impl FnOnce(&mut TrackingCounters)) {
+    if let Some(counters) = maps::TRACKING_STATS.get_ptr_mut(0) {
+        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU.
+        change(unsafe { &mut *counters });
     }
 }

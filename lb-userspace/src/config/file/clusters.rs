@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::config::model::{ClusterState, EncapKind};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
-use crate::config::scalar::{Choice, Word, narrow};
+use crate::config::scalar::{Choice, Time, Word, narrow};
 use crate::config::tree::{Node, Value, place as place_of};
 
 /// What all gateways that serve the same VIPs share.
@@ -22,6 +22,10 @@ pub(crate) struct ClusterSet {
     pub(crate) self_cluster: Option<Located<String>>,
     /// File with the secret of the flow hash: 32 hexadecimal digits, readable by its owner alone. Relative to this file.
     pub(crate) secret_file: Required<String>,
+    /// How long a row that changed its owner counts as moving: within it, every connection that is to keep its
+    /// backend sends a packet.
+    #[schemars(extend("default" = "300s"))]
+    pub(crate) change_window: Option<Located<Time>>,
 }
 
 impl Read for ClusterSet {
@@ -31,11 +35,12 @@ impl Read for ClusterSet {
             id: section.required("id"),
             self_cluster: section.optional("self"),
             secret_file: section.required("secretFile"),
+            change_window: section.optional("changeWindow"),
         };
-        section.close(&[
-            ("staleAfter", "remove it; clusters are learnt from this file alone and do not go stale"),
-            ("changeWindow", "remove it; established flows are not tracked yet"),
-        ]);
+        section.close(&[(
+            "staleAfter",
+            "remove it; clusters are learnt from this file alone and do not go stale",
+        )]);
         Some(set)
     }
 }

@@ -124,6 +124,10 @@ pub(crate) struct Limits {
     /// Rows of all tables, two bytes each.
     #[schemars(extend("default" = "16Mi"))]
     pub(crate) rows: Option<Located<Size>>,
+    /// Connections that can be recorded, about 100 bytes each. At least 2.5 times as many as are recorded at
+    /// once.
+    #[schemars(extend("default" = "1Mi"))]
+    pub(crate) tracked_connections: Option<Located<Size>>,
 }
 
 impl Read for Limits {
@@ -133,8 +137,9 @@ impl Read for Limits {
             services: section.optional("services"),
             backends: section.optional("backends"),
             rows: section.optional("rows"),
+            tracked_connections: section.optional("trackedConnections"),
         };
-        section.close(&[("trackedConnections", "remove it; connections are not tracked yet")]);
+        section.close(&[]);
         Some(limits)
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::config::model::{OnNoBackend, Protocol};
+use crate::config::model::{OnNoBackend, Protocol, Tracking, UdpOnChange};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
 use crate::config::scalar::{Choice, Integer, Word};
@@ -26,10 +26,12 @@ pub(crate) struct Service {
     /// What of a packet decides its way.
     #[schemars(extend("default" = "flow"))]
     pub(crate) affinity: Option<Located<Affinity>>,
-    /// Whether flows are remembered; this version remembers none.
-    #[schemars(extend("default" = "none"))]
-    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    /// What becomes of its connections when rows change.
+    #[schemars(extend("default" = "transition"))]
     pub(crate) tracking: Option<Located<Choice<Tracking>>>,
+    /// Where UDP without a record goes while its row is moving.
+    #[schemars(extend("default" = "keep"))]
+    pub(crate) udp_on_change: Option<Located<Choice<UdpOnChange>>>,
     /// Names of its pools, at most one in each cluster; at least one.
     #[schemars(length(min = 1))]
     pub(crate) pools: Required<List<String>>,
@@ -42,7 +44,6 @@ pub(crate) struct Service {
 }
 
 const REFUSED: &[Refused] = &[
-    ("udpOnChange", "remove it; flows are not tracked yet, UDP moves with its row"),
     ("failoverPolicy", "remove it; shares are the pools' weights"),
     ("access", "remove it; every source may reach the VIP"),
 ];
@@ -56,6 +57,7 @@ impl Read for Service {
             ports: section.required("ports"),
             affinity: section.optional("affinity"),
             tracking: section.optional("tracking"),
+            udp_on_change: section.optional("udpOnChange"),
             pools: section.required("pools"),
             on_no_backend: section.optional("onNoBackend"),
             allow_local: section.optional("allowLocal"),
@@ -101,16 +103,14 @@ impl Word for OnNoBackend {
     const LATER: &'static [&'static str] = &["reset"];
 }
 
-/// Whether flows are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tracking {
-    /// They are not: the tables alone decide.
-    None,
+impl Word for Tracking {
+    const KNOWN: &'static [(&'static str, Self)] =
+        &[("transition", Self::Transition), ("full", Self::Full), ("none", Self::None)];
+    const LATER: &'static [&'static str] = &["chain"];
 }
 
-impl Word for Tracking {
-    const KNOWN: &'static [(&'static str, Self)] = &[("none", Self::None)];
-    const LATER: &'static [&'static str] = &["transition", "chain", "full"];
+impl Word for UdpOnChange {
+    const KNOWN: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("move", Self::Move)];
 }
 
 /// The words of `affinity`.

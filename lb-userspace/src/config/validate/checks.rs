@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::names::label;
-use super::within;
+use super::{time, within};
 use crate::config::file::{self, CheckType};
 use crate::config::model::{CheckKind, HealthCheck};
 use crate::config::problem::{Problems, quoted};
@@ -14,8 +14,7 @@ use crate::config::scalar::Time;
 const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Bounds of interval and timeout: below, probes would be the load; above, they say nothing.
-const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_hours(1);
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
 
 const RISE: u32 = 2;
 const FALL: u32 = 3;
@@ -37,7 +36,7 @@ pub(super) fn check(check: &Located<file::HealthCheck>, problems: &mut Problems)
         CheckType::Tcp => tcp(check, problems),
         CheckType::Http => http(check, problems),
     });
-    let interval = time(check.interval.as_ref(), INTERVAL, problems);
+    let interval = time(check.interval.as_ref(), INTERVAL, &TIMES, problems);
     let timeout = timeout(check, interval, problems);
     Some(HealthCheck {
         rise: within(check.rise.as_ref(), RISE, &COUNTS, problems),
@@ -51,18 +50,9 @@ pub(super) fn check(check: &Located<file::HealthCheck>, problems: &mut Problems)
     })
 }
 
-fn time(time: Option<&Located<Time>>, default: Duration, problems: &mut Problems) -> Duration {
-    let Some(time) = time else { return default };
-    let range = SHORTEST..=LONGEST;
-    if !range.contains(&time.value.0) {
-        problems.add(&time.place, format!("{} is out of range", time.value), "use `10ms` to `1h`");
-    }
-    time.value.0.clamp(SHORTEST, LONGEST)
-}
-
 /// The timeout; left out, it is the default or the interval if that is shorter.
 fn timeout(check: &file::HealthCheck, interval: Duration, problems: &mut Problems) -> Duration {
-    let timeout = time(check.timeout.as_ref(), TIMEOUT.min(interval), problems);
+    let timeout = time(check.timeout.as_ref(), TIMEOUT.min(interval), &TIMES, problems);
     if let Some(at) = check.timeout.as_ref().filter(|_| timeout > interval) {
         let interval = Time(interval);
         let reason = format!("the timeout, {}, is longer than the interval, {interval}", at.value);

@@ -1,14 +1,20 @@
 //! Rules of `clusterSet` and `clusters`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::secret;
+use super::{secret, time};
 use crate::config::file::{self, File, Pool, elements};
 use crate::config::model::{Cluster, ClusterSet, Encap};
 use crate::config::problem::Problems;
 use crate::config::read::Located;
+
+/// The window unless the file says otherwise: most connections that live send a packet within it.
+const CHANGE_WINDOW: Duration = Duration::from_mins(5);
+const CHANGE_WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
 
 pub(super) fn cluster_set(
     set: Option<&Located<file::ClusterSet>>,
@@ -23,11 +29,13 @@ pub(super) fn cluster_set(
     if let Some(name) = &set.self_cluster {
         resolve("cluster", name, &names.clusters, problems);
     }
+    let change_window = Some(time(set.change_window.as_ref(), CHANGE_WINDOW, &CHANGE_WINDOWS, problems));
     let secret = secret::read(set.secret_file.as_ref()?, base, problems);
     Some(ClusterSet {
         id: set.id.as_ref()?.value.clone(),
         self_cluster: set.self_cluster.as_ref().map(|name| name.value.clone()),
         secret: secret?,
+        change_window: change_window?,
     })
 }
 

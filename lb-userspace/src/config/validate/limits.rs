@@ -10,11 +10,12 @@ use crate::config::scalar::Size;
 /// Rows of a service's table of clusters; a service with one pool has none.
 const CLUSTER_ROWS: u64 = 4096;
 
-/// Tables of a pool or service that exist at once: the current one and the one being built.
-const COPIES: u64 = 2;
+/// Regions of a pool or service that exist at once: current and stable rows of the table in force and of the one
+/// that is being built.
+const COPIES: u64 = 4;
 
 /// The largest limit of each kind. A backend's number has 14 bits in a row; the others bound memory.
-const LARGEST: Limits = Limits { services: 65_536, backends: 16_384, rows: 256 << 20 };
+const LARGEST: Limits = Limits { services: 65_536, backends: 16_384, rows: 256 << 20, connections: 64 << 20 };
 
 /// The limits with their defaults, unchecked.
 pub(super) fn effective(gateway: &Gateway) -> Limits {
@@ -25,6 +26,7 @@ pub(super) fn effective(gateway: &Gateway) -> Limits {
         services: or(&limits.services, default.services),
         backends: or(&limits.backends, default.backends),
         rows: or(&limits.rows, default.rows),
+        connections: or(&limits.tracked_connections, default.connections),
     }
 }
 
@@ -36,7 +38,7 @@ struct Limit {
     place: Place,
 }
 
-fn each(gateway: &Located<Gateway>) -> [Limit; 3] {
+fn each(gateway: &Located<Gateway>) -> [Limit; 4] {
     let limits = gateway.limits.as_ref();
     let value = effective(gateway);
     let limit = |key, size: Option<&Located<Size>>, value, largest| Limit {
@@ -49,13 +51,19 @@ fn each(gateway: &Located<Gateway>) -> [Limit; 3] {
         limit("services", limits.and_then(|l| l.services.as_ref()), value.services, LARGEST.services),
         limit("backends", limits.and_then(|l| l.backends.as_ref()), value.backends, LARGEST.backends),
         limit("rows", limits.and_then(|l| l.rows.as_ref()), value.rows, LARGEST.rows),
+        limit(
+            "trackedConnections",
+            limits.and_then(|l| l.tracked_connections.as_ref()),
+            value.connections,
+            LARGEST.connections,
+        ),
     ]
 }
 
 /// Reports limits out of range and totals above their limit. `false`: there are too many VIPs.
 pub(super) fn totals(file: &File, problems: &mut Problems) -> bool {
     let Some(gateway) = file.gateway.as_ref() else { return false };
-    let needed = [vips(file), backends(file), rows(file)];
+    let needed = [vips(file), backends(file), rows(file), 0];
     for (limit, needed) in each(gateway).into_iter().zip(needed) {
         check(&limit, needed, problems);
     }

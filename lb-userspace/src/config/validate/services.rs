@@ -32,6 +32,8 @@ pub(super) fn service(
         ports: ports?,
         affinity: affinity(service.affinity.as_ref(), problems),
         pools: pools?,
+        tracking: service.tracking.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
+        udp_on_change: service.udp_on_change.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         on_no_backend: service.on_no_backend.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         allow_local: service.allow_local.as_ref().is_some_and(|allow| allow.value),
     })

@@ -91,7 +91,12 @@ fn config(hosts: u8) -> Config {
     let endpoint = |host| Endpoint { address: address(host), weight: 1 };
     Config {
         digest: String::new(),
-        cluster_set: ClusterSet { id: "test".into(), self_cluster: None, secret: Secret { k0: 0, k1: 0 } },
+        cluster_set: ClusterSet {
+            id: "test".into(),
+            self_cluster: None,
+            secret: Secret { k0: 0, k1: 0 },
+            change_window: Duration::from_mins(5),
+        },
         gateway: Gateway {
             interfaces: vec![],
             pin_path: "/nowhere".into(),

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{
-    BackendCounters, BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, Selector, ServiceCounters,
-    ServiceEntry, ServiceFlags, TableEntry,
+    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, Insert, NO_BACKEND, PoolEntry,
+    Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -55,6 +55,8 @@ pub enum Decoded {
     Service {
         pool: Option<u32>,
         cluster_table: Option<u32>,
+        tracking: &'static str,
+        udp_on_change: &'static str,
         affinity: &'static str,
         mask_v4: Option<IpAddr>,
         mask_v6: Option<IpAddr>,
@@ -79,6 +81,12 @@ pub enum Decoded {
     ServiceCounters { packets: u64, bytes: u64, dropped: u64 },
     /// `backend_stats`, over all CPUs.
     BackendCounters { packets: u64, bytes: u64 },
+    /// `connections`; `seen` in seconds of the kernel's monotonic clock.
+    Connection { service: u32, backend: u16, closing: bool, hash: String, seen: u64 },
+    /// `budgets`: inserts within a second of that clock (of 2^30 ns).
+    Budget { kind: &'static str, second: u64, used: u64 },
+    /// `tracking_stats`, over all CPUs.
+    TrackingCounters { hits: u64, inserted: u64, refused_new: u64, refused_missed: u64 },
     /// `reason_stats`, over all CPUs.
     Reason { number: u32, packets: u64, expected: bool, sentence: &'static str },
     /// `devices`.
@@ -128,6 +136,14 @@ impl Decoded {
         Self::Service {
             pool,
             cluster_table: table.then(|| entry.select.table()),
+            tracking: if entry.flags.has(ServiceFlags::UNTRACKED) {
+                "none"
+            } else if entry.flags.has(ServiceFlags::FULLY_TRACKED) {
+                "full"
+            } else {
+                "transition"
+            },
+            udp_on_change: if entry.flags.has(ServiceFlags::UDP_MOVES) { "move" } else { "keep" },
             affinity: if client { "client" } else { "flow" },
             mask_v4: client.then(|| Address::from_v4_word(entry.mask_v4).into()),
             mask_v6: client.then(|| Address::from_v6_words(entry.mask_v6).into()),
@@ -182,6 +198,29 @@ impl Entry {
         let (number, expected, sentence) = (reason as u32, reason.expected(), reason.sentence());
         let value = Decoded::Reason { number, packets, expected, sentence };
         Self { key: Key::Text(reason.name().to_owned()), value }
+    }
+
+    pub(super) fn of_connection((key, connection): &(u64, Connection)) -> Self {
+        let value = Decoded::Connection {
+            service: connection.service,
+            backend: connection.backend,
+            closing: connection.is_closing(),
+            hash: format!("0x{:016x}", connection.hash),
+            seen: connection.seen / 1_000_000_000,
+        };
+        Self { key: Key::Text(format!("0x{key:016x}")), value }
+    }
+
+    pub(super) fn of_budget((index, budget): (u32, &Budget)) -> Self {
+        let kind = if index == Insert::New as u32 { "new" } else { "missed" };
+        let value = Decoded::Budget { kind, second: budget.second, used: budget.used };
+        Self { key: Key::Index(index), value }
+    }
+
+    pub(super) fn of_tracking(counters: TrackingCounters) -> Self {
+        let TrackingCounters { hits, inserted, refused_new, refused_missed } = counters;
+        let value = Decoded::TrackingCounters { hits, inserted, refused_new, refused_missed };
+        Self { key: Key::Index(0), value }
     }
 
     pub(super) fn of_state(published: &Published) -> [Self; 2] {

@@ -13,7 +13,7 @@ mod vip;
 pub use decoded::{Decoded, Entry, Key};
 pub use live::Live;
 
-use lb_common::abi::map;
+use lb_common::abi::{Budget, Connection, map};
 use lb_common::reason::Reason;
 use thiserror::Error;
 
@@ -35,6 +35,10 @@ pub struct Contents<'a> {
     pub backend_stats: u32,
     /// Keys of `devices`.
     pub devices: &'a [u32],
+    /// What `connections` holds.
+    pub connections: &'a [(u64, Connection)],
+    /// What `budgets` holds, by [`lb_common::abi::Insert`].
+    pub budgets: &'a [Budget],
     /// What `state` says; `None`: nothing yet.
     pub published: Option<&'a Published>,
     /// Names of interfaces.
@@ -76,6 +80,9 @@ impl<'a> Contents<'a> {
                 Box::new(counted.map(move |reason| self.reason(*reason)))
             }
             map::DEVICES => Box::new(self.devices.iter().map(move |index| self.device(*index))),
+            map::CONNECTIONS => Box::new(self.connections.iter().map(Entry::of_connection)),
+            map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
+            map::TRACKING_STATS => Box::new(std::iter::once(Entry::of_tracking(self.counts.tracking()))),
             map::STATE => Box::new(self.published.into_iter().flat_map(Entry::of_state)),
             _ => Box::new((0..self.length(name)).filter_map(move |index| {
                 live.has(name, index, self).then(|| self.indexed(name, index)).flatten()
@@ -88,6 +95,12 @@ impl<'a> Contents<'a> {
         match name {
             map::REASON_STATS => self.reason_named(key),
             map::STATE => self.state_named(key),
+            map::CONNECTIONS => self.connection_under(key),
+            map::BUDGETS | map::TRACKING_STATS => {
+                let index = Key::Index(number(name, key)?);
+                let found = self.dump(name).find(|entry| entry.key == index);
+                found.ok_or_else(|| absent(name, key, "see `maps dump` of it"))
+            }
             map::VIPS if key.parse::<u32>().is_err() => vip::find(self.snapshot, key),
             map::DEVICES => {
                 let index = number(name, key)?;
@@ -148,6 +161,15 @@ impl<'a> Contents<'a> {
 
     fn reason(&self, reason: Reason) -> Entry {
         Entry::of_reason(reason, self.counts.reason(reason))
+    }
+
+    fn connection_under(&self, key: &str) -> Result<Entry, NoEntry> {
+        let expected = "a key in hexadecimal, as in `maps dump connections`";
+        let digits = key.strip_prefix("0x").unwrap_or(key);
+        let wanted = u64::from_str_radix(digits, 16).map_err(|_| wrong(map::CONNECTIONS, key, expected))?;
+        let found = self.connections.iter().find(|(key, _)| *key == wanted);
+        let mend = "the connection was never recorded, or is no longer";
+        found.map(Entry::of_connection).ok_or_else(|| absent(map::CONNECTIONS, key, mend))
     }
 
     fn reason_named(&self, key: &str) -> Result<Entry, NoEntry> {

@@ -2,7 +2,7 @@
 
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector, ServiceCounters,
-    ServiceEntry, TableEntry,
+    ServiceEntry, TableEntry, TrackingCounters,
 };
 use lb_common::row::{Mode, Row};
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ use crate::compile::vips::Keys;
 
 struct Fixed;
 
+const CONNECTION: Connection =
+    Connection { backend: 1, state: Connection::CLOSING, service: 2, hash: 7, seen: 5_000_000_000 };
+
 impl Counts for Fixed {
     fn service(&self, index: u32) -> ServiceCounters {
         let packets = if index == 1 { 5 } else { 0 };
@@ -20,6 +23,10 @@ impl Counts for Fixed {
 
     fn backend(&self, _index: u32) -> BackendCounters {
         BackendCounters::default()
+    }
+
+    fn tracking(&self) -> TrackingCounters {
+        TrackingCounters { hits: 4, ..TrackingCounters::default() }
     }
 
     fn reason(&self, reason: Reason) -> u64 {
@@ -57,6 +64,7 @@ fn snapshot() -> MemoryMaps {
         tables: vec![TableEntry::default(), region],
         slab,
         backends: vec![backend, BackendEntry::default()],
+        ..MemoryMaps::default()
     }
 }
 
@@ -68,6 +76,8 @@ fn with<T>(show: impl FnOnce(Contents) -> T) -> T {
         service_stats: 4,
         backend_stats: 2,
         devices: &[2, 7],
+        connections: &[(0xbeef, CONNECTION)],
+        budgets: &[Budget { second: 9, used: 2 }, Budget { second: 0, used: 0 }],
         published: None,
         interface_name: &name,
     })
@@ -79,6 +89,19 @@ fn dump(name: &'static str) -> Vec<Value> {
 
 fn get(name: &'static str, key: &str) -> Result<Value, NoEntry> {
     with(|contents| contents.get(name, key).map(|entry| serde_json::to_value(entry).unwrap()))
+}
+
+#[test]
+fn what_is_recorded_is_shown_under_its_key() {
+    let value = json!({"service": 2, "backend": 1, "closing": true, "hash": "0x0000000000000007", "seen": 5});
+    let entry = json!({"key": "0x000000000000beef", "value": value});
+    assert_eq!(dump(map::CONNECTIONS), std::slice::from_ref(&entry));
+    assert_eq!(get(map::CONNECTIONS, "beef").unwrap(), entry);
+    assert_eq!(get(map::CONNECTIONS, "0x000000000000beef").unwrap(), entry);
+    assert!(get(map::CONNECTIONS, "7").unwrap_err().to_string().contains("never recorded"));
+    assert!(get(map::CONNECTIONS, "web").unwrap_err().to_string().contains("hexadecimal"));
+    assert_eq!(get(map::BUDGETS, "1").unwrap()["value"]["kind"], "missed");
+    assert_eq!(dump(map::TRACKING_STATS)[0]["value"]["hits"], 4);
 }
 
 #[test]
@@ -107,8 +130,10 @@ fn rows_of_a_table_are_shown_also_where_they_are_zero() {
 fn services_of_zeros_are_shown_if_a_vip_names_them() {
     let keys: Vec<_> = dump(map::SERVICES).iter().map(|entry| entry["key"].clone()).collect();
     assert_eq!(keys, [0, 2]);
-    let expected =
-        json!({"pool": 0, "clusterTable": null, "affinity": "flow", "maskV4": null, "maskV6": null});
+    let expected = json!({
+        "pool": 0, "clusterTable": null, "tracking": "transition", "udpOnChange": "keep", "affinity": "flow",
+        "maskV4": null, "maskV6": null,
+    });
     assert_eq!(get(map::SERVICES, "0").unwrap(), json!({"key": 0, "value": expected}));
 }
 

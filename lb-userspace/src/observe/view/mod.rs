@@ -14,7 +14,7 @@ pub use clusters::{ClusterView, clusters};
 pub use services::{PoolShare, PortView, ServiceView, services};
 pub use status::{AgentView, InterfaceView, ReasonCount, RowCounts, StatusView, Tracked, status};
 
-use lb_common::abi::{BackendCounters, ServiceCounters};
+use lb_common::abi::{BackendCounters, ServiceCounters, TrackingCounters};
 use lb_common::reason::Reason;
 use lb_ebpf::tables::Tables;
 use time::OffsetDateTime;
@@ -28,6 +28,8 @@ pub trait Counts {
     fn service(&self, index: u32) -> ServiceCounters;
     /// Of a backend, by its index.
     fn backend(&self, index: u32) -> BackendCounters;
+    /// Of packets on rows that are not clean.
+    fn tracking(&self) -> TrackingCounters;
     /// Packets that ended for a reason.
     fn reason(&self, reason: Reason) -> u64;
 }
@@ -41,6 +43,8 @@ pub struct Seen<'a, T: Tables> {
     pub tables: &'a T,
     /// What it counted.
     pub counts: &'a dyn Counts,
+    /// Connections that are recorded, and how many fit.
+    pub connections: (u64, u64),
     /// Names of interfaces.
     pub interface_name: InterfaceName<'a>,
     /// The present.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Seen, share};
 use crate::compile::record::{PortRecord, Record, ServiceRecord};
-use crate::config::model::{Affinity, Protocol};
+use crate::config::model::{Affinity, Protocol, Tracking};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,7 +19,7 @@ pub struct ServiceView {
     pub ports: Vec<PortView>,
     /// `flow`, `client` or `client-prefix`: what of a packet decides its way.
     pub affinity: &'static str,
-    /// `none`: the tables alone decide.
+    /// `transition`, `full` or `none`: what becomes of its connections when rows change.
     pub tracking: &'static str,
     /// Its pools.
     pub pools: Vec<PoolShare>,
@@ -80,7 +80,11 @@ fn of_service<T: Tables>(
             Affinity::Client => "client",
             Affinity::ClientPrefix { .. } => "client-prefix",
         },
-        tracking: "none",
+        tracking: match service.tracking {
+            Tracking::Transition => "transition",
+            Tracking::Full => "full",
+            Tracking::None => "none",
+        },
         pools: pools(service, record, seen.tables),
         packets: counters.packets,
         bytes: counters.bytes,

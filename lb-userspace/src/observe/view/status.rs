@@ -51,7 +51,7 @@ pub struct InterfaceView {
     pub program_id: u32,
 }
 
-/// Connections that are remembered. This version remembers none.
+/// Connections that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tracked {
@@ -59,8 +59,18 @@ pub struct Tracked {
     pub entries: u64,
     /// Connections there is room for.
     pub capacity: u64,
-    /// Connections that found no room.
+    /// Packets whose connection was to be recorded and was not, for the budget of the second was spent or the
+    /// table had no room. Zero: none was led away from a backend that serves.
     pub refused: u64,
+    /// Of these, the ones that began a connection.
+    pub refused_new: u64,
+    /// Connections recorded since the maps were made.
+    pub recorded: u64,
+    /// Connections that the kernel pushed out to make room for others, as far as the counters tell. Not zero:
+    /// raise `gateway.limits.trackedConnections`.
+    pub evicted: u64,
+    /// Packets that went by a record.
+    pub hits: u64,
 }
 
 /// Rows by mode.
@@ -117,12 +127,26 @@ pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
         config_age: seen.age(agent.configured),
         interfaces: agent.interfaces.iter().map(interface).collect(),
         adopted: agent.adopted,
-        tracked: Tracked::default(),
+        tracked: tracked(seen),
         rows: rows(seen),
         last_error: agent.last_error.clone(),
         agent: AgentView { pid: agent.pid, running, started: agent.started },
         applied_age: seen.age(agent.applied),
         reasons: reasons(seen),
+    }
+}
+
+fn tracked<T: Tables>(seen: &Seen<T>) -> Tracked {
+    let counters = seen.counts.tracking();
+    let (entries, capacity) = seen.connections;
+    Tracked {
+        entries,
+        capacity,
+        refused: counters.refused_new + counters.refused_missed,
+        refused_new: counters.refused_new,
+        recorded: counters.inserted,
+        evicted: counters.inserted.saturating_sub(seen.published.agent.swept + entries),
+        hits: counters.hits,
     }
 }
 

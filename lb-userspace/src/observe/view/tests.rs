@@ -12,7 +12,7 @@ use super::*;
 use crate::compile::MapImage;
 use crate::config::model::{
     Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
-    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort,
+    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort, Tracking, UdpOnChange,
 };
 use crate::explain::offline;
 use crate::observe::published::{Agent, Drained, InterfaceState};
@@ -40,18 +40,25 @@ fn config() -> Config {
         ports: vec![ServicePort { name: Some("https".into()), protocol: Protocol::Tcp, port: 443 }],
         affinity,
         pools: pools.iter().map(|&pool| pool.into()).collect(),
+        tracking: Tracking::Transition,
+        udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
         allow_local: false,
     };
     Config {
         digest: "d1".into(),
-        cluster_set: ClusterSet { id: "prod".into(), self_cluster: None, secret: Secret { k0: 3, k1: 4 } },
+        cluster_set: ClusterSet {
+            id: "prod".into(),
+            self_cluster: None,
+            secret: Secret { k0: 3, k1: 4 },
+            change_window: std::time::Duration::from_mins(5),
+        },
         gateway: Gateway {
             interfaces: Vec::new(),
             pin_path: "/sys/fs/bpf/x".into(),
             source_v4: None,
             source_v6: None,
-            limits: Limits { services: 16, backends: 64, rows: 32_768 },
+            limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64 },
             admin: "/nowhere.sock".into(),
         },
         clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
@@ -74,6 +81,10 @@ impl Counts for Fixed {
 
     fn backend(&self, index: u32) -> BackendCounters {
         BackendCounters { packets: 50 + u64::from(index), bytes: 500 + u64::from(index) }
+    }
+
+    fn tracking(&self) -> TrackingCounters {
+        TrackingCounters { hits: 90, inserted: 30, refused_new: 2, refused_missed: 3 }
     }
 
     fn reason(&self, reason: Reason) -> u64 {
@@ -104,6 +115,7 @@ impl World {
             adopted: true,
             interfaces: vec![eth0],
             refused_configs: 0,
+            swept: 10,
             last_error: Some("it is late".into()),
         };
         Self { published: Published { agent, drained: Drained::default(), record }, image }
@@ -117,7 +129,14 @@ impl World {
     fn seen<T>(&self, view: impl FnOnce(Seen<MapImage>) -> T) -> T {
         let name = |index| format!("eth{index}");
         let Self { published, image } = self;
-        view(Seen { published, tables: image, counts: &Fixed, interface_name: &name, now: NOW })
+        view(Seen {
+            published,
+            tables: image,
+            counts: &Fixed,
+            connections: (15, 64),
+            interface_name: &name,
+            now: NOW,
+        })
     }
 
     fn backends(&self) -> Vec<Value> {
@@ -129,13 +148,13 @@ impl World {
 fn status_has_the_documented_shape() {
     let expected = json!({
         "version": "0.1.0",
-        "abi": 1,
+        "abi": 2,
         "generation": 1,
         "configDigest": "d1",
         "configAge": 90,
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
         "adopted": true,
-        "tracked": {"entries": 0, "capacity": 0, "refused": 0},
+        "tracked": {"entries": 15, "capacity": 64, "refused": 5, "refusedNew": 2, "recorded": 30, "evicted": 5, "hits": 90},
         "rows": {"clean": 256 + 256 + 4096, "moving": 0, "residue": 0},
         "lastError": "it is late",
         "agent": {"pid": 42, "running": true, "started": "1969-12-31T23:58:20Z"},
@@ -171,7 +190,7 @@ fn services_have_the_documented_shape() {
             "vips": ["198.51.100.1"],
             "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
             "affinity": "flow",
-            "tracking": "none",
+            "tracking": "transition",
             "pools": [
                 {"name": "web-eu", "cluster": "eu", "weight": 90, "share": eu},
                 {"name": "web-us", "cluster": "us", "weight": 10, "share": us},
@@ -183,7 +202,7 @@ fn services_have_the_documented_shape() {
             "vips": ["198.51.100.2"],
             "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
             "affinity": "client",
-            "tracking": "none",
+            "tracking": "transition",
             "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "share": 1.0}],
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },

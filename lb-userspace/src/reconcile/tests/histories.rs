@@ -1,6 +1,8 @@
 //! Random changes of a small world.
 
-use crate::config::model::{Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort};
+use crate::config::model::{
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+};
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
 };
@@ -11,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) const LIMITS: Limits = Limits { services: 8, backends: 64, rows: 65_536 };
+pub(super) const LIMITS: Limits = Limits { services: 8, backends: 64, rows: 65_536, connections: 64 };
 const CLUSTERS: [&str; 3] = ["ap", "eu", "us"];
 const VIPS: u8 = 4;
 
@@ -59,7 +61,7 @@ fn desired() -> impl Strategy<Value = Desired> {
 fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     let clusters = CLUSTERS.map(cluster).to_vec();
-    Desired { config_digest: String::new(), secret: (1, key), clusters, services, pools }
+    Desired { config_digest: String::new(), secret: (1, key), change_window: 1000, clusters, services, pools }
 }
 
 fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {
@@ -128,6 +130,8 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
                 vips: vec![Vip { address: vip_address(number), local }],
                 ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port }],
                 affinity,
+                tracking: Tracking::None,
+                udp_on_change: UdpOnChange::Keep,
                 on_no_backend: OnNoBackend::Drop,
                 shares: CLUSTERS.iter().zip(weights).map(share).collect(),
             }
@@ -168,6 +172,8 @@ pub(super) fn world() -> Desired {
         vips: vec![Vip { address: vip_address(number), local: false }],
         ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
         affinity: Affinity::Flow,
+        tracking: Tracking::None,
+        udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
         shares: clusters.iter().map(|cluster| share(cluster)).collect(),
     };

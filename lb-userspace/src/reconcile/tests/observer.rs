@@ -9,7 +9,7 @@ use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_common::reason::Reason;
 use lb_ebpf::tables::Tables;
-use lb_ebpf::track::Decision;
+use lb_ebpf::track::{Decision, Segment};
 use lb_ebpf::verdict::End;
 use lb_ebpf::{classify, pipeline};
 
@@ -29,12 +29,12 @@ pub(super) fn resolve(flow: &Flow, tables: &impl Tables) -> Result<Found, End> {
         return Err(End::NOT_OURS);
     }
     let (control, service) = (tables.control().unwrap(), service(flow, tables)?);
-    let choice = pipeline::choose(flow, service, control, tables)?;
+    let choice = pipeline::choose(flow, service, control, tables, || Segment::Middle)?;
     let owner = choice.owner;
-    assert_eq!(u32::from(owner.backend.pool), choice.pool, "a backend of another pool");
+    assert_eq!(u32::from(owner.backend.pool), choice.selection.pool, "a backend of another pool");
     assert!(owner.backend.route.flags.has(BackendFlags::SERVES));
     Ok(Found {
-        pool: choice.pool,
+        pool: choice.selection.pool,
         backend: owner.index,
         destination: owner.backend.destination,
         fallback: owner.decision == Decision::Fallback,

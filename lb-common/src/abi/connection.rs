@@ -1,0 +1,105 @@
+use bytemuck::{Pod, Zeroable};
+
+/// A recorded connection, under the key that [`Flow::connection`](crate::flow::Flow::connection) gives it.
+/// 24 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Connection {
+    /// Index of the backend that has it.
+    pub backend: u16,
+    /// Zero or [`Connection::CLOSING`].
+    pub state: u16,
+    /// Index of its service.
+    pub service: u32,
+    /// The flow hash that selects its rows.
+    pub hash: u64,
+    /// When its last packet was seen, in nanoseconds of the kernel's monotonic clock.
+    pub seen: u64,
+}
+
+impl Connection {
+    /// A FIN or RST of the client was seen: a SYN begins another connection.
+    pub const CLOSING: u16 = 1;
+
+    /// Whether a FIN or RST was seen.
+    #[inline(always)]
+    pub const fn is_closing(&self) -> bool {
+        self.state & Self::CLOSING != 0
+    }
+}
+
+/// What a connection is recorded as, and which budget that takes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Insert {
+    /// Begun by the packet at hand.
+    New = 0,
+    /// Begun before, on a row that was clean then.
+    Missed = 1,
+    /// As its service records every flow; no budget limits it.
+    Full = 2,
+    /// In the place of a record that it has already; no budget limits it, for nothing is added.
+    Anew = 3,
+}
+
+/// Inserts of one kind within the current second: what keeps a flood from filling the table.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Budget {
+    /// Second of the kernel's monotonic clock.
+    pub second: u64,
+    /// Inserts within it.
+    pub used: u64,
+}
+
+impl Budget {
+    /// Takes one insert at `now` (nanoseconds) out of `limit` a second; false: they are used up. CPUs that do
+    /// this at once may lose each other's count, so that the limit is kept only nearly.
+    #[inline(always)]
+    pub const fn take(&mut self, now: u64, limit: u32) -> bool {
+        // Shifted rather than divided: a "second" of 2^30 ns.
+        let second = now >> 30;
+        if self.second != second {
+            self.second = second;
+            self.used = 0;
+        }
+        if self.used >= limit as u64 {
+            return false;
+        }
+        self.used += 1;
+        true
+    }
+}
+
+/// Per CPU: what became of packets on rows that are not clean.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct TrackingCounters {
+    /// Packets of a recorded connection.
+    pub hits: u64,
+    /// Connections recorded that were not before.
+    pub inserted: u64,
+    /// New flows that were not recorded, for the budget or the table was at its end.
+    pub refused_new: u64,
+    /// Older flows that were not recorded, for the same reasons.
+    pub refused_missed: u64,
+}
+
+const _: () = assert!(
+    size_of::<Connection>() == 24 && size_of::<Budget>() == 16 && size_of::<TrackingCounters>() == 32
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_for_a_second() {
+        let mut budget = Budget::default();
+        let taken = |budget: &mut Budget, now| (0..5).filter(|_| budget.take(now, 3)).count();
+        assert_eq!(taken(&mut budget, 7), 3);
+        assert_eq!(taken(&mut budget, 8), 0);
+        assert_eq!(taken(&mut budget, 1 << 30), 3);
+        assert!(!budget.take(1 << 30, 0));
+    }
+}
