@@ -1,0 +1,243 @@
+//! The small world of a history, and what happens to it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lb_userspace::compile::Sizes;
+use lb_userspace::config::model::{
+    Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
+    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort, Tracking, UdpOnChange,
+};
+use lb_userspace::policy::observed::{Health, NextHop, Observed, Verdict};
+
+use crate::fixture::chance::Chance;
+
+/// Milliseconds for which a row that changed its owner counts as MOVING.
+pub(super) const WINDOW: u64 = 10_000;
+/// Addresses that a pool may have; pool `n` has 10.0.n.1 and so on.
+const NODES: u8 = 6;
+const POOLS: u8 = 3;
+/// The services: name, tracking, affinity, and how many of the pools they have.
+const SERVICES: [(&str, Tracking, Affinity, u8); 4] = [
+    ("all", Tracking::Transition, Affinity::Flow, 3),
+    ("two", Tracking::Transition, Affinity::Client, 2),
+    ("one", Tracking::Transition, Affinity::Flow, 1),
+    ("full", Tracking::Full, Affinity::Flow, 2),
+];
+
+/// Sizes of maps that hold the world.
+pub fn sizes() -> Sizes {
+    let limits = Limits { services: 8, backends: 128, rows: 1 << 17, connections: 1 << 16 };
+    // No larger than the world, so that each plan's look at all of them is short.
+    Sizes { pools: 32, tables: 128, ..Sizes::of(&limits) }
+}
+
+/// The VIP of a service.
+pub(super) fn vip(service: usize) -> IpAddr {
+    [198, 51, 100, u8::try_from(service).unwrap_or(u8::MAX)].into()
+}
+
+/// Number of services.
+pub(super) fn services() -> usize {
+    SERVICES.len()
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The check of an endpoint (pool and address) failed: an agent marks it at once.
+    Failed((String, IpAddr)),
+    /// Nothing that an agent acts upon before it has new tables.
+    Other,
+}
+
+/// What an agent is told and sees.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) observed: Observed,
+}
+
+impl World {
+    pub(super) fn new(chance: &mut Chance) -> Self {
+        let mut world = Self { config: config(), observed: Observed::default() };
+        for pool in 0..POOLS {
+            let nodes = 2 + chance.below(4);
+            for node in 1..=u8::try_from(nodes).unwrap_or(1) {
+                world.join(pool, node, 1);
+            }
+        }
+        world
+    }
+
+    fn join(&mut self, pool: u8, node: u8, weight: u16) {
+        let address = address(pool, node);
+        let endpoints = &mut self.config.pools[usize::from(pool)].endpoints;
+        if endpoints.iter().all(|endpoint| endpoint.address != address) {
+            endpoints.push(Endpoint { address, weight });
+            self.observed.next_hops.insert(address, hop());
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn change(&mut self, chance: &mut Chance) -> Change {
+        let before = self.clone();
+        let what = self.change_anything(chance);
+        if self.is_whole() {
+            return what;
+        }
+        *self = before;
+        Change::Other
+    }
+
+    fn change_anything(&mut self, chance: &mut Chance) -> Change {
+        let (pool, node) = (chance.below(POOLS.into()), chance.below(NODES.into()) + 1);
+        let (pool_number, node) = (u8::try_from(pool).unwrap_or(0), u8::try_from(node).unwrap_or(1));
+        let address = address(pool_number, node);
+        let key = (self.config.pools[pool].name.clone(), address);
+        match chance.below(16) {
+            0..=3 => {
+                let verdict = if chance.one_in(2) { Verdict::Down } else { Verdict::Up };
+                self.judge(key.clone(), verdict);
+                if verdict == Verdict::Down {
+                    return Change::Failed(key);
+                }
+            }
+            4 => {
+                self.judge(key.clone(), Verdict::Down);
+                return Change::Failed(key);
+            }
+            5 | 6 => toggle(&mut self.observed.drained_backends, key),
+            7 | 8 => toggle(&mut self.observed.drained_clusters, self.config.pools[pool].cluster.clone()),
+            9 => self.config.pools[pool].weight = chance.pick(&[0, 1, 10, 50, 100]),
+            10 => self.weigh(pool, address, chance.pick(&[0, 1, 2, 5])),
+            11 | 12 => self.join(pool_number, node, chance.pick(&[1, 1, 2])),
+            13 => self.leave(pool, &key),
+            14 => self.reach(address, chance),
+            _ if chance.one_in(3) => self.config.pools[pool].rows = chance.pick(&[256, 512, 1024]),
+            _ => self.move_service(chance),
+        }
+        Change::Other
+    }
+
+    /// Whether every service has somebody to send to by configuration: else its connections are given up.
+    fn is_whole(&self) -> bool {
+        let Config { services, pools, .. } = &self.config;
+        let sends = |pool: &&Pool| pool.weight > 0 && !pool.endpoints.is_empty();
+        services
+            .iter()
+            .all(|service| pools.iter().filter(sends).any(|pool| service.pools.contains(&pool.name)))
+    }
+
+    fn judge(&mut self, key: (String, IpAddr), verdict: Verdict) {
+        let health = Health { verdict, reason: String::new(), changed_ms: 0 };
+        self.observed.health.insert(key, health);
+    }
+
+    fn weigh(&mut self, pool: usize, address: IpAddr, weight: u16) {
+        let endpoints = &mut self.config.pools[pool].endpoints;
+        endpoints.iter_mut().filter(|e| e.address == address).for_each(|e| e.weight = weight);
+    }
+
+    fn leave(&mut self, pool: usize, key: &(String, IpAddr)) {
+        self.config.pools[pool].endpoints.retain(|endpoint| endpoint.address != key.1);
+        self.observed.health.remove(key);
+        self.observed.drained_backends.remove(key);
+        self.observed.next_hops.remove(&key.1);
+    }
+
+    fn reach(&mut self, address: IpAddr, chance: &mut Chance) {
+        let known = self.config.pools.iter().flat_map(|pool| &pool.endpoints).any(|e| e.address == address);
+        if known && chance.one_in(2) {
+            self.observed.next_hops.insert(address, hop());
+        } else {
+            self.observed.next_hops.remove(&address);
+        }
+    }
+
+    /// A service gets another list of pools.
+    fn move_service(&mut self, chance: &mut Chance) {
+        let service = chance.below(SERVICES.len());
+        let names: Vec<_> = self.config.pools.iter().map(|pool| pool.name.clone()).collect();
+        let mut pools: Vec<_> = names.into_iter().filter(|_| chance.one_in(2)).collect();
+        if pools.is_empty() {
+            pools.push(self.config.pools[0].name.clone());
+        }
+        self.config.services[service].pools = pools;
+    }
+}
+
+fn toggle<T: Ord>(set: &mut BTreeSet<T>, one: T) {
+    if !set.remove(&one) {
+        set.insert(one);
+    }
+}
+
+fn address(pool: u8, node: u8) -> IpAddr {
+    [10, 0, pool, node].into()
+}
+
+fn hop() -> NextHop {
+    NextHop {
+        interface: 1,
+        vlan: 0,
+        destination_mac: [2, 0, 0, 0, 0, 2],
+        source_mac: [2, 0, 0, 0, 0, 1],
+        source: Some([192, 0, 2, 1].into()),
+        mtu: 1500,
+    }
+}
+
+fn config() -> Config {
+    let cluster = |number: u8| Cluster {
+        name: format!("c{number}"),
+        state: ClusterState::Active,
+        encap: Encap { kind: EncapKind::Ipip, mtu: None },
+    };
+    let pool = |number: u8| Pool {
+        name: format!("p{number}"),
+        cluster: format!("c{number}"),
+        weight: 100,
+        rows: 256,
+        endpoints: Vec::new(),
+        // Any name: what is checked has verdicts.
+        health: Some("check".into()),
+    };
+    Config {
+        digest: String::new(),
+        cluster_set: ClusterSet {
+            id: "model".into(),
+            self_cluster: None,
+            secret: Secret { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 },
+            change_window: Duration::from_millis(WINDOW),
+        },
+        gateway: Gateway {
+            interfaces: Vec::new(),
+            pin_path: "/".into(),
+            source_v4: None,
+            source_v6: None,
+            limits: Limits::default(),
+            admin: "/".into(),
+        },
+        clusters: (0..POOLS).map(cluster).collect(),
+        services: (0..).zip(SERVICES).map(|(number, service)| self::service(number, service)).collect(),
+        pools: (0..POOLS).map(pool).collect(),
+        health_checks: Vec::new(),
+    }
+}
+
+fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Affinity, u8)) -> Service {
+    let port = |protocol| ServicePort { name: None, protocol, port: 443 };
+    Service {
+        name: format!("model/{name}"),
+        vips: vec![vip(number)],
+        ports: vec![port(Protocol::Tcp), port(Protocol::Udp)],
+        affinity,
+        pools: (0..pools).map(|pool| format!("p{pool}")).collect(),
+        tracking,
+        udp_on_change: UdpOnChange::Keep,
+        on_no_backend: OnNoBackend::Drop,
+        allow_local: false,
+    }
+}
