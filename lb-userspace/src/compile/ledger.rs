@@ -28,7 +28,8 @@ impl Ledger {
     }
 
     /// Continues where another agent ended, with what `maps` hold of it: the tables that they name, whether or
-    /// not the record was a step ahead of them. Whatever is in quarantine stays there until released.
+    /// not the record was a step ahead of them. Other tables are forgotten: to be called once no packet is under
+    /// way that began before. Services, pools and backends in quarantine stay there until released.
     ///
     /// # Errors
     /// [`AdoptError`] if the record does not fit the maps or contradicts itself. The maps are to be made anew
@@ -37,13 +38,11 @@ impl Ledger {
         check(&record, &sizes)?;
         let mut ledger = Self { record, ..Self::new(sizes) };
         let named = ledger.name_as_held(maps);
+        ledger.record.tables.retain(|index, _| named.contains(index));
         for (index, table) in &mut ledger.record.tables {
-            let is_named = named.contains(index);
-            table.gone = if is_named { None } else { table.gone.or(Some(ledger.record.generation)) };
-            if is_named {
-                let rows = |base| maps.rows(base, 1 << table.log2_rows).into();
-                ledger.histories.insert(*index, History::adopt(rows(table.current), rows(table.stable), now));
-            }
+            table.gone = None;
+            let rows = |base| maps.rows(base, 1 << table.log2_rows).into();
+            ledger.histories.insert(*index, History::adopt(rows(table.current), rows(table.stable), now));
         }
         let backends = ledger.record.pools.values().flat_map(|pool| pool.backends.values());
         ledger.resting = backends.map(|backend| backend.index).filter(|index| maps.rests(*index)).collect();

@@ -26,6 +26,7 @@ use crate::datapath::privilege::{self, PrivilegeError};
 use crate::datapath::state;
 use crate::health::{self, Checker, HealthEvent};
 use crate::observe::published::Published;
+use crate::reconcile::Maps as _;
 
 /// How long new tables wait for the next hops.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -118,6 +119,8 @@ async fn begin(
     let sizes = Sizes::of(&config.gateway.limits);
     let ledger = match published {
         Some(published) => {
+            // Packets may be under way by tables that the agent before had just replaced.
+            loaded.maps.grace();
             Ledger::adopt(published.record.clone(), sizes, &loaded.maps, monotonic()).map_err(adoption)?
         }
         None => Ledger::new(sizes),
