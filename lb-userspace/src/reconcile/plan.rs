@@ -9,6 +9,7 @@
 //! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
 //! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
+//!    then backends that the image does not have cease to serve, for connections may still be recorded with them;
 //! 6. once the packets under way are through: services, pools, tables, backends and filter bits that the
 //!    image does not have.
 
@@ -22,7 +23,7 @@ use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, FILTER_WORDS, PoolEntry, VipBucket, VipTable, map,
+    BackendEntry, BackendFlags, Control, FILTER_WORDS, PoolEntry, Route, VipBucket, VipTable, map,
 };
 use lb_common::row::ROWS_PER_WORD;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,8 @@ pub enum Step {
     Control,
     /// A service or a pool has nothing left to send to.
     Empty,
+    /// A backend that tables name no more ceases to serve.
+    Retire,
     /// What is named no more is cleared.
     Remove,
 }
@@ -82,6 +85,7 @@ pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     draft.services();
     draft.vips();
     draft.empty();
+    draft.retire();
     draft.remove();
     draft.ops
 }
@@ -228,6 +232,18 @@ impl<K: KernelView> Draft<'_, K> {
         for (index, entry) in &image.backends {
             if emptied.pools.contains(&entry.pool.into()) && self.lowers(*index, entry) {
                 self.lower(Step::Empty, *index, entry);
+            }
+        }
+    }
+
+    /// Before the wait: a packet of a recorded connection is sent by the whole entry, or not by it.
+    fn retire(&mut self) {
+        let gone = occupied::<BackendEntry>(self.kernel, map::BACKENDS).into_iter();
+        for index in gone.filter(|index| !self.image.backends.contains_key(index)) {
+            let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
+            if held.route.flags.has(BackendFlags::SERVES) {
+                let word = index as usize * words_of::<BackendEntry>();
+                self.store(Step::Retire, map::BACKENDS, vec![(word, bytemuck::cast(Route::default()))]);
             }
         }
     }

@@ -165,6 +165,23 @@ fn a_backend_that_ceases_to_serve_does_so_by_its_first_store() {
 }
 
 #[test]
+fn a_backend_that_is_removed_serves_no_recorded_connection_while_its_entry_is_cleared() {
+    let mut agent = Agent::new();
+    agent.follow(&world());
+    let mut desired = world();
+    desired.pools[0].members.pop();
+    let ops = plan(&agent.compile(&desired), &agent.maps);
+    let of_backends = |op: &Op| matches!(op, Op::Store { map: map::BACKENDS, .. });
+    let stores: Vec<_> = ops.iter().filter(|op| **op == Op::Grace || of_backends(op)).collect();
+    let [Op::Store { step: Step::Retire, words, .. }, Op::Grace, Op::Store { step: Step::Remove, .. }] =
+        stores.as_slice()
+    else {
+        panic!("{stores:?}")
+    };
+    assert_eq!(words.iter().map(|(word, new)| (word % 8, *new)).collect::<Vec<_>>(), [(0, 0)]);
+}
+
+#[test]
 fn tampering_is_undone() {
     let mut agent = Agent::new();
     agent.follow(&world());
