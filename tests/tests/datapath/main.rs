@@ -1,6 +1,9 @@
-//! The datapath tier: the same frames as the host tier's, through the program as the kernel runs it.
+//! The datapath tier: the same frames as the host tier's, and the same histories as the model tier's, through
+//! the program as the kernel runs it.
 
 mod frames;
 mod objects;
+mod histories;
 mod packet_log;
 mod program;
+mod twin;

@@ -44,14 +44,20 @@ impl Program {
 
     /// Runs it on a frame: what it asks for, the frame afterwards, and by how much which counters went up.
     pub(crate) fn run(&mut self, frame: &[u8]) -> Result<(Action, Vec<u8>, Counters)> {
-        let mut output = vec![0; frame.len() + GROWTH];
-        let mut options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
-        options.data_out = Some(&mut output);
-        let result = self.loaded.program()?.test_run(options)?;
-        output.truncate(result.data_size_out as usize);
+        let (action, output) = test_run(&mut self.loaded, frame)?;
         let before = std::mem::replace(&mut self.counters, Counters::read(&self.loaded, &self.names));
-        Ok((action(result.return_value)?, output, self.counters.since(&before)))
+        Ok((action, output, self.counters.since(&before)))
     }
+}
+
+/// Runs a program on a frame that came in by loopback: what it asks for, and the frame afterwards.
+pub(crate) fn test_run(loaded: &mut Loaded, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
+    let mut output = vec![0; frame.len() + GROWTH];
+    let mut options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+    options.data_out = Some(&mut output);
+    let result = loaded.program()?.test_run(options)?;
+    output.truncate(result.data_size_out as usize);
+    Ok((action(result.return_value)?, output))
 }
 
 fn action(verdict: u32) -> Result<Action> {
