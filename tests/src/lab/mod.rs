@@ -6,6 +6,7 @@
 
 mod agent;
 mod client;
+mod echo;
 mod events;
 mod frame_socket;
 mod link;
@@ -20,6 +21,7 @@ mod work_dir;
 
 pub use agent::Agent;
 pub use client::{Load, Outcome, fetch, fetch_within};
+pub use echo::{Echo, Talk, Talks};
 pub use events::{Event, EventKind};
 pub use frame_socket::FrameSocket;
 pub use link::{End, connect};

@@ -2,8 +2,8 @@
 //! the program as the kernel runs it.
 
 mod frames;
-mod objects;
 mod histories;
+mod objects;
 mod packet_log;
 mod program;
 mod twin;

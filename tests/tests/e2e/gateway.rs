@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use lb_common::abi::map;
+use lb_common::abi::{TrackingCounters, map};
 use lb_tests::lab::{Agent, EventKind, Namespace, WorkDir};
 use lb_userspace::datapath::maps::KernelMaps;
 use lb_userspace::datapath::pins::Pins;
@@ -59,7 +59,7 @@ impl Gateway {
 
     /// Writes the configuration: the gateway's own part, and the lists of `rest`.
     pub(crate) fn configure(&self, interfaces: &[&str], rest: &Value) -> Result<()> {
-        let admin = format!("unix://{}", self.work.path().join("admin.sock").display());
+        let admin = self.admin();
         let mut config = json!({
             "apiVersion": "spillway/v1",
             "clusterSet": {"id": "test", "secretFile": "hash.key"},
@@ -80,6 +80,10 @@ impl Gateway {
     /// Writes any text as the configuration.
     pub(crate) fn write_config(&self, text: &str) -> Result<()> {
         fs::write(self.config(), text).context("write the configuration")
+    }
+
+    fn admin(&self) -> String {
+        format!("unix://{}", self.work.path().join("admin.sock").display())
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -155,15 +159,31 @@ impl Gateway {
         }
     }
 
+    /// Tells the agent something: `drain` or `undrain` and whom.
+    pub(crate) fn tell(&self, words: &[&str]) -> Result<()> {
+        self.spill(&[words, &["--admin", &self.admin()]].concat()).map(drop)
+    }
+
     /// What a command answers about the pins, as JSON.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<Value> {
-        let mut command = Command::new(&self.spillway);
-        command.args(words).args(["--output", "json", "--pin-path"]).arg(self.pin_path());
-        let Output { status, stdout, stderr } = command.output().context("run spillway")?;
+        let pins = self.pin_path().display().to_string();
+        let answer = self.spill(&[words, &["--output", "json", "--pin-path", &pins]].concat())?;
+        serde_json::from_slice(&answer).context("the answer is no JSON")
+    }
+
+    /// What a command prints.
+    fn spill(&self, words: &[&str]) -> Result<Vec<u8>> {
+        let Output { status, stdout, stderr } =
+            Command::new(&self.spillway).args(words).output().context("run spillway")?;
         if !status.success() {
             bail!("spillway {}: {status}: {}", words.join(" "), String::from_utf8_lossy(&stderr).trim());
         }
-        serde_json::from_slice(&stdout).context("the answer is no JSON")
+        Ok(stdout)
+    }
+
+    /// What the program counted on rows that are not clean.
+    pub(crate) fn tracking(&self) -> Result<TrackingCounters> {
+        Ok(KernelMaps::look(&Pins::new(&self.pin_path()))?.tracking_counters())
     }
 
     /// Packets that were not sent, by the reason's name.

@@ -10,5 +10,6 @@ mod packet_log;
 mod packets;
 mod refusals;
 mod restart;
+mod storm;
 mod tunnel_devices;
 mod wire;
