@@ -22,8 +22,10 @@ const BUSYBOX: &str = "/bin/busybox";
 /// Where the tests look for what this machine has elsewhere.
 const OBJECTS: &str = "/guest/objects";
 const SPILLWAY: &str = "/guest/spillway";
-/// How many frames are tried, unless the caller says: an emulated machine is slow.
-const FRAMES: (&str, &str) = ("SPILLWAY_FUZZ_FRAMES", "500");
+/// How much is tried, unless the caller says: an emulated machine is slow. Two histories are few, so they are
+/// always the same.
+const EFFORT: [(&str, &str); 3] =
+    [("SPILLWAY_FUZZ_FRAMES", "500"), ("SPILLWAY_MODEL_REPLAYS", "2"), ("SPILLWAY_MODEL_SEED", "1")];
 
 /// A test binary, and the words after it.
 pub(crate) struct Test {
@@ -130,8 +132,8 @@ fn environment(ip: &Path, libraries: &BTreeSet<PathBuf>) -> String {
         (BPF_DIR.to_owned(), OBJECTS.to_owned()),
         (BINARY.to_owned(), SPILLWAY.to_owned()),
         ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
-        given(FRAMES.0, FRAMES.1),
     ];
+    all.extend(EFFORT.map(|(name, usual)| given(name, usual)));
     all.extend(env::var("SPILLWAY_FUZZ_SEED").ok().map(|seed| ("SPILLWAY_FUZZ_SEED".to_owned(), seed)));
     let lines: Vec<String> = all.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     lines.concat()
