@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use lb_common::abi::map;
 use lb_common::bench::{Plan, Progress, Template};
 
 use super::case::{Case, Floor, Program};
@@ -97,7 +98,11 @@ fn objects() -> Result<PathBuf> {
 }
 
 fn load_gateway(path: &Path) -> Result<Ebpf> {
-    let mut gateway = EbpfLoader::new().load_file(path).context(LOAD)?;
+    let mut loader = EbpfLoader::new();
+    // As the agent loads it: no line of the log is in it.
+    loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
+    loader.map_max_entries(map::CONNECTIONS, world::CONNECTIONS);
+    let mut gateway = loader.load_file(path).context(LOAD)?;
     program(&mut gateway, "gateway")?.load().context("the kernel refuses the gateway's program")?;
     world::fill(&mut gateway)?;
     Ok(gateway)

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
-use lb_common::abi::map;
-use lb_common::row::ROWS_PER_WORD;
+use lb_common::abi::{Control, map};
+use lb_common::row::{Mode, ROWS_PER_WORD};
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
 use lb_userspace::config::model::{
@@ -24,6 +24,12 @@ pub(crate) const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 10));
 pub(crate) const VIP_4_IN_6: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 11));
 /// Served by two pools of IPv4 nodes.
 pub(crate) const VIP_TWO_POOLS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 12));
+/// Served by a pool of IPv4 nodes, every connection recorded.
+pub(crate) const VIP_FULL: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 13));
+/// Served by a pool of IPv4 nodes all of whose rows are MOVING.
+pub(crate) const VIP_MOVING: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 14));
+/// Served by a pool of IPv4 nodes all of whose rows are RESIDUE.
+pub(crate) const VIP_RESIDUE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 15));
 /// Served by a pool of IPv6 nodes.
 pub(crate) const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10));
 /// Nobody's.
@@ -31,10 +37,14 @@ pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 5));
 /// Of every service.
 pub(crate) const PORT: u16 = 443;
 
+/// Entries of the table of connections: more than are recorded in a run, or they would push each other out.
+pub(crate) const CONNECTIONS: u32 = 1 << 22;
+/// Pools whose rows are not clean, and what they are.
+const UNSETTLED: [(&str, Mode); 2] = [("moving-four", Mode::Moving), ("residue-four", Mode::Residue)];
 /// Nodes of each pool.
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
-const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: 1 << 21 };
+const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS };
 /// The kernel runs tests on the loopback interface of the namespace.
 const LOOPBACK: u32 = 1;
 /// Longer than any frame of the benchmark.
@@ -53,7 +63,14 @@ pub(crate) fn fill(gateway: &mut Ebpf) -> Result<()> {
     let mut ledger = Ledger::new(Sizes::of(&LIMITS));
     let image =
         compile(&desired(), &mut ledger, &mut Cache::default(), 0).context("cannot compile the tables")?;
-    let MapImage { control, filter, vips, services, pools, tables, slab, backends, .. } = image;
+    let MapImage { control, filter, vips, services, pools, tables, mut slab, backends, .. } = image;
+    for (name, mode) in UNSETTLED {
+        let table = &tables[&ledger.record().pools[name].table];
+        let rows = slab.get_mut(&table.current).context("a table without rows")?;
+        *rows = rows.iter().map(|row| row.in_mode(mode)).collect();
+    }
+    // What is recorded is decided by the cases, not by a budget.
+    let control = Control { inserts: [u32::MAX; 2], ..control };
     put(gateway, map::BACKENDS, backends)?;
     for (row, rows) in slab {
         put(gateway, map::SLAB, (row / ROWS_PER_WORD..).zip(region_words(&rows)))?;
@@ -85,16 +102,21 @@ fn desired() -> Desired {
         config_digest: String::new(),
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         change_window: 300_000,
-        clusters: ["near", "far"].map(cluster).into(),
+        clusters: ["near", "far", "moving", "residue"].map(cluster).into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),
             service("bench/six", VIP_V6, &["near-six"]),
             service("bench/four-in-six", VIP_4_IN_6, &["near-six"]),
             service("bench/two-pools", VIP_TWO_POOLS, &["near-four", "far-four"]),
+            Service { tracking: Tracking::Full, ..service("bench/full", VIP_FULL, &["near-four"]) },
+            service("bench/moving", VIP_MOVING, &["moving-four"]),
+            service("bench/residue", VIP_RESIDUE, &["residue-four"]),
         ],
         pools: vec![
             pool("near-four", "near", &|node| [192, 168, 1, node].into()),
             pool("far-four", "far", &|node| [192, 168, 2, node].into()),
+            pool("moving-four", "moving", &|node| [192, 168, 3, node].into()),
+            pool("residue-four", "residue", &|node| [192, 168, 4, node].into()),
             pool("near-six", "near", &|node| [0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(node)].into()),
         ],
     }
@@ -149,8 +171,8 @@ mod tests {
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
         let mut ledger = Ledger::new(Sizes::of(&LIMITS));
         let image = compile(&desired(), &mut ledger, &mut Cache::default(), 0).unwrap();
-        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (4, 3, 300));
+        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (7, 5, 500));
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
-        assert_eq!(rows, 3 * 65_536 + 4096);
+        assert_eq!(rows, 5 * 65_536 + 4096);
     }
 }

@@ -1,5 +1,7 @@
 //! `gateway.limits`, and that the whole configuration fits into them.
 
+use std::collections::BTreeSet;
+
 use super::below;
 use crate::config::file::{File, Gateway, Service, elements};
 use crate::config::model::Limits;
@@ -105,7 +107,12 @@ fn backends(file: &File) -> u64 {
 
 fn rows(file: &File) -> u64 {
     let pools = elements(file.pools.as_ref()).iter().map(|pool| COPIES * u64::from(super::pools::rows(pool)));
-    let several = |service: &&Located<Service>| service.pools.as_ref().is_some_and(|pools| pools.len() > 1);
-    let services = elements(file.services.as_ref()).iter().filter(several).count() as u64;
+    // Services of the same pools share their tables, in whatever order they list them.
+    let names = |service: &Located<Service>| -> BTreeSet<String> {
+        let pools = service.pools.as_ref().map_or(&[][..], |pools| &pools.value);
+        pools.iter().map(|pool| pool.value.clone()).collect()
+    };
+    let lists: BTreeSet<_> = elements(file.services.as_ref()).iter().map(names).collect();
+    let services = lists.iter().filter(|list| list.len() > 1).count() as u64;
     pools.sum::<u64>() + COPIES * CLUSTER_ROWS * services
 }
