@@ -86,9 +86,9 @@ impl Ledger {
         self.histories.values().filter_map(|history| history.next_expiry(window)).min()
     }
 
-    /// Whether a row of a table in force is not clean.
-    pub fn has_past(&self) -> bool {
-        self.histories.values().any(|history| !history.is_clean())
+    /// Whether connections may be recorded or looked up: a row is not clean, or the owner of one does not serve.
+    pub fn records(&self) -> bool {
+        !self.resting.is_empty() || self.histories.values().any(|history| !history.is_clean())
     }
 
     /// Whether a service or a backend is in quarantine.

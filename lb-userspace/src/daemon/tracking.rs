@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::agent::Agent;
 use crate::compile::{Ledger, MapImage};
-use crate::config::model::Config;
+use crate::config::model::{Config, Tracking as Tracked};
 use crate::datapath::clock::monotonic;
 use crate::datapath::connections::Connections;
 use crate::datapath::pins::Pins;
@@ -32,8 +32,8 @@ pub(super) struct Tracking {
     /// When to sweep; `None`: there is nothing to sweep for.
     sweep_at: Option<u64>,
     under_way: Option<JoinHandle<Result<Found, String>>>,
-    /// Connections that the last sweep left.
-    entries: u64,
+    /// Connections that the last sweep left; `None`: there was none since the agent began.
+    entries: Option<u64>,
 }
 
 impl Tracking {
@@ -41,8 +41,9 @@ impl Tracking {
     pub(super) fn follow(&mut self, ledger: &Ledger, image: Arc<MapImage>, config: &Config) {
         self.image = Some(image);
         self.expiry = ledger.next_expiry(window(config)).map(|expiry| expiry + TOGETHER);
-        let first = ledger.has_past() || ledger.has_quarantine() || self.entries > 0;
-        self.sweep_at = first.then(|| self.sweep_at.unwrap_or_else(|| monotonic() + pause(config)));
+        let records = ledger.records() || config.services.iter().any(|one| one.tracking == Tracked::Full);
+        let wanted = records || ledger.has_quarantine() || self.entries != Some(0);
+        self.sweep_at = wanted.then(|| self.sweep_at.unwrap_or_else(|| monotonic() + pause(config)));
     }
 
     /// When there is something to do; `None`: not before something happens.
@@ -84,7 +85,7 @@ impl Agent {
         let current = found.generation == self.ledger.record().generation;
         let (entries, over) = (found.entries, found.over.len());
         debug!(event = "sweep", entries, over, rows = found.needed.len(), current, "connections swept");
-        self.tracking.entries = entries;
+        self.tracking.entries = Some(entries);
         self.published.swept += over as u64;
         self.ledger.release_names(found.generation);
         if current {

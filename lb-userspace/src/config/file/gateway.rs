@@ -124,7 +124,7 @@ pub(crate) struct Limits {
     /// Rows of all tables, two bytes each.
     #[schemars(extend("default" = "16Mi"))]
     pub(crate) rows: Option<Located<Size>>,
-    /// Connections that can be recorded, about 100 bytes each. At least 2.5 times as many as are recorded at
+    /// Connections that can be recorded, 96 bytes each. At least 2.5 times as many as are recorded at
     /// once.
     #[schemars(extend("default" = "1Mi"))]
     pub(crate) tracked_connections: Option<Located<Size>>,
