@@ -4,7 +4,7 @@ use super::history::History;
 use super::identity;
 use super::image::MapImage;
 use super::ledger::Ledger;
-use super::members::select;
+use super::members::{Selection, select};
 use super::record::{Record, ServiceRecord, TableRecord, Tier};
 use super::rows;
 use super::sizes::Sizes;
@@ -31,11 +31,11 @@ pub fn compile(
     let generation = old.generation + 1;
     let record = identity::succeed(old, desired, generation, sizes)?;
     let mut image = outline(desired, &record, sizes)?;
-    desired.pools.iter().for_each(|pool| backends(pool, &record, &mut image));
+    desired.pools.iter().for_each(|pool| backends(pool, &selection(pool, desired), &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
     let book = Book::new(old, &past, generation, sizes, now);
-    let mut assembly = Assembly { old, record, image, book, cache };
+    let mut assembly = Assembly { desired, old, record, image, book, cache };
     desired.pools.iter().try_for_each(|pool| assembly.pool(pool))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
     let (mut record, image, histories) = assembly.close();
@@ -94,6 +94,7 @@ fn number(protocol: Protocol) -> u8 {
 
 /// A generation in the making.
 struct Assembly<'a> {
+    desired: &'a Desired,
     old: &'a Record,
     record: Record,
     image: MapImage,
@@ -103,7 +104,7 @@ struct Assembly<'a> {
 
 impl Assembly<'_> {
     fn pool(&mut self, pool: &Pool) -> Result<(), CompileError> {
-        let selection = select(&pool.members);
+        let selection = selection(pool, self.desired);
         let Some(record) = self.record.pools.get_mut(&pool.name) else { return Ok(()) };
         let nodes = rows::nodes(pool, &selection, record);
         if !nodes.is_empty() {
@@ -169,11 +170,19 @@ impl Assembly<'_> {
     }
 }
 
-fn backends(pool: &Pool, record: &Record, image: &mut MapImage) {
+/// Who contends for the pool's rows. All of its members serve for want of a better only if a service sends to
+/// it: one whose services have other pools keeps its dead dead, or connections would stay recorded with them.
+fn selection(pool: &Pool, desired: &Desired) -> Selection {
     let selection = select(&pool.members);
+    let mut shares = desired.services.iter().flat_map(|service| &service.shares);
+    let is_wanted = shares.any(|share| share.pool == pool.name && share.weight > 0);
+    Selection { failed_open: selection.failed_open && is_wanted, ..selection }
+}
+
+fn backends(pool: &Pool, selection: &Selection, record: &Record, image: &mut MapImage) {
     let Some(record) = record.pools.get(&pool.name) else { return };
     for member in &pool.members {
-        let entry = entries::backend(member, record.index, &selection);
+        let entry = entries::backend(member, record.index, selection);
         image.backends.insert(record.backends[&member.address].index.into(), entry);
     }
 }

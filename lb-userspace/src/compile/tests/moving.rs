@@ -142,3 +142,20 @@ fn a_pool_of_fewer_rows_has_the_finer_table_until_it_is_clean() {
     assert_eq!(rows(&image, &bench), 256);
     assert!(image.slab.values().flat_map(|rows| rows.iter()).all(|row| row.is_clean()), "the same owners");
 }
+
+#[test]
+fn a_dead_pool_serves_only_if_a_service_sends_to_it() {
+    let mut bench = Bench::new();
+    let mut desired = drained();
+    for member in &mut desired.pools[1].members {
+        member.state = MemberState::Down;
+    }
+    let serving = |image: &MapImage, bench: &Bench| {
+        let backends = bench.ledger.record().pools["us"].backends.values();
+        let entries = backends.map(|backend| image.backends[&backend.index.into()]);
+        entries.filter(|entry| entry.route.flags.has(BackendFlags::SERVES)).count()
+    };
+    assert_eq!(serving(&bench.compile_at(0, &desired), &bench), 0, "connections are recorded anew elsewhere");
+    desired.services[1].shares[1].weight = 1;
+    assert_eq!(serving(&bench.compile_at(1, &desired), &bench), 4);
+}
