@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
 use super::Namespace;
+use super::crew::Crew;
 
 /// Longest wait for each step of a request: connecting, the answer's head, its body.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -32,9 +33,8 @@ impl Outcome {
 /// Threads that send requests, each over a new connection, until stopped or dropped.
 #[derive(Debug)]
 pub struct Load {
-    stop: Arc<AtomicBool>,
     outcomes: Arc<Mutex<Vec<Outcome>>>,
-    threads: Vec<JoinHandle<()>>,
+    crew: Crew,
 }
 
 impl Load {
@@ -42,20 +42,17 @@ impl Load {
     /// fewer while requests hang.
     ///
     /// # Errors
-    /// When the namespace cannot be entered.
+    /// When the namespace cannot be entered, or a thread not be made.
     pub fn start(namespace: &Namespace, to: SocketAddr, threads: u16, rate: u32) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let mut load = Self { outcomes: Arc::default(), crew: Crew::default() };
         let pace = Duration::from_secs(1) * u32::from(threads) / rate;
-        let threads = namespace.enter(|| {
-            Ok((0..threads)
-                .map(|_| {
-                    let (stop, outcomes) = (Arc::clone(&stop), Arc::clone(&outcomes));
-                    thread::spawn(move || send_until(&stop, &outcomes, to, pace))
-                })
-                .collect())
+        namespace.enter(|| {
+            (0..threads).try_for_each(|_| {
+                let outcomes = Arc::clone(&load.outcomes);
+                Ok(load.crew.hire(Builder::new(), move |stop| send_until(stop, &outcomes, to, pace))?)
+            })
         })?;
-        Ok(Self { stop, outcomes, threads })
+        Ok(load)
     }
 
     /// All requests that have ended by now, in the order of their ends.
@@ -70,22 +67,8 @@ impl Load {
 
     /// Stops sending, waits for the requests under way, returns all.
     pub fn finish(mut self) -> Vec<Outcome> {
-        self.stop_threads();
+        self.crew.dismiss();
         self.outcomes()
-    }
-
-    fn stop_threads(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // A sender that panicked has nothing left to stop.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop_threads();
     }
 }
 

@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Namespace;
+use super::crew::Crew;
 
 /// How long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,8 +23,7 @@ const STACK: usize = 128 << 10;
 /// Answers each line of each connection with its name and the line, until dropped.
 #[derive(Debug)]
 pub struct Echo {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _crew: Crew,
 }
 
 impl Echo {
@@ -32,25 +32,15 @@ impl Echo {
     /// # Errors
     /// When the port is taken.
     pub fn start(namespace: &Namespace, name: &str, port: u16) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = namespace.enter(|| {
+        let mut crew = Crew::default();
+        namespace.enter(|| {
             let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
                 .with_context(|| format!("listen on port {port} in {}", namespace.name()))?;
             listener.set_nonblocking(true)?;
-            let (name, stop) = (name.to_owned(), Arc::clone(&stop));
-            Ok(thread::spawn(move || accept_until(&stop, &listener, &name)))
+            let name = name.to_owned();
+            Ok(crew.hire(Builder::new(), move |stop| accept_until(stop, &listener, &name))?)
         })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panicked server has nothing left to stop.
-            let _ = thread.join();
-        }
+        Ok(Self { _crew: crew })
     }
 }
 
@@ -63,7 +53,7 @@ fn accept_until(stop: &Arc<AtomicBool>, listener: &TcpListener, name: &str) {
         let (stop, name) = (Arc::clone(stop), name.to_owned());
         // An error is the client's to notice.
         let answer = move || drop(answer_until(&stop, &stream, &name));
-        let _ = thread::Builder::new().stack_size(STACK).spawn(answer);
+        let _ = Builder::new().stack_size(STACK).spawn(answer);
     }
 }
 
@@ -100,9 +90,8 @@ pub struct Talk {
 /// Connections that each send a line at a steady pace, until stopped or dropped.
 #[derive(Debug)]
 pub struct Talks {
-    stop: Arc<AtomicBool>,
     all: Vec<Arc<Mutex<Talk>>>,
-    threads: Vec<JoinHandle<()>>,
+    crew: Crew,
 }
 
 impl Talks {
@@ -111,19 +100,18 @@ impl Talks {
     /// # Errors
     /// When the namespace cannot be entered, or a thread not be made.
     pub fn start(namespace: &Namespace, to: &[SocketAddr], count: usize, pace: Duration) -> Result<Self> {
-        let mut talks = Self { stop: Arc::default(), all: Vec::new(), threads: Vec::new() };
+        let mut talks = Self { all: Vec::new(), crew: Crew::default() };
         namespace.enter(|| {
             for (number, to) in (0..count).zip(to.iter().copied().cycle()) {
-                let (stop, talk) = (Arc::clone(&talks.stop), Arc::<Mutex<Talk>>::default());
+                let talk = Arc::<Mutex<Talk>>::default();
                 talks.all.push(Arc::clone(&talk));
                 // Not all at the same moment.
                 let head_start = pace * u32::try_from(number % 64)? / 64;
-                let work = move || {
+                talks.crew.hire(Builder::new().stack_size(STACK), move |stop| {
                     thread::sleep(head_start);
-                    let broken = talk_until(&stop, to, pace, &talk).err();
+                    let broken = talk_until(stop, to, pace, &talk).err();
                     lock(&talk).broken = broken.map(|error| format!("{error:#}"));
-                };
-                talks.threads.push(thread::Builder::new().stack_size(STACK).spawn(work)?);
+                })?;
             }
             Ok(())
         })?;
@@ -137,22 +125,8 @@ impl Talks {
 
     /// Ends them, and returns what became of all.
     pub fn finish(mut self) -> Vec<Talk> {
-        self.stop_threads();
+        self.crew.dismiss();
         self.all()
-    }
-
-    fn stop_threads(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // A talk that panicked has nothing left to stop.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Talks {
-    fn drop(&mut self) {
-        self.stop_threads();
     }
 }
 

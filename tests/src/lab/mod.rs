@@ -6,6 +6,7 @@
 
 mod agent;
 mod client;
+mod crew;
 mod echo;
 mod events;
 mod frame_socket;

@@ -1,15 +1,15 @@
 //! A real HTTP server in a namespace that says who it is.
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::Builder;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use tiny_http::Response;
 
 use super::Namespace;
+use super::crew::Crew;
 
 /// How long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -17,8 +17,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// Answers every request with 200 and its name, on all addresses of both families, until dropped.
 #[derive(Debug)]
 pub struct Server {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _crew: Crew,
 }
 
 impl Server {
@@ -27,24 +26,14 @@ impl Server {
     /// # Errors
     /// When the port is taken.
     pub fn start(namespace: &Namespace, name: &str, port: u16) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = namespace.enter(|| {
+        let mut crew = Crew::default();
+        namespace.enter(|| {
             let http = tiny_http::Server::http((Ipv6Addr::UNSPECIFIED, port))
                 .map_err(|error| anyhow!("listen on port {port} in {}: {error}", namespace.name()))?;
-            let (name, stop) = (name.to_owned(), Arc::clone(&stop));
-            Ok(thread::spawn(move || answer_until(&stop, &http, &name)))
+            let name = name.to_owned();
+            Ok(crew.hire(Builder::new(), move |stop| answer_until(stop, &http, &name))?)
         })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panicked server has nothing left to stop.
-            let _ = thread.join();
-        }
+        Ok(Self { _crew: crew })
     }
 }
 
