@@ -127,12 +127,12 @@ impl Tables for BpfTables {
 
 #[inline(always)]
 fn within_budget(insert: Insert, now: u64) -> bool {
+    if matches!(insert, Insert::Full | Insert::Anew) {
+        return true;
+    }
     let Some(control) = maps::CONTROL.get(0) else { return false };
-    let limit = match insert {
-        Insert::New => control.inserts[0],
-        Insert::Missed => control.inserts[1],
-        Insert::Full | Insert::Anew => return true,
-    };
+    let [new, missed] = control.inserts;
+    let limit = if insert == Insert::New { new } else { missed };
     maps::BUDGETS.get_ptr_mut(insert as u32).is_some_and(|budget| {
         // SAFETY: other CPUs count in the same place; what is lost is a count, as `Budget::take` says.
         unsafe { (*budget).take(now, limit) }
