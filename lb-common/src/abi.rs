@@ -68,7 +68,7 @@ pub use connection::{Budget, Connection, Insert, TrackingCounters};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use service::{Selector, ServiceEntry, ServiceFlags};
-pub use table::{NO_BACKEND, PoolEntry, TableEntry};
+pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.

@@ -86,7 +86,7 @@ pub fn choose<'t, T: Tables>(
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
     let key = control.key();
-    let selection = select::select(flow, entry, key, tables)?;
+    let selection = select::select(select::hash(flow, entry, key), entry, tables)?;
     let owner = track::owner(flow, service, entry, key, &selection, tables, segment)?;
     Ok(Choice { selection, owner })
 }

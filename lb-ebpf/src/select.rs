@@ -67,15 +67,13 @@ impl Selection<'_> {
     }
 }
 
-/// The flow's hash, its pool, and its rows.
+/// The pool and the rows of a flow with this [`hash()`].
 #[inline(always)]
 pub fn select<'t, T: Tables>(
-    flow: &Flow,
+    hash: FlowHash,
     service: &ServiceEntry,
-    key: Key,
     tables: &'t T,
 ) -> Result<Selection<'t>, End> {
-    let hash = hash(flow, service, key);
     let (pool, cluster) = pool(service, hash, tables)?;
     let entry = tables.pool(pool).ok_or(MISSING)?;
     let table = node_table(&entry, tables)?;

@@ -20,7 +20,7 @@ use crate::select::{MISSING, Selection, node_table, place, stable};
 use crate::tables::Tables;
 use crate::verdict::End;
 use crate::wire::protocol;
-use lb_common::abi::{BackendEntry, BackendFlags, Connection, Insert, ServiceEntry, ServiceFlags};
+use lb_common::abi::{BackendEntry, Connection, Insert, ServiceEntry, ServiceFlags};
 use lb_common::flow::{FALLBACK_TRIES, Flow};
 use lb_common::reason::Reason;
 use lb_common::row::Mode;
@@ -89,7 +89,7 @@ pub fn owner<'t, T: Tables>(
 ) -> Result<Owner<'t>, End> {
     let index = selection.node.row.index();
     let backend = tables.backend(index).ok_or(MISSING)?;
-    if serves(backend) && selection.is_clean() && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
+    if backend.serves() && selection.is_clean() && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
         return Ok(Owner { index, backend, decision: Decision::Current });
     }
     let candidate = Candidate { flow: *flow, service, entry, key, selection: *selection };
@@ -210,10 +210,5 @@ fn fallback<T: Tables>(selection: &Selection, tables: &T) -> Pick {
 
 #[inline(always)]
 fn serving<T: Tables>(index: u32, decision: Decision, tables: &T) -> Option<Pick> {
-    tables.backend(index).is_some_and(serves).then_some(Pick::new(index, decision))
-}
-
-#[inline(always)]
-fn serves(backend: &BackendEntry) -> bool {
-    backend.route.flags.has(BackendFlags::SERVES)
+    tables.backend(index).is_some_and(BackendEntry::serves).then_some(Pick::new(index, decision))
 }

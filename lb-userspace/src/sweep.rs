@@ -104,16 +104,13 @@ struct Way {
 }
 
 fn way(service: &ServiceEntry, hash: FlowHash, tables: &impl Tables) -> Option<Way> {
-    let (pool, cluster) = select::pool(service, hash, tables).ok()?;
-    let pool = tables.pool(pool)?;
-    let table = select::node_table(&pool, tables).ok()?;
-    let node = select::place(table, hash.node_row(table.log2_rows), tables).ok()?;
-    let clean = node.row.is_clean() && cluster.is_none_or(|place| place.row.is_clean());
-    let cluster = cluster.map(|place| (service.select.table(), place.number));
+    let selection = select::select(hash, service, tables).ok()?;
+    let table = tables.pool(selection.pool)?.table;
+    let cluster = selection.cluster.map(|place| (service.select.table(), place.number));
     Some(Way {
-        backend: node.row.index(),
-        rows: [cluster, Some((pool.table, node.number))],
-        is_enough: clean && !service.flags.has(ServiceFlags::FULLY_TRACKED),
+        backend: selection.node.row.index(),
+        rows: [cluster, Some((table, selection.node.number))],
+        is_enough: selection.is_clean() && !service.flags.has(ServiceFlags::FULLY_TRACKED),
     })
 }
 

@@ -29,6 +29,14 @@ pub struct BackendEntry {
     pub header_sum: u16,
 }
 
+impl BackendEntry {
+    /// Whether packets may be sent to it.
+    #[inline(always)]
+    pub const fn serves(&self) -> bool {
+        self.route.flags.has(BackendFlags::SERVES)
+    }
+}
+
 /// The sum of an outer IPv4 header's 16-bit words (native order, folded to 16 bits) with TOS, total
 /// length, protocol and checksum zero: version and header length 0x45, DF, TTL 64, the addresses.
 pub const fn outer_v4_sum(source: u32, destination: u32) -> u16 {

@@ -3,6 +3,9 @@ use bytemuck::{Pod, Zeroable};
 /// No backend: an index that no row can hold.
 pub const NO_BACKEND: u16 = u16::MAX;
 
+/// Log2 of the rows of the largest table.
+pub const MAX_LOG2_ROWS: u32 = 20;
+
 /// A pool: its node table and the last resort. Eight bytes, stored as one word.
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]

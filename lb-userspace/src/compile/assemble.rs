@@ -12,7 +12,7 @@ use super::tables::{Before, Book, Cache, Wanted};
 use super::vips::Keys;
 use crate::config::model::{Protocol, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
-use lb_common::abi::{BackendEntry, BackendFlags, Control, PoolEntry, Selector, TableEntry};
+use lb_common::abi::{Control, PoolEntry, Selector, TableEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Compiles what should be served at `now` (milliseconds of a clock that only goes forward) into the maps'
@@ -31,12 +31,13 @@ pub fn compile(
     let generation = old.generation + 1;
     let record = identity::succeed(old, desired, generation, sizes)?;
     let mut image = outline(desired, &record, sizes)?;
-    desired.pools.iter().for_each(|pool| backends(pool, &selection(pool, desired), &record, &mut image));
+    let pools = selections(desired);
+    pools.iter().for_each(|(pool, selection)| backends(pool, selection, &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
     let book = Book::new(old, &past, generation, sizes, now);
-    let mut assembly = Assembly { desired, old, record, image, book, cache };
-    desired.pools.iter().try_for_each(|pool| assembly.pool(pool))?;
+    let mut assembly = Assembly { old, record, image, book, cache };
+    pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
     let (mut record, image, histories) = assembly.close();
     if same(old, &record) {
@@ -49,9 +50,8 @@ pub fn compile(
 
 /// Backends that serve, and those that do not.
 fn by_service(image: &MapImage) -> (BTreeSet<u16>, BTreeSet<u16>) {
-    let serves = |entry: &BackendEntry| entry.route.flags.has(BackendFlags::SERVES);
     let indices = |wanted: bool| {
-        let backends = image.backends.iter().filter(move |(_, entry)| serves(entry) == wanted);
+        let backends = image.backends.iter().filter(move |(_, entry)| entry.serves() == wanted);
         backends.filter_map(|(index, _)| u16::try_from(*index).ok()).collect()
     };
     (indices(true), indices(false))
@@ -94,7 +94,6 @@ fn number(protocol: Protocol) -> u8 {
 
 /// A generation in the making.
 struct Assembly<'a> {
-    desired: &'a Desired,
     old: &'a Record,
     record: Record,
     image: MapImage,
@@ -103,10 +102,9 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn pool(&mut self, pool: &Pool) -> Result<(), CompileError> {
-        let selection = selection(pool, self.desired);
+    fn pool(&mut self, pool: &Pool, selection: &Selection) -> Result<(), CompileError> {
         let Some(record) = self.record.pools.get_mut(&pool.name) else { return Ok(()) };
-        let nodes = rows::nodes(pool, &selection, record);
+        let nodes = rows::nodes(pool, selection, record);
         if !nodes.is_empty() {
             let fingerprint = rows::node_fingerprint(pool.rows, &nodes);
             let wanted = Wanted { tier: Tier::Node, fingerprint, log2_rows: pool.rows.ilog2() };
@@ -115,7 +113,7 @@ impl Assembly<'_> {
             let build = |_: &mut _| rows::node_rows(pool.rows, &nodes);
             record.table = self.book.table(self.cache, before, &wanted, build)?;
         }
-        let spare = entries::spare(pool, &selection);
+        let spare = entries::spare(pool, selection);
         let spare = spare.map(|position| record.backends[&pool.members[position].address].index);
         let entry = PoolEntry { table: record.table, spare: entries::spare_index(spare), reserved: 0 };
         self.image.pools.insert(record.index.into(), entry);
@@ -170,13 +168,17 @@ impl Assembly<'_> {
     }
 }
 
-/// Who contends for the pool's rows. All of its members serve for want of a better only if a service sends to
-/// it: one whose services have other pools keeps its dead dead, or connections would stay recorded with them.
-fn selection(pool: &Pool, desired: &Desired) -> Selection {
-    let selection = select(&pool.members);
-    let mut shares = desired.services.iter().flat_map(|service| &service.shares);
-    let is_wanted = shares.any(|share| share.pool == pool.name && share.weight > 0);
-    Selection { failed_open: selection.failed_open && is_wanted, ..selection }
+/// Who contends for the rows of each pool. All of its members serve for want of a better only if a service sends
+/// to it: one whose services have other pools keeps its dead dead, or connections would stay recorded with them.
+fn selections(desired: &Desired) -> Vec<(&Pool, Selection)> {
+    let shares = desired.services.iter().flat_map(|service| &service.shares);
+    let wanted: BTreeSet<_> =
+        shares.filter(|share| share.weight > 0).map(|share| share.pool.as_str()).collect();
+    let select = |pool: &Pool| {
+        let selection = select(&pool.members);
+        Selection { failed_open: selection.failed_open && wanted.contains(pool.name.as_str()), ..selection }
+    };
+    desired.pools.iter().map(|pool| (pool, select(pool))).collect()
 }
 
 fn backends(pool: &Pool, selection: &Selection, record: &Record, image: &mut MapImage) {

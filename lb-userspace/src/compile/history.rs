@@ -55,8 +55,8 @@ impl History {
 
     /// The stable owners, if a row is MOVING.
     pub fn stable(&self) -> Option<&Arc<[Row]>> {
-        let moving = self.rows.iter().any(|row| row.mode() == Mode::Moving);
-        self.moved.as_ref().filter(|_| moving).map(|moved| &moved.stable)
+        let moved = self.moved.as_ref()?;
+        self.rows.iter().any(|row| row.mode() == Mode::Moving).then_some(&moved.stable)
     }
 
     /// Whether every row is clean.

@@ -5,11 +5,9 @@ use super::history::History;
 use super::record::{Record, TableRecord, Tier};
 use super::sizes::Sizes;
 use super::slab::Slab;
+use lb_common::abi::MAX_LOG2_ROWS;
 use lb_common::row::MAX_INDEX;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-
-/// Log2 of the rows of the largest table.
-const MAX_LOG2_ROWS: u32 = 20;
 
 /// The record, the past of its tables, and the sizes of the maps that its indices must fit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,6 +39,13 @@ pub struct ClusterSet {
     pub change_window: Duration,
 }
 
+impl ClusterSet {
+    /// The change window in milliseconds.
+    pub fn change_window_ms(&self) -> u64 {
+        self.change_window.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+}
+
 /// A `SipHash` key. Its `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret {

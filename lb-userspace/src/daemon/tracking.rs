@@ -40,7 +40,8 @@ impl Tracking {
     /// Takes in what was applied.
     pub(super) fn follow(&mut self, ledger: &Ledger, image: Arc<MapImage>, config: &Config) {
         self.image = Some(image);
-        self.expiry = ledger.next_expiry(window(config)).map(|expiry| expiry + TOGETHER);
+        self.expiry =
+            ledger.next_expiry(config.cluster_set.change_window_ms()).map(|expiry| expiry + TOGETHER);
         let records = ledger.records() || config.services.iter().any(|one| one.tracking == Tracked::Full);
         let wanted = records || ledger.has_quarantine() || self.entries != Some(0);
         self.sweep_at = wanted.then(|| self.sweep_at.unwrap_or_else(|| monotonic() + pause(config)));
@@ -65,7 +66,7 @@ impl Tracking {
 impl Agent {
     /// Begins a sweep if it is time.
     pub(super) fn tend(&mut self) {
-        let (now, window) = (monotonic(), window(&self.config));
+        let (now, window) = (monotonic(), self.config.cluster_set.change_window_ms());
         let due = self.tracking.sweep_at.is_some_and(|at| at <= now) && self.tracking.under_way.is_none();
         if let Some(image) = self.tracking.image.clone().filter(|_| due) {
             let sweep = Sweep::new(image, self.ledger.record(), now, window);
@@ -102,10 +103,6 @@ fn run(sweep: &Sweep, pins: &Pins) -> Result<Found, String> {
     Ok(found)
 }
 
-fn window(config: &Config) -> u64 {
-    config.cluster_set.change_window.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
 fn pause(config: &Config) -> u64 {
-    (window(config) / SWEEPS).clamp(SHORTEST, LONGEST)
+    (config.cluster_set.change_window_ms() / SWEEPS).clamp(SHORTEST, LONGEST)
 }

@@ -26,7 +26,7 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
     let services = config.services.iter().map(|service| serve(service, &weights, observed)).collect();
     let secret = config.cluster_set.secret;
     let config_digest = config.digest.clone();
-    let change_window = config.cluster_set.change_window.as_millis().try_into().unwrap_or(u64::MAX);
+    let change_window = config.cluster_set.change_window_ms();
     Desired { config_digest, secret: (secret.k0, secret.k1), change_window, clusters, services, pools }
 }
 

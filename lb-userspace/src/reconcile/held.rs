@@ -3,7 +3,7 @@
 use super::KernelView;
 use super::diff::read;
 use crate::compile::Held;
-use lb_common::abi::{BackendEntry, BackendFlags, PoolEntry, Selector, ServiceEntry, map};
+use lb_common::abi::{BackendEntry, PoolEntry, Selector, ServiceEntry, map};
 use lb_common::row::{ROWS_PER_WORD, Row};
 
 impl<K: KernelView> Held for K {
@@ -29,6 +29,6 @@ impl<K: KernelView> Held for K {
 
     fn rests(&self, backend: u16) -> bool {
         let entry: BackendEntry = read(self, map::BACKENDS, backend.into());
-        entry != BackendEntry::default() && !entry.route.flags.has(BackendFlags::SERVES)
+        entry != BackendEntry::default() && !entry.serves()
     }
 }

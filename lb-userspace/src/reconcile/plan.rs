@@ -22,9 +22,7 @@ use super::rouse::{clean_rows, merged};
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
-use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, FILTER_WORDS, PoolEntry, Route, VipBucket, VipTable, map,
-};
+use lb_common::abi::{BackendEntry, Control, FILTER_WORDS, PoolEntry, Route, VipBucket, VipTable, map};
 use lb_common::row::ROWS_PER_WORD;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,8 +119,7 @@ impl<K: KernelView> Draft<'_, K> {
 
     fn returns(&self, index: u32, entry: &BackendEntry) -> bool {
         let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
-        let serves = |entry: &BackendEntry| entry.route.flags.has(BackendFlags::SERVES);
-        held != BackendEntry::default() && !serves(&held) && serves(entry)
+        held != BackendEntry::default() && !held.serves() && entry.serves()
     }
 
     fn backends(&mut self) {
@@ -146,7 +143,7 @@ impl<K: KernelView> Draft<'_, K> {
 
     fn lowers(&self, index: u32, entry: &BackendEntry) -> bool {
         let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
-        held.route.flags.has(BackendFlags::SERVES) && !entry.route.flags.has(BackendFlags::SERVES)
+        held.serves() && !entry.serves()
     }
 
     /// The route's word first: no packet is to be sent by the rest of it.
@@ -241,7 +238,7 @@ impl<K: KernelView> Draft<'_, K> {
         let gone = occupied::<BackendEntry>(self.kernel, map::BACKENDS).into_iter();
         for index in gone.filter(|index| !self.image.backends.contains_key(index)) {
             let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
-            if held.route.flags.has(BackendFlags::SERVES) {
+            if held.serves() {
                 let word = index as usize * words_of::<BackendEntry>();
                 self.store(Step::Retire, map::BACKENDS, vec![(word, bytemuck::cast(Route::default()))]);
             }

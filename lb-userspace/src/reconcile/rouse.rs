@@ -2,12 +2,9 @@
 
 use super::KernelView;
 use super::diff::read;
-use lb_common::abi::{PoolEntry, TableEntry, map};
+use lb_common::abi::{MAX_LOG2_ROWS, PoolEntry, TableEntry, map};
 use lb_common::row::{Mode, ROWS_PER_WORD, Row};
 use std::collections::BTreeMap;
-
-/// Log2 of the rows of the largest table.
-const MAX_LOG2_ROWS: u32 = 20;
 
 /// The words of a pool's table in force that hold clean rows of a backend, and what they become with those rows as
 /// RESIDUE: word, held, new.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lb_common::abi::{BackendEntry, BackendFlags, map};
+use lb_common::abi::{BackendEntry, map};
 use lb_userspace::compile::{Cache, Ledger, MapImage, Record, compile};
 use lb_userspace::policy;
 use lb_userspace::reconcile::{self, Op};
@@ -68,23 +68,19 @@ impl Agent {
         let image = compile(&desired, &mut self.ledger, &mut self.cache, now).expect("it fits");
         for op in reconcile::plan(&image, plane) {
             if !perform(&op, plane, watch) {
-                return self.die(plane, now);
+                return self.restart(plane, now);
             }
         }
         self.ledger.release_tables(image.generation);
         self.image = Some(Arc::new(image));
     }
 
-    fn die(&mut self, plane: &impl Plane, now: u64) {
+    /// Ends, and another takes over.
+    pub(super) fn restart(&mut self, plane: &impl Plane, now: u64) {
         let text = serde_json::to_string(self.ledger.record()).expect("a record is text");
         let record: Record = serde_json::from_str(&text).expect("it was just written");
         self.ledger = Ledger::adopt(record, sizes(), plane, now).expect("it was whole");
         (self.image, self.sweep) = (None, None);
-    }
-
-    /// Ends, and another takes over.
-    pub(super) fn restart(&mut self, plane: &impl Plane, now: u64) {
-        self.die(plane, now);
     }
 
     /// Reads the connections; what they tell is taken in later.
@@ -129,5 +125,5 @@ pub(super) fn serves(plane: &impl Plane, index: u32) -> bool {
     let mut entry = [0_u64; size_of::<BackendEntry>() / size_of::<u64>()];
     plane.read(map::BACKENDS, first, &mut entry);
     let entry: BackendEntry = bytemuck::cast(entry);
-    entry.route.flags.has(BackendFlags::SERVES)
+    entry.serves()
 }

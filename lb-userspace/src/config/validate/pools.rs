@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use lb_common::abi::MAX_LOG2_ROWS;
+
 use super::addresses::unicast;
 use super::names::{Names, label, resolve};
 use super::within;
@@ -23,7 +25,7 @@ const ROWS: u32 = 65_536;
 
 /// Fewest and most rows of a table.
 const FEWEST_ROWS: u32 = 256;
-const MOST_ROWS: u32 = 1 << 20;
+const MOST_ROWS: u32 = 1 << MAX_LOG2_ROWS;
 
 /// The weight as written, or the default; one out of range is reported with its pool.
 pub(super) fn weight(pool: &file::Pool) -> u16 {

@@ -171,7 +171,7 @@ impl Decoded {
         Self::Backend {
             destination: entry.destination.into(),
             pool: entry.pool,
-            serves: entry.route.flags.has(BackendFlags::SERVES),
+            serves: entry.serves(),
             local: entry.route.flags.has(BackendFlags::LOCAL),
             source: Some(IpAddr::from(entry.source)).filter(|source| !source.is_unspecified()),
             source_mac: mac(&entry.source_mac),

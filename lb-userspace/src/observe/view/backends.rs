@@ -82,7 +82,7 @@ fn of_backend<T: Tables>(
         cluster: pool.cluster.clone(),
         address,
         state: backend.state,
-        serving: entry.is_some_and(|entry| entry.route.flags.has(BackendFlags::SERVES)),
+        serving: entry.is_some_and(BackendEntry::serves),
         weight: backend.weight,
         rows: 0,
         share: 0.0,

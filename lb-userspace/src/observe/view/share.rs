@@ -1,14 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 
+use lb_common::abi::MAX_LOG2_ROWS;
 use lb_common::row::Row;
 use lb_ebpf::select;
 use lb_ebpf::tables::Tables;
 
 use crate::compile::Record;
 use crate::compile::record::ServiceRecord;
-
-/// Log2 of the rows of the largest table there may be.
-const MAX_LOG2_ROWS: u32 = 20;
 
 /// The current rows of a table; none of a table that is not there.
 pub(super) fn rows<T: Tables>(table: u32, tables: &T) -> impl Iterator<Item = Row> + '_ {
