@@ -59,6 +59,7 @@ mod backend;
 mod connection;
 mod control;
 mod counters;
+mod features;
 mod service;
 mod table;
 mod vip;
@@ -67,12 +68,13 @@ pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, out
 pub use connection::{Budget, Connection, Insert, TrackingCounters};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
+pub use features::Features;
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names of the maps, as pinned.
 pub mod map {

@@ -37,11 +37,16 @@ reasons! {
     NoBackend = 3, "no-backend", true, "No backend of the service serves; dropped.";
     Truncated = 4, "truncated", true, "The packet is shorter than its headers claim; dropped.";
     Fragment = 5, "fragment", true, "A fragment, which has no ports to go by; dropped.";
-    TooBig = 6, "too-big", true, "Encapsulated, the packet would not fit the path to the backend; dropped.";
+    TooBig = 6, "too-big", true, "Encapsulated, the packet would not fit the path to the backend, and its sender is not told (it allows fragments, or too many were told lately); dropped.";
     LocalBackend = 7, "local-backend", true, "The backend is this machine; passed to the kernel unencapsulated.";
     TooManyHeaders = 8, "too-many-headers", true, "More than six IPv6 extension headers, or one that has no place there; dropped.";
     MissingEntry = 9, "missing-entry", false, "A table names an entry that does not exist; dropped.";
     NoHeadroom = 10, "no-headroom", false, "The driver left no room in front of the packet for the outer header; dropped.";
+    EchoReply = 11, "echo-reply", true, "An echo request to a VIP, answered by the gateway.";
+    EchoLimited = 12, "echo-limited", true, "An echo request to a VIP beyond the rate at which the gateway answers; dropped.";
+    TooBigReported = 13, "too-big-reported", true, "Encapsulated, the packet would not fit the path to the backend; dropped, and its sender told the MTU by ICMP.";
+    Denied = 14, "denied", true, "The service does not admit the packet's source; dropped.";
+    RateLimited = 15, "rate-limited", true, "The packet's source begins flows faster than the service admits; dropped.";
 }
 
 #[cfg(test)]

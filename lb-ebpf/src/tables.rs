@@ -1,11 +1,17 @@
 //! What a stage may look up and count.
 
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
+    BackendEntry, Connection, Control, Features, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
 };
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
 pub trait Tables {
+    /// What the program was loaded for. In the kernel a constant, which prunes what is not wanted; elsewhere all.
+    #[inline(always)]
+    fn features(&self) -> Features {
+        Features::ALL
+    }
+
     /// The VIP table in force and the flow hash's secret.
     fn control(&self) -> Option<&Control>;
 

@@ -8,6 +8,7 @@
 //! versions, are errors.
 
 mod digest;
+mod features;
 mod file;
 mod local;
 pub mod model;
@@ -24,6 +25,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+pub use features::features;
 pub use local::{VipPlaces, check_local};
 pub use model::Config;
 pub(crate) use problem::near;

@@ -1,15 +1,18 @@
 //! The program on the configured interfaces: when a configuration takes force on all of them, or on none that
 //! it was not on before; later on those that are there.
 
+use lb_common::abi::Features;
 use nix::net::if_::if_nametoindex;
 use tracing::{error, info, warn};
 
 use super::agent::Agent;
 use super::start::RunError;
+use crate::compile::Sizes;
+use crate::config;
 use crate::config::model::Interface;
 use crate::datapath::attach::{self, Attachment};
 use crate::datapath::load::{LoadError, Loaded};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{PinnedMode, Pins};
 use crate::observe::published::InterfaceState;
 
 /// Puts the program onto every interface, in order. If one fails it is taken off those that this call put it
@@ -67,7 +70,46 @@ pub(super) fn detach_others(attached: &[Attachment], pins: &Pins) {
     }
 }
 
+/// Puts the program into every link that is pinned and whose interface is there, whatever is configured: all
+/// packets are to meet the same program.
+pub(super) fn exchange(loaded: &mut Loaded, pins: &Pins) -> Result<Vec<Attachment>, RunError> {
+    let links = pins.links().unwrap_or_default();
+    let there = links.into_iter().filter(|link| if_nametoindex(link.interface.as_str()).is_ok());
+    let interface = |link: PinnedMode| Interface { name: link.interface, mode: link.mode };
+    there.map(|link| one(loaded, &interface(link), pins)).collect()
+}
+
 impl Agent {
+    /// Sees to it that the program on all interfaces can do this, and no more. Tables that make use of it may be
+    /// applied afterwards; those that make use of more must not be in force.
+    pub(super) fn provide(&mut self, features: Features) -> Result<(), String> {
+        if self.loaded.features() == features {
+            return Ok(());
+        }
+        let sizes = Sizes::of(&self.config.gateway.limits);
+        self.loaded.renew(&self.pins, &sizes, features).map_err(|error| error.to_string())?;
+        let exchanged = exchange(&mut self.loaded, &self.pins).map_err(|error| error.to_string())?;
+        for attached in &mut self.attached {
+            if let Some(now) = exchanged.iter().find(|now| now.name == attached.name) {
+                attached.clone_from(now);
+            }
+        }
+        self.published.interfaces = states(&self.attached);
+        info!(event = "program", features = features.bits(), "exchanged for what the configuration needs");
+        Ok(())
+    }
+
+    /// Leaves out of the program what the tables in force have no use for. If that fails, nothing is lost but
+    /// time.
+    pub(super) fn prune(&mut self) {
+        let needed = config::features(&self.config);
+        if let Err(reason) = self.provide(needed) {
+            warn!(event = "program", reason, "keeps features that the configuration does not need");
+        }
+        self.published.features = needed.bits();
+        self.publish_or_say();
+    }
+
     /// Notes and publishes which interfaces the program is on, now that it is on all that are configured.
     pub(super) fn is_on(&mut self, attached: Vec<Attachment>) {
         self.published.interfaces = states(&attached);

@@ -219,6 +219,9 @@ impl Agent {
 
     /// Puts a configuration in force, or returns why it is not and the one before is.
     fn adopt(&mut self, config: Config) -> Result<(), String> {
+        let (held, needed) = (self.loaded.features(), config::features(&config));
+        self.provide(held.with(needed))?;
+        self.published.features = held.with(needed).bits();
         let wanted = &config.gateway.interfaces;
         let attached = match interfaces::attach(&mut self.loaded, wanted, &self.pins) {
             Ok(attached) => attached,
@@ -232,6 +235,7 @@ impl Agent {
         }
         interfaces::detach_others(&attached, &self.pins);
         self.is_on(attached);
+        self.prune();
         self.published.configured = OffsetDateTime::now_utc();
         self.trouble.configuration = None;
         self.forget_drains();

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use lb_common::abi::Features;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -9,14 +10,15 @@ use tracing::{info, warn};
 
 use super::admin::{Admin, AdminError, Ask};
 use super::agent::Agent;
+use super::interfaces;
 use super::reload::{Origin, Reload};
 use super::watch;
 use crate::compile::{AdoptError, Ledger, Sizes};
-use crate::config::Problems;
 use crate::config::model::Config;
+use crate::config::{self, Problems};
 use crate::datapath::attach::AttachError;
 use crate::datapath::clock::monotonic;
-use crate::datapath::load::{self, LoadError, Loaded};
+use crate::datapath::load::{self, LoadError, Loaded, RenewError};
 use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
 use crate::datapath::nexthop::{NextHopEvent, Resolver, StartError, Timing};
@@ -45,6 +47,9 @@ pub enum RunError {
     /// The program is not in the kernel.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The program cannot be exchanged for one that can do more.
+    #[error(transparent)]
+    Renew(#[from] RenewError),
     /// Packets cannot be logged.
     #[error(transparent)]
     PacketLog(#[from] PacketLogError),
@@ -94,7 +99,7 @@ pub async fn run(origin: Origin, log: PacketLog) -> Result<(), RunError> {
     let _lock = PinLock::take(&pins)?;
     let opened = Admin::listen(&config.gateway.admin)
         .map_err(RunError::from)
-        .and_then(|listening| Ok((listening, open(&pins, &Sizes::of(&config.gateway.limits), log)?)));
+        .and_then(|listening| Ok((listening, open(&pins, &config, log)?)));
     let ((_socket, asks), (loaded, published)) = opened.inspect_err(|_| leave_nothing(found, &pins))?;
     match begin(config, &pins, loaded, published.as_ref(), asks).await {
         Ok((agent, sources)) => {
@@ -128,9 +133,11 @@ async fn begin(
     loaded.log_packets()?;
     let mut sources = sources(&config, asks)?;
     let mut agent = Agent::new(config, pins.clone(), loaded, ledger, published);
+    agent.published.features = agent.loaded.features().bits();
     settle(&mut agent, &mut sources).await;
     agent.converge().map_err(RunError::Apply)?;
     agent.attach()?;
+    agent.prune();
     Ok((agent, sources))
 }
 
@@ -150,15 +157,24 @@ fn adoption(error: AdoptError) -> RunError {
 
 /// The program over the maps that are pinned, if they are whole and their record can be read; else over new
 /// ones. An attached program keeps the old ones until it is replaced, so that no packet is lost either way.
-fn open(pins: &Pins, sizes: &Sizes, log: PacketLog) -> Result<(Loaded, Option<Published>), RunError> {
-    let loaded = Loaded::load(pins, sizes, log).map_err(shape)?;
+fn open(pins: &Pins, config: &Config, log: PacketLog) -> Result<(Loaded, Option<Published>), RunError> {
+    let (sizes, needed) = (Sizes::of(&config.gateway.limits), config::features(config));
+    let mut loaded = Loaded::load(pins, &sizes, log, needed).map_err(shape)?;
     if !loaded.adopted {
         return Ok((loaded, None));
     }
     match read(&loaded) {
-        Ok(Some(published)) => Ok((loaded, Some(published))),
-        Ok(None) => anew(pins, sizes, log, "it has no record"),
-        Err(reason) => anew(pins, sizes, log, &reason),
+        Ok(Some(published)) => {
+            // The tables in force may need more, those to come what the program on the interfaces cannot do.
+            let held = needed.with(Features::of_bits(published.agent.features));
+            if held != needed {
+                loaded.renew(pins, &sizes, held)?;
+            }
+            interfaces::exchange(&mut loaded, pins)?;
+            Ok((loaded, Some(published)))
+        }
+        Ok(None) => anew(pins, config, log, "it has no record"),
+        Err(reason) => anew(pins, config, log, &reason),
     }
 }
 
@@ -177,14 +193,15 @@ fn read(loaded: &Loaded) -> Result<Option<Published>, String> {
 
 fn anew(
     pins: &Pins,
-    sizes: &Sizes,
+    config: &Config,
     log: PacketLog,
     reason: &str,
 ) -> Result<(Loaded, Option<Published>), RunError> {
     warn!(event = "maps", reason, "the pinned maps cannot be adopted and are made anew");
     let directory = pins.directory().display().to_string();
     pins.remove_maps().map_err(|source| LoadError::Pins { directory, source })?;
-    Ok((Loaded::load(pins, sizes, log)?, None))
+    let (sizes, needed) = (Sizes::of(&config.gateway.limits), config::features(config));
+    Ok((Loaded::load(pins, &sizes, log, needed)?, None))
 }
 
 fn sources(config: &Config, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {

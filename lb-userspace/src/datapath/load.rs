@@ -4,13 +4,13 @@ use std::io;
 
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::abi::map;
+use lb_common::abi::{Features, map};
 use thiserror::Error;
 
 use super::devices::Devices;
 use super::mapping::Access;
 use super::maps::{KernelMaps, MapsError, shapes};
-use super::packet_log::{self, PacketLog, PacketLogError};
+use super::packet_log::{self, PacketLog, PacketLogError, Reader};
 use super::pins::Pins;
 use crate::compile::Sizes;
 
@@ -51,10 +51,24 @@ pub enum LoadError {
     Maps(#[from] MapsError),
 }
 
+/// Why the program was not exchanged for one with other features.
+#[derive(Debug, Error)]
+pub enum RenewError {
+    /// The new one is not in the kernel.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Its packets cannot be logged.
+    #[error(transparent)]
+    PacketLog(#[from] PacketLogError),
+}
+
 /// The program, in the kernel but on no interface yet, and its maps.
 pub struct Loaded {
     ebpf: Ebpf,
     log: PacketLog,
+    reader: Option<Reader>,
+    /// What the program can do.
+    features: Features,
     /// Its maps.
     pub maps: KernelMaps,
     /// What packets may leave by.
@@ -64,20 +78,35 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Loads the program over the pinned maps, which are made where they are missing.
+    /// Loads the program, with these features, over the pinned maps, which are made where they are missing.
     ///
     /// Pins of other sizes than the limits ask for are an error: what they hold is in force.
-    pub fn load(pins: &Pins, sizes: &Sizes, log: PacketLog) -> Result<Self, LoadError> {
+    pub fn load(pins: &Pins, sizes: &Sizes, log: PacketLog, features: Features) -> Result<Self, LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
         prepare(pins)?;
         let adopted = map::ALL.iter().all(|name| pins.map(name).exists());
-        let mut ebpf = loader(pins, sizes, log).load(OBJECT)?;
+        let mut ebpf = object(pins, sizes, log, features)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
         let devices = Devices::open(pins)?;
         program(&mut ebpf)?.load()?;
-        Ok(Self { ebpf, log, maps, devices, adopted })
+        Ok(Self { ebpf, log, reader: None, features, maps, devices, adopted })
+    }
+
+    /// What the program can do.
+    pub const fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Loads the program anew with other features, over the same maps. The program from before stays on its
+    /// interfaces until this one is attached to them.
+    pub fn renew(&mut self, pins: &Pins, sizes: &Sizes, features: Features) -> Result<(), RenewError> {
+        let mut ebpf = object(pins, sizes, self.log, features).map_err(LoadError::from)?;
+        program(&mut ebpf).and_then(Xdp::load).map_err(LoadError::from)?;
+        (self.ebpf, self.features) = (ebpf, features);
+        self.log_packets()?;
+        Ok(())
     }
 
     /// The program, to be attached or run on a test packet.
@@ -86,9 +115,12 @@ impl Loaded {
     }
 
     /// Begins to log the packets that the program does not send, if it was loaded to tell of them; to be called
-    /// once.
+    /// once for each program.
     pub fn log_packets(&mut self) -> Result<(), PacketLogError> {
-        if self.log == PacketLog::On { packet_log::start(&mut self.ebpf) } else { Ok(()) }
+        if self.log == PacketLog::On {
+            self.reader = Some(packet_log::start(&mut self.ebpf)?);
+        }
+        Ok(())
     }
 }
 
@@ -106,7 +138,8 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
     program.try_into()
 }
 
-fn loader<'a>(pins: &Pins, sizes: &Sizes, log: PacketLog) -> EbpfLoader<'a> {
+fn object(pins: &Pins, sizes: &Sizes, log: PacketLog, features: Features) -> Result<Ebpf, EbpfError> {
+    let features = features.bits();
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::STATS);
     for name in map::ALL {
@@ -116,9 +149,10 @@ fn loader<'a>(pins: &Pins, sizes: &Sizes, log: PacketLog) -> EbpfLoader<'a> {
         loader.map_max_entries(name, entries);
     }
     loader.override_global(aya_log::LEVEL, log.level(), true);
+    loader.override_global(Features::GLOBAL, &features, true);
     loader.map_max_entries(packet_log::MAP, log.buffer());
     loader.map_max_entries(map::SERVICE_STATS, sizes.services);
     loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
     loader.map_max_entries(map::CONNECTIONS, sizes.connections);
-    loader
+    loader.load(OBJECT)
 }

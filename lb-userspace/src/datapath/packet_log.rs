@@ -8,7 +8,8 @@ mod budget;
 mod line;
 
 use std::os::fd::AsFd as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use std::{io, thread};
 
@@ -65,17 +66,32 @@ pub enum PacketLogError {
     Thread(#[from] io::Error),
 }
 
-/// Reads the program's lines until the process ends, on a thread of its own: under a flood reading never
-/// comes to an end, which the agent's loop must not wait for.
-pub(super) fn start(ebpf: &mut Ebpf) -> Result<(), PacketLogError> {
-    let reader = EbpfLogger::init_with_logger(ebpf, Lines::default())?;
-    thread::Builder::new().name("packet-log".to_owned()).spawn(move || read(reader))?;
-    Ok(())
+/// Reads a program's lines until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reader(Arc<AtomicBool>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
-fn read(mut reader: EbpfLogger<Lines>) {
-    loop {
-        let waited = poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE);
+/// How often a reader looks whether it is still wanted, in milliseconds.
+const LOOK: u16 = 1000;
+
+/// Reads the program's lines on a thread of its own: under a flood reading never comes to an end, which the
+/// agent's loop must not wait for.
+pub(super) fn start(ebpf: &mut Ebpf) -> Result<Reader, PacketLogError> {
+    let lines = EbpfLogger::init_with_logger(ebpf, Lines::default())?;
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = Reader(over.clone());
+    thread::Builder::new().name("packet-log".to_owned()).spawn(move || read(lines, &over))?;
+    Ok(reader)
+}
+
+fn read(mut reader: EbpfLogger<Lines>, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        let waited = poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK));
         match waited {
             Ok(_) => reader.flush(),
             Err(Errno::EINTR) => {}

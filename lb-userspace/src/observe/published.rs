@@ -54,6 +54,9 @@ pub struct Agent {
     pub adopted: bool,
     /// Interfaces that are balanced.
     pub interfaces: Vec<InterfaceState>,
+    /// Bits of the [`Features`](lb_common::abi::Features) that the tables make use of.
+    #[serde(default)]
+    pub features: u32,
     /// Changed configurations that were refused since the agent started.
     #[serde(default)]
     pub refused_configs: u64,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use lb_common::abi::Features;
 use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
 use lb_userspace::config::model::{
@@ -105,7 +106,7 @@ fn maglev_build() -> f64 {
 fn cold(distinct: bool) -> Result<f64> {
     let work = WorkDir::new()?;
     let sizes = Sizes::of(&Limits::default());
-    let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &sizes, PacketLog::Off)?;
+    let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &sizes, PacketLog::Off, Features::default())?;
     let (mut ledger, mut cache) = (Ledger::new(sizes), Cache::default());
     let desired = desired(distinct);
     let start = Instant::now();

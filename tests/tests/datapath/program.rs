@@ -1,5 +1,6 @@
 use anyhow::{Result, ensure};
 use aya::programs::{ProgramInfo, TestRun as _, TestRunOptions};
+use lb_common::abi::Features;
 use lb_common::reason::Reason;
 use lb_ebpf::verdict::Action;
 use lb_tests::fixture::{Count, Names, World};
@@ -31,7 +32,7 @@ impl Program {
 
     pub(crate) fn load(world: &World, interface: u32, log: PacketLog) -> Result<Self> {
         let work = WorkDir::new()?;
-        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes(), log)?;
+        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes(), log, Features::ALL)?;
         let names = world.install(&mut loaded.maps, interface)?;
         let counters = Counters::read(&loaded, &names);
         Ok(Self { loaded, names, counters, _work: work })

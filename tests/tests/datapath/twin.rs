@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use etherparse::PacketBuilder;
-use lb_common::abi::{Connection, TrackingCounters};
+use lb_common::abi::{Connection, Features, TrackingCounters};
 use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_ebpf::track::Segment;
@@ -40,7 +40,7 @@ impl Twin {
     pub(crate) fn new() -> Result<Self> {
         let work = WorkDir::new()?;
         let pins = Pins::new(&work.bpf());
-        let loaded = Loaded::load(&pins, &sizes(), PacketLog::Off)?;
+        let loaded = Loaded::load(&pins, &sizes(), PacketLog::Off, Features::ALL)?;
         let (connections, memory) = (Connections::open(&pins)?, MemoryMaps::new(&sizes()));
         Ok(Self { loaded, connections, memory, _work: work })
     }

@@ -1,5 +1,6 @@
 //! The maps of `lb_common::abi`. Sizes are defaults; the agent sets them when it loads the program.
 
+use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::map;
@@ -9,6 +10,12 @@ use lb_common::abi::{
     ServiceEntry, TableEntry, TrackingCounters, VipBucket,
 };
 use lb_common::reason::Reason;
+
+/// [`Features`](lb_common::abi::Features), set when the program is loaded. In a section of its own: the compiler
+/// merges a global with any literal of its value, and to override the one would change the other.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.features")]
+pub(crate) static FEATURES: Global<u32> = Global::new(0);
 
 #[map(name = "control")]
 pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);

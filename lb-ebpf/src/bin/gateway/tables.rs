@@ -4,8 +4,8 @@ use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Insert, PoolEntry, ServiceEntry, TableEntry, TrackingCounters,
-    VipBucket,
+    BackendEntry, Connection, Control, Features, Insert, PoolEntry, ServiceEntry, TableEntry,
+    TrackingCounters, VipBucket,
 };
 use lb_ebpf::tables::Tables;
 
@@ -16,6 +16,11 @@ pub(crate) struct BpfTables {
 }
 
 impl Tables for BpfTables {
+    #[inline(always)]
+    fn features(&self) -> Features {
+        Features::of_bits(maps::FEATURES.load())
+    }
+
     #[inline(always)]
     fn control(&self) -> Option<&Control> {
         maps::CONTROL.get(0)

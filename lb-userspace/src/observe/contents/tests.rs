@@ -195,5 +195,5 @@ fn keys_that_are_none_are_refused_with_a_mend() {
     assert!(told(map::VIPS, "198.51.100.10:443").contains("ADDRESS:PORT/tcp"));
     assert!(told(map::VIPS, "198.51.100.99:443/tcp").contains("see `services`"));
     assert!(told(map::STATE, "else").contains("`agent` or `record`"));
-    assert!(told(map::REASON_STATS, "11").contains("reason's name"));
+    assert!(told(map::REASON_STATS, "999").contains("reason's name"));
 }

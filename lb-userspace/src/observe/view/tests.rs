@@ -114,6 +114,7 @@ impl World {
             applied: ago(5),
             adopted: true,
             interfaces: vec![eth0],
+            features: 0,
             refused_configs: 0,
             swept: 10,
             last_error: Some("it is late".into()),
@@ -148,7 +149,7 @@ impl World {
 fn status_has_the_documented_shape() {
     let expected = json!({
         "version": "0.1.0",
-        "abi": 2,
+        "abi": lb_common::abi::VERSION,
         "generation": 1,
         "configDigest": "d1",
         "configAge": 90,

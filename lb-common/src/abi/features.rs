@@ -1,0 +1,36 @@
+flag_set! {
+    /// What the loaded program can do beyond what every configuration needs. A constant of the program (section
+    /// `.rodata.features`), not a map: code of a feature that is not there is dead, and the verifier removes it. A
+    /// feature only ever permits: maps that do not use it mean the same with and without.
+    Features {
+        /// Outer headers of Generic UDP Encapsulation.
+        GUE = 0;
+        /// Outer headers of VXLAN.
+        VXLAN = 1;
+        /// Services that admit by source.
+        ADMISSION = 2;
+        /// Services that listen on ranges of ports.
+        PORT_RANGES = 3;
+        /// Services that route QUIC by connection id.
+        QUIC = 4;
+    }
+}
+
+impl Features {
+    /// The name of the program's global.
+    pub const GLOBAL: &str = "FEATURES";
+    /// All of them.
+    pub const ALL: Self = Self(0x1f);
+
+    /// The bits.
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// From [`Features::bits`].
+    #[inline(always)]
+    pub const fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
