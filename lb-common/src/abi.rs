@@ -16,11 +16,13 @@
 //! | `reason_stats` | per-CPU array | [`Reason`](crate::reason::Reason) | packets, `u64` |
 //! | `devices` | device map hash | interface index | interface index |
 //! | `connections` | LRU hash | [`Flow::connection`](crate::flow::Flow::connection) | [`Connection`] |
-//! | `budgets` | array | [`Insert`] | [`Budget`] |
+//! | `budgets` | array | [`Insert`] or [`Reply`] | [`Budget`] |
+//! | `fragments` | LRU hash | [`Flow::fragment`](crate::flow::Flow::fragment) | [`FragmentEntry`] |
+//! | `programs` | program array | [`Program`] | the program |
 //! | `tracking_stats` | per-CPU array, 1 | 0 | [`TrackingCounters`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
-//! All but the counters, `devices`, `connections` and `budgets` are memory-mapped by the agent. What must change as one lies in
+//! All but the counters, `devices`, `connections`, `budgets`, `fragments` and `programs` are memory-mapped by the agent. What must change as one lies in
 //! one aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
@@ -56,19 +58,25 @@ macro_rules! flag_set {
 }
 
 mod backend;
+mod budget;
 mod connection;
 mod control;
 mod counters;
 mod features;
+mod fragment;
+mod program;
 mod service;
 mod table;
 mod vip;
 
 pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
-pub use connection::{Budget, Connection, Insert, TrackingCounters};
+pub use budget::{BUDGETS, Budget, Reply};
+pub use connection::{Connection, Insert, TrackingCounters};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use features::Features;
+pub use fragment::{FRAGMENTS, FragmentEntry};
+pub use program::Program;
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
@@ -109,9 +117,13 @@ pub mod map {
     /// See the module's table.
     pub const TRACKING_STATS: &str = "tracking_stats";
     /// See the module's table.
+    pub const FRAGMENTS: &str = "fragments";
+    /// See the module's table.
+    pub const PROGRAMS: &str = "programs";
+    /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 18] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -127,6 +139,8 @@ pub mod map {
         CONNECTIONS,
         BUDGETS,
         TRACKING_STATS,
+        FRAGMENTS,
+        PROGRAMS,
         STATE,
     ];
 }

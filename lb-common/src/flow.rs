@@ -7,6 +7,8 @@ use crate::siphash::{Key, State};
 pub const CLUSTER_ROWS: u32 = 4096;
 /// Tries of the fallback before the pool's spare is taken.
 pub const FALLBACK_TRIES: u32 = 2;
+/// More than any service's index.
+const NO_SERVICE: u32 = u32::MAX;
 const FALLBACK_FACTOR: u32 = 0x9E37_79B1;
 
 /// What is hashed: a 5-tuple, or as much of it as the service's affinity leaves.
@@ -40,6 +42,17 @@ impl Flow {
     #[inline(always)]
     pub const fn connection(&self, service: u32, key: Key) -> u64 {
         self.digest(State::new(key).word(service as u64), 8)
+    }
+
+    /// Key of the packet that fragments with this identification (IPv4: 16 bits) belong to: as
+    /// [`Flow::connection`] of a service that there is not, with the identification in the place of the ports.
+    /// The protocol counts in IPv4 (RFC 791), and must be 0 in IPv6 (RFC 8200, 4.5).
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are meant")]
+    pub const fn fragment(&self, identification: u32, key: Key) -> u64 {
+        let source_port = NetworkU16::new((identification >> 16) as u16);
+        let destination_port = NetworkU16::new(identification as u16);
+        Self { source_port, destination_port, ..*self }.connection(NO_SERVICE, key)
     }
 
     #[inline(always)]

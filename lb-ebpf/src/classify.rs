@@ -47,20 +47,24 @@ fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, 
     Err(of_vip(slot, Reason::NoService))
 }
 
+/// The slot of the destination as such. A packet that passed the filter and is for no VIP is not ours.
+#[inline(always)]
+pub fn address<'t, T: Tables>(network: &Network, table: VipTable, tables: &'t T) -> Result<&'t VipSlot, End> {
+    let key = VipKey::of_address(network.family, network.destination);
+    let (first, second) = key.buckets(network.family, table);
+    in_buckets(&key, first, second, tables).ok_or(End::NOT_OURS)
+}
+
 /// The end of a packet that passed the filter and cannot be balanced for `reason`: dropped if the
 /// destination is a VIP, passed if it is not, or if it is also an address of this machine.
 #[inline(always)]
 pub fn unmatched<T: Tables>(network: &Network, table: VipTable, reason: Reason, tables: &T) -> End {
-    let key = VipKey::of_address(network.family, network.destination);
-    let (first, second) = key.buckets(network.family, table);
-    match in_buckets(&key, first, second, tables) {
-        Some(slot) => of_vip(slot, reason),
-        None => End::NOT_OURS,
-    }
+    address(network, table, tables).map_or_else(|end| end, |slot| of_vip(slot, reason))
 }
 
+/// The end of a packet to this VIP that cannot be balanced for `reason`.
 #[inline(always)]
-fn of_vip(slot: &VipSlot, reason: Reason) -> End {
+pub fn of_vip(slot: &VipSlot, reason: Reason) -> End {
     if slot.flags.has(VipFlags::LOCAL) { End::pass(Reason::LocalVip) } else { End::drop(reason) }
 }
 

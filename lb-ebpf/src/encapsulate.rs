@@ -20,8 +20,26 @@ const DONT_FRAGMENT: NetworkU16 = NetworkU16::new(0x4000);
 const OUTER_V4_LENGTH: usize = size_of::<Ipv4>();
 const OUTER_V6_LENGTH: usize = size_of::<Ipv6>();
 
+/// Bytes that the outer header adds to a packet for this backend.
+#[inline(always)]
+pub fn overhead(backend: &BackendEntry) -> usize {
+    if backend.route.flags.has(BackendFlags::OUTER_V6) { OUTER_V6_LENGTH } else { OUTER_V4_LENGTH }
+}
+
+/// The longest packet that, with its outer header, fits the path to the backend, in bytes.
+#[inline(always)]
+pub fn largest(backend: &BackendEntry) -> usize {
+    usize::from(backend.mtu).saturating_sub(overhead(backend))
+}
+
+/// Whether a packet fits the path to the backend. To this machine there is no path.
+#[inline(always)]
+pub fn fits(network: &Network, backend: &BackendEntry) -> bool {
+    network.length <= largest(backend) || backend.route.flags.has(BackendFlags::LOCAL)
+}
+
 /// Puts the backend's outer header and next hop in front of the packet. The inner packet is untouched;
-/// VLAN tags it came with are gone, the egress's own is there.
+/// VLAN tags it came with are gone, the egress's own is there. It must not be longer than [`largest`].
 #[inline(always)]
 pub fn wrap<F: Frame>(
     frame: &mut F,
@@ -30,10 +48,7 @@ pub fn wrap<F: Frame>(
     hash: FlowHash,
 ) -> Result<(), End> {
     let outer_v6 = backend.route.flags.has(BackendFlags::OUTER_V6);
-    let overhead = if outer_v6 { OUTER_V6_LENGTH } else { OUTER_V4_LENGTH };
-    if network.length + overhead > usize::from(backend.mtu) {
-        return Err(End::drop(Reason::TooBig));
-    }
+    let overhead = overhead(backend);
     let link =
         if backend.destination_mac.number == 0 { ETHERNET_LENGTH } else { ETHERNET_LENGTH + VLAN_LENGTH };
     let kind = if outer_v6 { ether_type::IPV6 } else { ether_type::IPV4 };

@@ -18,6 +18,10 @@ pub trait Frame {
     /// negative. `None` if there is no room; the frame is unchanged then.
     fn grow(&mut self, by: i32) -> Option<()>;
 
+    /// Cuts the frame behind its first `length` bytes. `None` if it has no more than that, or cannot be cut; it is
+    /// unchanged then.
+    fn cut(&mut self, length: usize) -> Option<()>;
+
     /// Index of the interface the frame came in on.
     fn ingress(&self) -> u32;
 }
@@ -27,19 +31,20 @@ pub trait Frame {
 pub struct SliceFrame<'a> {
     buffer: &'a mut [u8],
     start: usize,
+    end: usize,
     ingress: u32,
 }
 
 impl<'a> SliceFrame<'a> {
     /// The frame from `start` to the end of `buffer`; what is before is headroom.
     pub fn new(buffer: &'a mut [u8], start: usize, ingress: u32) -> Self {
-        let start = start.min(buffer.len());
-        Self { buffer, start, ingress }
+        let end = buffer.len();
+        Self { buffer, start: start.min(end), end, ingress }
     }
 
     /// The frame as it is now.
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..).unwrap_or_default()
+        self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 }
 
@@ -54,13 +59,19 @@ impl Frame for SliceFrame<'_> {
     }
 
     fn header_mut<T: Pod>(&mut self, offset: usize) -> Option<&mut T> {
-        let bytes = self.buffer.get_mut(self.start..)?.get_mut(offset..)?.get_mut(..size_of::<T>())?;
+        let bytes =
+            self.buffer.get_mut(self.start..self.end)?.get_mut(offset..)?.get_mut(..size_of::<T>())?;
         bytemuck::try_from_bytes_mut(bytes).ok()
     }
 
     fn grow(&mut self, by: i32) -> Option<()> {
         let start = self.start.checked_add_signed(isize::try_from(by).ok()?.checked_neg()?)?;
-        (start <= self.buffer.len()).then(|| self.start = start)
+        (start <= self.end).then(|| self.start = start)
+    }
+
+    fn cut(&mut self, length: usize) -> Option<()> {
+        let end = self.start.checked_add(length)?;
+        (end < self.end).then(|| self.end = end)
     }
 
     fn ingress(&self) -> u32 {
@@ -83,6 +94,16 @@ mod tests {
         assert!(frame.holds(6) && !frame.holds(7));
         assert_eq!(frame.grow(-6), Some(()));
         assert_eq!(frame.grow(-1), None);
+    }
+
+    #[test]
+    fn is_cut_behind_what_stays() {
+        let mut buffer = [1_u8, 2, 3, 4, 5, 6];
+        let mut frame = SliceFrame::new(&mut buffer, 2, 1);
+        assert_eq!((frame.cut(4), frame.cut(5)), (None, None));
+        assert_eq!(frame.cut(2), Some(()));
+        assert_eq!(frame.bytes(), [3, 4]);
+        assert!(frame.header_mut::<Vlan>(0).is_none());
     }
 
     #[test]

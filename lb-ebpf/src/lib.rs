@@ -7,8 +7,9 @@
 //! 5. [`encapsulate`]: the outer header;
 //! 6. [`transmit`]: out of which interface.
 //!
-//! [`pipeline::process`] calls them in this order and does nothing else. A stage may end the packet with
-//! a [`verdict::End`].
+//! [`pipeline::usual`] calls them in this order and does nothing else. A stage may end the packet with
+//! a [`verdict::End`]. What has no ports to go by, or does not fit the path, goes through
+//! [`pipeline::unusual`], where its flow is found otherwise ([`fragment`], [`icmp`]) or its sender answered.
 //!
 //! The stages are generic over the packet's bytes ([`frame::Frame`]) and the lookups
 //! ([`tables::Tables`]): the same code runs in the kernel, in tests and in `spillway explain`. It has no
@@ -25,7 +26,9 @@ extern crate std;
 
 pub mod classify;
 pub mod encapsulate;
+pub mod fragment;
 pub mod frame;
+pub mod icmp;
 pub mod parse;
 pub mod pipeline;
 pub mod select;

@@ -1,7 +1,10 @@
-//! The stages in order, and nothing else.
+//! The stages in order, and nothing else. What [`usual`] packets need is short, so that they pay for nothing else;
+//! the others begin anew in [`unusual`], by ways that in the kernel are programs of their own.
+
+pub mod unusual;
 
 use crate::frame::Frame;
-use crate::parse::{Network, Transport};
+use crate::parse::{Network, Portless, Transport};
 use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
 use crate::track::{Owner, Segment};
@@ -11,19 +14,29 @@ use lb_common::abi::{BackendFlags, Control};
 use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 
-/// A packet's way from arrival to the action taken. The frame is changed only if it is sent to a backend,
-/// or dropped for want of headroom.
+/// A packet's way from arrival to the action taken. The frame is changed only if it is sent to a backend or
+/// answered, or dropped for want of headroom.
 #[inline(always)]
 pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Action {
-    walk(frame, tables).unwrap_or_else(|end| end.counted(tables))
+    let went = match usual(frame, tables) {
+        Err(End::MESSAGE) => unusual::message(frame, tables),
+        Err(End::PART) => unusual::part(frame, tables),
+        went => went,
+    };
+    went.unwrap_or_else(|end| end.counted(tables))
 }
 
+/// The way of packets that have a transport header and fit the path. The others end with [`End::MESSAGE`] or
+/// [`End::PART`], unchanged.
 #[inline(always)]
-fn walk<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
+pub fn usual<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let network = parse::network(frame)?;
     classify::ours(&network, tables)?;
     let control = tables.control().ok_or(MISSING)?;
-    let transport = transport(frame, &network, control, tables)?;
+    let transport = match parse::transport(frame, &network) {
+        Ok(transport) => transport,
+        Err(odd) => return Err(portless(odd, &network, control, tables)),
+    };
     let service = classify::service(&transport.flow, control.vips, tables)?;
     forward(frame, &network, &transport, service, control, tables).inspect_err(|end| {
         if end.action() == Action::Drop {
@@ -33,16 +46,13 @@ fn walk<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
 }
 
 #[inline(always)]
-fn transport<F: Frame, T: Tables>(
-    frame: &F,
-    network: &Network,
-    control: &Control,
-    tables: &T,
-) -> Result<Transport, End> {
-    parse::transport(frame, network).map_err(|reason| match reason {
-        Reason::NotOurs => End::NOT_OURS,
-        odd => classify::unmatched(network, control.vips, odd, tables),
-    })
+fn portless<T: Tables>(odd: Portless, network: &Network, control: &Control, tables: &T) -> End {
+    match odd {
+        Portless::Fragment => End::PART,
+        Portless::Icmp => End::MESSAGE,
+        Portless::Discovery => End::NOT_OURS,
+        odd => classify::unmatched(network, control.vips, odd.reason(), tables),
+    }
 }
 
 #[inline(always)]
@@ -55,6 +65,21 @@ fn forward<F: Frame, T: Tables>(
     tables: &T,
 ) -> Result<Action, End> {
     let choice = choose(&transport.flow, service, control, tables, || transport.segment())?;
+    if !encapsulate::fits(network, choice.owner.backend) {
+        return Err(End::PART);
+    }
+    deliver(frame, network, &choice, service, tables)
+}
+
+/// To the backend of the choice; encapsulated, the packet fits the path.
+#[inline(always)]
+fn deliver<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    choice: &Choice,
+    service: u32,
+    tables: &T,
+) -> Result<Action, End> {
     let Owner { index, backend, .. } = choice.owner;
     if backend.route.flags.has(BackendFlags::LOCAL) {
         tables.count_sent(service, index, network.length as u64);
@@ -85,9 +110,8 @@ pub fn choose<'t, T: Tables>(
     segment: impl FnOnce() -> Segment,
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
-    let key = control.key();
-    let selection = select::select(select::hash(flow, entry, key), entry, tables)?;
-    let owner = track::owner(flow, service, entry, key, &selection, tables, segment)?;
+    let selection = select::select(select::hash(flow, entry, control.key()), entry, tables)?;
+    let owner = track::owner(flow, service, entry, &selection, tables, segment)?;
     Ok(Choice { selection, owner })
 }
 

@@ -1,7 +1,8 @@
 //! What a stage may look up and count.
 
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
+    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
+    TableEntry, VipBucket,
 };
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
@@ -46,6 +47,27 @@ pub trait Tables {
     /// Records a connection, seen now, in place of one that the key may have, if the budget of `insert`
     /// allows. Maps without connections record none.
     fn record(&self, _key: u64, _connection: &Connection, _insert: Insert) {}
+
+    /// What the first fragment told of the packet under this key. Maps without fragments know none.
+    fn fragment(&self, _key: u64) -> Option<FragmentEntry> {
+        None
+    }
+
+    /// Keeps what the first fragment of the packet under this key tells.
+    fn remember_fragment(&self, _key: u64, _entry: &FragmentEntry) {}
+
+    /// Whether the gateway may send such a packet by itself now: takes it from its budget. Maps without a clock
+    /// have no limit.
+    fn may_reply(&self, _reply: Reply) -> bool {
+        true
+    }
+
+    /// The same word. In the kernel the verifier knows nothing of it, so that it need not try what follows once for
+    /// each way that led to it: it goes by a map. For ways that few packets take.
+    #[inline(always)]
+    fn forgotten(&self, word: u64) -> u64 {
+        word
+    }
 
     /// A packet of `bytes` bytes went to a backend of a service.
     fn count_sent(&self, service: u32, backend: u32, bytes: u64);

@@ -24,7 +24,6 @@ use lb_common::abi::{BackendEntry, Connection, Insert, ServiceEntry, ServiceFlag
 use lb_common::flow::{FALLBACK_TRIES, Flow};
 use lb_common::reason::Reason;
 use lb_common::row::Mode;
-use lb_common::siphash::Key;
 
 /// How a backend came to be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +58,8 @@ pub enum Segment {
     Middle,
     /// It ends: FIN or RST.
     Closing,
+    /// It is none of it, but about it: an ICMP error. Goes where the connection is, and records nothing.
+    Related,
 }
 
 /// A packet's flow in the name of its service, and where the tables say it belongs.
@@ -70,8 +71,6 @@ pub struct Candidate<'t> {
     pub service: u32,
     /// The service.
     pub entry: &'t ServiceEntry,
-    /// The gateway's secret.
-    pub key: Key,
     /// Its rows.
     pub selection: Selection<'t>,
 }
@@ -82,7 +81,6 @@ pub fn owner<'t, T: Tables>(
     flow: &Flow,
     service: u32,
     entry: &'t ServiceEntry,
-    key: Key,
     selection: &Selection<'t>,
     tables: &'t T,
     segment: impl FnOnce() -> Segment,
@@ -92,7 +90,7 @@ pub fn owner<'t, T: Tables>(
     if backend.serves() && selection.is_clean() && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
         return Ok(Owner { index, backend, decision: Decision::Current });
     }
-    let candidate = Candidate { flow: *flow, service, entry, key, selection: *selection };
+    let candidate = Candidate { flow: *flow, service, entry, selection: *selection };
     let pick = unsettled(&candidate, segment(), tables);
     let (index, decision) = pick.decode()?;
     Ok(Owner { index, backend: tables.backend(index).ok_or(MISSING)?, decision })
@@ -144,7 +142,9 @@ fn unsettled<T: Tables>(candidate: &Candidate, segment: Segment, tables: &T) -> 
     if entry.flags.has(ServiceFlags::UNTRACKED) {
         return current.unwrap_or_else(|| fallback(selection, tables));
     }
-    let key = flow.connection(*service, candidate.key);
+    // Asked for again rather than handed over: the caller has no room on its stack.
+    let Some(control) = tables.control() else { return Pick::end(MISSING) };
+    let key = flow.connection(*service, control.key());
     let held = tables.connection(key, segment == Segment::Closing);
     if let Some(pick) = held.and_then(|held| recorded(held, segment, tables)) {
         return pick;
@@ -155,6 +155,9 @@ fn unsettled<T: Tables>(candidate: &Candidate, segment: Segment, tables: &T) -> 
     let before = if moving && !new { before(selection, entry, tables) } else { None };
     let pick = before.or(current).unwrap_or_else(|| fallback(selection, tables));
     let full = entry.flags.has(ServiceFlags::FULLY_TRACKED);
+    if segment == Segment::Related {
+        return pick;
+    }
     if pick.decode().is_ok() && (held.is_some() || full || moving || current.is_none()) {
         let insert = match held {
             Some(_) => Insert::Anew,

@@ -16,15 +16,21 @@ pub enum Action {
     Redirect(u32),
 }
 
-/// An end before transmission: passed or dropped, and why. One word, which stays in a register on its way
+/// An end before a backend: passed, dropped or answered, and why. One word, which stays in a register on its way
 /// back through the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End(u32);
 
 impl End {
     const PASS: u32 = 1 << 31;
+    const REPLY: u32 = 1 << 30;
+    const KIND: u32 = Self::PASS | Self::REPLY;
     /// Not our packet.
     pub const NOT_OURS: Self = Self::pass(Reason::NotOurs);
+    /// None yet: [`unusual::message`](crate::pipeline::unusual::message) begins anew with it.
+    pub const MESSAGE: Self = Self(Self::KIND);
+    /// None yet: [`unusual::part`](crate::pipeline::unusual::part) begins anew with it.
+    pub const PART: Self = Self(Self::KIND | 1);
 
     /// To the kernel's stack.
     #[inline(always)]
@@ -36,6 +42,12 @@ impl End {
     #[inline(always)]
     pub const fn drop(reason: Reason) -> Self {
         Self(reason as u32)
+    }
+
+    /// Answered: the frame has become the answer.
+    #[inline(always)]
+    pub const fn reply(reason: Reason) -> Self {
+        Self(reason as u32 | Self::REPLY)
     }
 
     /// The word it is.
@@ -53,13 +65,23 @@ impl End {
     /// Number of the [`Reason`].
     #[inline(always)]
     pub const fn reason(self) -> u32 {
-        self.0 & !Self::PASS
+        self.0 & !Self::KIND
     }
 
-    /// [`Action::Pass`] or [`Action::Drop`].
+    /// [`Action::Pass`], [`Action::Drop`], or [`Action::Transmit`] of an answer.
     #[inline(always)]
     pub const fn action(self) -> Action {
-        if self.0 & Self::PASS == 0 { Action::Drop } else { Action::Pass }
+        match self.0 & Self::KIND {
+            0 => Action::Drop,
+            Self::REPLY => Action::Transmit,
+            _ => Action::Pass,
+        }
+    }
+
+    /// Whether the packet went neither to the kernel nor to a backend.
+    #[inline(always)]
+    pub const fn lost(self) -> bool {
+        self.0 & Self::PASS == 0
     }
 
     /// Counts the end. Other people's traffic is not counted: it must cost nothing.

@@ -34,6 +34,8 @@ pub mod protocol {
     pub const TCP: u8 = IpProto::Tcp as u8;
     /// UDP.
     pub const UDP: u8 = IpProto::Udp as u8;
+    /// ICMP.
+    pub const ICMP: u8 = IpProto::Icmp as u8;
     /// `ICMPv6`.
     pub const ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
     /// IPv6 hop-by-hop options.
@@ -186,6 +188,20 @@ pub struct TcpState {
     pub offset_flags: NetworkU16,
 }
 
+/// The IPv6 fragment header, 8 bytes (RFC 8200, 4.5).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct FragmentHeader {
+    /// Protocol of what follows.
+    pub next_header: u8,
+    /// Reserved.
+    pub reserved: u8,
+    /// Offset in units of eight bytes (13 bits), two reserved bits, "more fragments".
+    pub fragment: NetworkU16,
+    /// Which packet it is a part of, native reading.
+    pub identification: u32,
+}
+
 /// First four bytes of an ICMP or `ICMPv6` message (RFC 792, RFC 4443).
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -196,4 +212,24 @@ pub struct Icmp {
     pub code: u8,
     /// Checksum, native reading.
     pub checksum: u16,
+}
+
+/// The eight bytes before the body of an ICMP or `ICMPv6` message (RFC 792, RFC 1191, RFC 4443).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct IcmpMessage {
+    /// Type and code, native reading.
+    pub kind_code: u16,
+    /// Checksum, native reading.
+    pub checksum: u16,
+    /// Identifier and sequence number of an echo, MTU of an error; native reading.
+    pub rest: u32,
+}
+
+/// Eight bytes of anything.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Word {
+    /// Native reading.
+    pub word: u64,
 }

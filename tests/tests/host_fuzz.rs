@@ -11,13 +11,14 @@ use lb_tests::fixture::{Effort, Frames, Host, INTERFACE, Oracle, Outcome, Verdic
 /// Differences that are shown.
 const SHOWN: usize = 10;
 /// What a run must have met, each at least once in [`RARE`] frames.
-const MET: [&str; 8] = [
+const MET: [&str; 9] = [
+    "echo-reply",
     "fragment",
     "no-backend",
     "no-service",
     "passed",
     "passed to this machine",
-    "too-big",
+    "too-big-reported",
     "too-many-headers",
     "truncated",
 ];
@@ -65,7 +66,8 @@ fn kind(outcome: &Outcome) -> String {
     let text = match (outcome.verdict, &outcome.reason) {
         (Verdict::Pass, _) if outcome.backend.is_some() => "passed to this machine",
         (Verdict::Pass, _) => "passed",
-        (Verdict::Drop, reason) => reason.as_deref().unwrap_or("dropped"),
+        (_, Some(reason)) => reason,
+        (Verdict::Drop, None) => "dropped",
         (Verdict::Transmit, _) => "sent",
     };
     text.to_owned()

@@ -42,35 +42,6 @@ pub enum Insert {
     Anew = 3,
 }
 
-/// Inserts of one kind within the current second: what keeps a flood from filling the table.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
-pub struct Budget {
-    /// Second of the kernel's monotonic clock.
-    pub second: u64,
-    /// Inserts within it.
-    pub used: u64,
-}
-
-impl Budget {
-    /// Takes one insert at `now` (nanoseconds) out of `limit` a second; false: they are used up. CPUs that do
-    /// this at once may lose each other's count, so that the limit is kept only nearly.
-    #[inline(always)]
-    pub const fn take(&mut self, now: u64, limit: u32) -> bool {
-        // Shifted rather than divided: a "second" of 2^30 ns.
-        let second = now >> 30;
-        if self.second != second {
-            self.second = second;
-            self.used = 0;
-        }
-        if self.used >= limit as u64 {
-            return false;
-        }
-        self.used += 1;
-        true
-    }
-}
-
 /// Per CPU: what became of packets on rows that are not clean.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
@@ -85,21 +56,4 @@ pub struct TrackingCounters {
     pub refused_missed: u64,
 }
 
-const _: () = assert!(
-    size_of::<Connection>() == 24 && size_of::<Budget>() == 16 && size_of::<TrackingCounters>() == 32
-);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_for_a_second() {
-        let mut budget = Budget::default();
-        let taken = |budget: &mut Budget, now| (0..5).filter(|_| budget.take(now, 3)).count();
-        assert_eq!(taken(&mut budget, 7), 3);
-        assert_eq!(taken(&mut budget, 8), 0);
-        assert_eq!(taken(&mut budget, 1 << 30), 3);
-        assert!(!budget.take(1 << 30, 0));
-    }
-}
+const _: () = assert!(size_of::<Connection>() == 24 && size_of::<TrackingCounters>() == 32);

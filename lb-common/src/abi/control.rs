@@ -13,8 +13,10 @@ pub struct Control {
     pub k1: u64,
     /// Connections that may be recorded in a second, by [`Insert`](super::Insert).
     pub inserts: [u32; 2],
+    /// Packets of its own that the gateway may send in a second, by [`Reply`](super::Reply).
+    pub replies: [u32; 2],
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 impl Control {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::frame::SliceFrame;
+use crate::wire::protocol;
 use core::net::IpAddr;
 use etherparse::PacketBuilder;
 use proptest::collection::vec;
@@ -22,7 +23,7 @@ const TCP: u8 = 6;
 enum Read {
     /// Source, destination, ports, protocol.
     Flow(IpAddr, IpAddr, (u16, u16), u8),
-    Odd(Reason),
+    Odd(Portless),
     NotIp,
 }
 
@@ -106,22 +107,22 @@ fn what_is_no_ip_is_nobodys() {
 #[test]
 fn lengths_that_lie_are_truncated() {
     let odd = |at, bytes: &[u8]| read(&with(tcp4(), at, bytes));
-    assert_eq!(odd(16, &[0, 45]), Read::Odd(Reason::Truncated), "one beyond the frame");
-    assert_eq!(odd(16, &[0, 19]), Read::Odd(Reason::Truncated), "less than the header");
-    assert_eq!(odd(16, &[0, 39]), Read::Odd(Reason::Truncated), "less than TCP's");
+    assert_eq!(odd(16, &[0, 45]), Read::Odd(Portless::Truncated), "one beyond the frame");
+    assert_eq!(odd(16, &[0, 19]), Read::Odd(Portless::Truncated), "less than the header");
+    assert_eq!(odd(16, &[0, 39]), Read::Odd(Portless::Truncated), "less than TCP's");
     assert_eq!(odd(16, &[0, 40]), flow4(), "no data");
-    assert_eq!(odd(14, &[0x44]), Read::Odd(Reason::Truncated), "header of four words");
-    assert_eq!(odd(14, &[0x4f]), Read::Odd(Reason::Truncated), "header beyond the packet");
+    assert_eq!(odd(14, &[0x44]), Read::Odd(Portless::Truncated), "header of four words");
+    assert_eq!(odd(14, &[0x4f]), Read::Odd(Portless::Truncated), "header beyond the packet");
     assert_eq!(read(&[tcp4(), [0; 20].to_vec()].concat()), flow4(), "padding");
-    assert_eq!(read(&with(udp6(b""), 18, &[0, 9])), Read::Odd(Reason::Truncated));
-    assert_eq!(read(&with(udp6(b""), 18, &[0, 7])), Read::Odd(Reason::Truncated));
+    assert_eq!(read(&with(udp6(b""), 18, &[0, 9])), Read::Odd(Portless::Truncated));
+    assert_eq!(read(&with(udp6(b""), 18, &[0, 7])), Read::Odd(Portless::Truncated));
 }
 
 #[test]
 fn fragments_are_told_from_flags() {
     let odd = |bytes: u16| read(&with(tcp4(), 20, &bytes.to_be_bytes()));
     for fragment in [0x2000, 0x0001, 0x1fff, 0x6000] {
-        assert_eq!(odd(fragment), Read::Odd(Reason::Fragment), "{fragment:x}");
+        assert_eq!(odd(fragment), Read::Odd(Portless::Fragment), "{fragment:x}");
     }
     for whole in [0, 0x4000, 0x8000, 0xc000] {
         assert_eq!(odd(whole), flow4(), "{whole:x}");
@@ -135,7 +136,7 @@ fn fragment_headers_of_whole_packets_are_skipped() {
         read(&bare6(FRAGMENT, &[&header[..], &tcp4()[34..]].concat()))
     };
     for fragment in [1, 8, 0xfff8] {
-        assert_eq!(odd(fragment), Read::Odd(Reason::Fragment), "{fragment:x}");
+        assert_eq!(odd(fragment), Read::Odd(Portless::Fragment), "{fragment:x}");
     }
     for whole in [0, 2, 6] {
         assert!(matches!(odd(whole), Read::Flow(..)), "{whole:x}");
@@ -145,18 +146,18 @@ fn fragment_headers_of_whole_packets_are_skipped() {
 #[test]
 fn a_fragment_header_that_is_cut_short_is_truncated_first() {
     let frame = bare6(FRAGMENT, &[TCP, 0, 0, 1, 0, 0, 0]);
-    assert_eq!(read(&frame), Read::Odd(Reason::Truncated));
-    assert_eq!(read(&[frame, [0; 8].to_vec()].concat()), Read::Odd(Reason::Truncated), "with padding");
+    assert_eq!(read(&frame), Read::Odd(Portless::Truncated));
+    assert_eq!(read(&[frame, [0; 8].to_vec()].concat()), Read::Odd(Portless::Truncated), "with padding");
 }
 
 #[test]
 fn neighbour_discovery_is_not_ours() {
     for kind in 133..=137 {
-        assert_eq!(read(&bare6(58, &[kind, 0, 0, 0])), Read::Odd(Reason::NotOurs), "{kind}");
-        assert_eq!(read(&bare6(58, &[kind, 0, 0])), Read::Odd(Reason::NoService), "{kind} cut short");
+        assert_eq!(read(&bare6(58, &[kind, 0, 0, 0])), Read::Odd(Portless::Discovery), "{kind}");
+        assert_eq!(read(&bare6(58, &[kind, 0, 0])), Read::Odd(Portless::Icmp), "{kind} cut short");
     }
     for kind in [128, 132, 138] {
-        assert_eq!(read(&bare6(58, &[kind, 0, 0, 0])), Read::Odd(Reason::NoService), "{kind}");
+        assert_eq!(read(&bare6(58, &[kind, 0, 0, 0])), Read::Odd(Portless::Icmp), "{kind}");
     }
 }
 
@@ -164,23 +165,29 @@ fn neighbour_discovery_is_not_ours() {
 fn a_neighbours_message_lies_inside_the_packet() {
     for length in 0..4 {
         let padded = [bare6(58, &[135; 4][..length]), [135; 8].to_vec()].concat();
-        assert_eq!(read(&padded), Read::Odd(Reason::NoService), "{length}");
+        assert_eq!(read(&padded), Read::Odd(Portless::Icmp), "{length}");
     }
 }
 
 #[test]
 fn ipv4_knows_no_neighbour_discovery() {
     let frame = with(with(tcp4(), 23, &[58]), 34, &[135]);
-    assert_eq!(read(&frame), Read::Odd(Reason::NoService));
+    assert_eq!(read(&frame), Read::Odd(Portless::Unknown));
+}
+
+#[test]
+fn each_family_has_an_icmp_of_its_own() {
+    assert_eq!(read(&with(tcp4(), 23, &[1])), Read::Odd(Portless::Icmp));
+    assert_eq!(read(&bare6(1, &[0; 40])), Read::Odd(Portless::Unknown));
 }
 
 #[test]
 fn other_protocols_have_no_service() {
-    for other in [0, 1, 2, 4, 41, 44, 47, 50, 51, 132, 255] {
-        assert_eq!(read(&with(tcp4(), 23, &[other])), Read::Odd(Reason::NoService), "{other}");
+    for other in [0, 2, 4, 41, 44, 47, 50, 51, 132, 255] {
+        assert_eq!(read(&with(tcp4(), 23, &[other])), Read::Odd(Portless::Unknown), "{other}");
     }
     for other in [1, 2, 4, 41, 47, 50, 59, 132, 139, 140, 255] {
-        assert_eq!(read(&bare6(other, &[0; 40])), Read::Odd(Reason::NoService), "{other}");
+        assert_eq!(read(&bare6(other, &[0; 40])), Read::Odd(Portless::Unknown), "{other}");
     }
 }
 
@@ -219,7 +226,7 @@ proptest! {
     #[test]
     fn a_seventh_is_one_too_many(kinds in extensions_of(7..10)) {
         let (next, payload) = chain(&kinds);
-        prop_assert_eq!(read(&bare6(next, &payload)), Read::Odd(Reason::TooManyHeaders));
+        prop_assert_eq!(read(&bare6(next, &payload)), Read::Odd(Portless::TooManyHeaders));
     }
 
     #[test]
@@ -227,7 +234,7 @@ proptest! {
         let (next, mut payload) = chain(&kinds);
         let kept = payload.len().saturating_sub(5 + cut % payload.len());
         payload.truncate(kept);
-        prop_assert_eq!(read(&bare6(next, &payload)), Read::Odd(Reason::Truncated));
+        prop_assert_eq!(read(&bare6(next, &payload)), Read::Odd(Portless::Truncated));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 use crate::frame::Frame;
-use aya_ebpf::helpers::generated::bpf_xdp_adjust_head;
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use bytemuck::Pod;
+use core::ptr::read_volatile;
 
 /// The largest offset a header is read at. The verifier wants a bound on every variable offset.
 const MAX_OFFSET: usize = 0x3fff;
@@ -32,8 +33,15 @@ impl Frame for XdpFrame {
     #[inline(always)]
     fn holds(&self, length: usize) -> bool {
         // Numbers, not pointers: most verifiers forget the bounds of a length whose bytes were swapped, and a
-        // mask that would give them back the compiler leaves out, for it does not forget.
-        length <= self.data_end - self.data
+        // mask that would give them back the compiler leaves out, for it does not forget. Read anew: it would
+        // conclude from this that headers lie inside the frame, and leave out the comparisons in `at`, but the
+        // verifier cannot.
+        // SAFETY: the context is the one this program was called with.
+        let (data, data_end) = unsafe {
+            let context = self.context.ctx;
+            (read_volatile(&raw const (*context).data), read_volatile(&raw const (*context).data_end))
+        };
+        length <= (data_end - data) as usize
     }
 
     #[inline(always)]
@@ -56,6 +64,18 @@ impl Frame for XdpFrame {
         // SAFETY: the context is the one this program was called with. The pointers that the helper makes
         // invalid are read anew below, and no header outlives the mutable borrow.
         if unsafe { bpf_xdp_adjust_head(self.context.ctx, -by) } != 0 {
+            return None;
+        }
+        (self.data, self.data_end) = (self.context.data(), self.context.data_end());
+        Some(())
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: usize) -> Option<()> {
+        let by = length as i64 - (self.data_end - self.data) as i64;
+        // SAFETY: as in `grow`. The helper refuses to make a frame longer than its buffer, and one that is not to
+        // become shorter is not asked for.
+        if by >= 0 || unsafe { bpf_xdp_adjust_tail(self.context.ctx, by as i32) } != 0 {
             return None;
         }
         (self.data, self.data_end) = (self.context.data(), self.context.data_end());

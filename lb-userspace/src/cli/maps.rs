@@ -1,14 +1,14 @@
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use lb_common::abi::{Budget, Connection, map};
+use lb_common::abi::{Budget, Connection, FragmentEntry, map};
 use serde::Serialize;
 
 use super::Failure;
 use super::look::{Source, open, pins, record};
 use super::output::{Column, Format, Sheet, json, lines};
 use crate::datapath::connections::Connections;
-use crate::datapath::inventory::{PinnedMap, devices, interface_name, inventory, pinned};
+use crate::datapath::inventory::{PinnedMap, devices, fragments, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
 use crate::datapath::pins::Pins;
 use crate::observe::contents::{Contents, Entry, Key};
@@ -124,7 +124,9 @@ fn purpose(name: &str) -> &'static str {
         map::REASON_STATS => "packets that were not sent, by reason",
         map::DEVICES => "interfaces that packets may leave by",
         map::CONNECTIONS => "connections on rows that moved lately",
-        map::BUDGETS => "connections recorded in the current second",
+        map::FRAGMENTS => "ports of packets of which fragments may follow",
+        map::PROGRAMS => "the programs for ICMP, fragments, and what does not fit",
+        map::BUDGETS => "connections recorded and answers given in the current second",
         map::TRACKING_STATS => "what became of packets on rows that moved",
         map::STATE => "the agent's record: names, indices, health",
         _ => "",
@@ -138,6 +140,7 @@ struct Opened {
     published: Option<Published>,
     devices: Vec<u32>,
     connections: Vec<(u64, Connection)>,
+    fragments: Vec<(u64, FragmentEntry)>,
     budgets: Vec<Budget>,
     service_stats: u32,
     backend_stats: u32,
@@ -153,6 +156,7 @@ impl Opened {
             published: record(&maps, &pins)?,
             devices: devices(&pins).map_err(kernel)?,
             connections: if name == map::CONNECTIONS { connections(&pins)? } else { Vec::new() },
+            fragments: if name == map::FRAGMENTS { fragments(&pins).map_err(kernel)? } else { Vec::new() },
             budgets: maps.budgets(),
             service_stats: entries(&pins, map::SERVICE_STATS)?,
             backend_stats: entries(&pins, map::BACKEND_STATS)?,
@@ -168,6 +172,7 @@ impl Opened {
             backend_stats: self.backend_stats,
             devices: &self.devices,
             connections: &self.connections,
+            fragments: &self.fragments,
             budgets: &self.budgets,
             published: self.published.as_ref(),
             interface_name: &interface_name,

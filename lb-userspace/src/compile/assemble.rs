@@ -72,9 +72,10 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
     }
     let (table, vips) = keys.place(sizes.half_log2)?;
     let (k0, k1) = desired.secret;
+    let replies = [desired.replies.echo, desired.replies.too_big];
     Ok(MapImage {
         generation: 0,
-        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), ..Control::default() },
+        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), replies, ..Control::default() },
         filter: keys.filter(),
         vips,
         services: BTreeMap::new(),

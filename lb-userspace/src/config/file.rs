@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 
 pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
-pub(crate) use gateway::{Gateway, Interface, Listen, Source};
+pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use services::{Affinity, Service, ServicePort};
 

@@ -76,6 +76,24 @@ pub struct Gateway {
     pub limits: Limits,
     /// The socket on which the agent takes `drain` and `undrain`.
     pub admin: PathBuf,
+    /// What the gateway sends by itself.
+    pub replies: Replies,
+}
+
+/// Packets that the gateway sends by itself, at most so many a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replies {
+    /// Answers to echo requests.
+    pub echo: u32,
+    /// "Fragmentation needed" and "packet too big".
+    pub too_big: u32,
+}
+
+impl Default for Replies {
+    /// What people who ping are content with, and less than a flood could make use of.
+    fn default() -> Self {
+        Self { echo: 1000, too_big: 1000 }
+    }
 }
 
 /// An interface with the program attached.

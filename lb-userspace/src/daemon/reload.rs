@@ -258,7 +258,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::Limits;
+    use crate::config::model::{Limits, Replies};
 
     fn gateway() -> Gateway {
         Gateway {
@@ -268,6 +268,7 @@ mod tests {
             source_v6: None,
             limits: Limits::default(),
             admin: "/run/a.sock".into(),
+            replies: Replies::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! What is pinned: kinds and sizes of the maps, without a look at their content; and the kernel's names.
 
-use aya::maps::{DevMapHash, Map, MapData, MapType};
-use lb_common::abi::map;
+use aya::maps::{DevMapHash, HashMap, Map, MapData, MapType};
+use lb_common::abi::{FragmentEntry, map};
 use nix::net::if_::if_indextoname;
 
-use super::maps::{MapsError, open, path};
+use super::maps::{MapsError, Wire, open, path};
 use super::pins::Pins;
 
 /// A pinned map.
@@ -46,6 +46,7 @@ fn word(kind: MapType) -> &'static str {
         MapType::PerCpuArray => "percpu_array",
         MapType::DevMapHash => "devmap_hash",
         MapType::LruHash => "lru_hash",
+        MapType::ProgramArray => "prog_array",
         _ => "other",
     }
 }
@@ -58,6 +59,18 @@ pub fn devices(pins: &Pins) -> Result<Vec<u32>, MapsError> {
     let mut keys = map.keys().collect::<Result<Vec<u32>, _>>().map_err(failed)?;
     keys.sort_unstable();
     Ok(keys)
+}
+
+/// What first fragments told, by key, ascending. Those that are pushed out meanwhile are not in it.
+pub fn fragments(pins: &Pins) -> Result<Vec<(u64, FragmentEntry)>, MapsError> {
+    let name = map::FRAGMENTS;
+    let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+    let map: HashMap<MapData, u64, Wire<FragmentEntry>> =
+        Map::LruHashMap(open(pins, name)?).try_into().map_err(failed)?;
+    let held = map.iter().filter_map(Result::ok).map(|(key, Wire(entry))| (key, entry));
+    let mut held: Vec<_> = held.collect();
+    held.sort_unstable_by_key(|(key, _)| *key);
+    Ok(held)
 }
 
 /// Name of an interface of this network namespace; of one that is not here `if` and its index, as

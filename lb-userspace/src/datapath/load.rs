@@ -2,9 +2,10 @@
 
 use std::io;
 
+use aya::maps::ProgramArray;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::abi::{Features, map};
+use lb_common::abi::{Features, Program, map};
 use thiserror::Error;
 
 use super::devices::Devices;
@@ -90,7 +91,7 @@ impl Loaded {
         let mut ebpf = object(pins, sizes, log, features)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
         let devices = Devices::open(pins)?;
-        program(&mut ebpf)?.load()?;
+        programs(&mut ebpf)?;
         Ok(Self { ebpf, log, reader: None, features, maps, devices, adopted })
     }
 
@@ -103,15 +104,20 @@ impl Loaded {
     /// interfaces until this one is attached to them.
     pub fn renew(&mut self, pins: &Pins, sizes: &Sizes, features: Features) -> Result<(), RenewError> {
         let mut ebpf = object(pins, sizes, self.log, features).map_err(LoadError::from)?;
-        program(&mut ebpf).and_then(Xdp::load).map_err(LoadError::from)?;
+        programs(&mut ebpf)?;
         (self.ebpf, self.features) = (ebpf, features);
         self.log_packets()?;
         Ok(())
     }
 
+    /// One of the programs that the other calls.
+    pub fn called(&mut self, called: Program) -> Result<&mut Xdp, ProgramError> {
+        program(&mut self.ebpf, called.name())
+    }
+
     /// The program, to be attached or run on a test packet.
     pub fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
-        program(&mut self.ebpf)
+        program(&mut self.ebpf, PROGRAM)
     }
 
     /// Begins to log the packets that the program does not send, if it was loaded to tell of them; to be called
@@ -133,9 +139,24 @@ pub fn prepare(pins: &Pins) -> Result<(), LoadError> {
     pins.create().map_err(|source| LoadError::Pins { directory, source })
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
-    let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?;
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {
+    let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
     program.try_into()
+}
+
+/// Loads all programs, and lets the gateway's call the others: from now on one that is on an interface calls these
+/// too, which know the same maps and no less of their content.
+fn programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    program(ebpf, PROGRAM)?.load()?;
+    for called in Program::ALL {
+        let loaded = program(ebpf, called.name())?;
+        loaded.load()?;
+        let fd = loaded.fd()?.try_clone().map_err(ProgramError::IOError)?;
+        let map = ebpf.map_mut(map::PROGRAMS).ok_or(ProgramError::NotLoaded)?;
+        let mut array = ProgramArray::try_from(map).map_err(EbpfError::MapError)?;
+        array.set(called as u32, &fd, 0).map_err(EbpfError::MapError)?;
+    }
+    Ok(())
 }
 
 fn object(pins: &Pins, sizes: &Sizes, log: PacketLog, features: Features) -> Result<Ebpf, EbpfError> {

@@ -87,6 +87,9 @@ fn asked(frame: &str) -> Option<Query> {
     Query::new(protocol, source, place(flow.destination, flow.destination_port.get())).ok()
 }
 
+/// The reason of a packet whose sender is told that it does not fit.
+const TOLD: &str = "too-big-reported";
+
 #[test]
 fn flows_go_where_the_oracle_sends_them() {
     let (world, frames): (Value, Value) =
@@ -95,7 +98,10 @@ fn flows_go_where_the_oracle_sends_them() {
     let service = |name: &Value| list(&world["services"]).iter().find(|service| service["name"] == *name);
     let mut compared = 0;
     for case in list(&frames["cases"]).iter().filter(|case| service(&case["service"]).is_some_and(kept)) {
-        let query = asked(case["input"].as_str().unwrap()).unwrap();
+        // What has no ports of its own, or is answered, nobody can ask about.
+        let Some(query) = asked(case["input"].as_str().unwrap()).filter(|_| case["reason"] != TOLD) else {
+            continue;
+        };
         let told = told(&query, &maps);
         let about = case["about"].as_str().unwrap();
         assert_eq!(told["service"], case["service"], "{about}");

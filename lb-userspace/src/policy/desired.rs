@@ -1,7 +1,9 @@
 //! What should be served: the policy's result, and all that the compiler reads.
 
 use super::observed::NextHop;
-use crate::config::model::{Affinity, ClusterState, OnNoBackend, ServicePort, Tracking, UdpOnChange};
+use crate::config::model::{
+    Affinity, ClusterState, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -14,6 +16,8 @@ pub struct Desired {
     pub secret: (u64, u64),
     /// How long a row that changed its owner counts as MOVING, in milliseconds.
     pub change_window: u64,
+    /// What the gateway sends by itself.
+    pub replies: Replies,
     /// Clusters, in the configuration's order.
     pub clusters: Vec<Cluster>,
     /// Services, in the configuration's order.

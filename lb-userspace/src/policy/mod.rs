@@ -25,9 +25,15 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
     let weights = weights(&pools, &clusters);
     let services = config.services.iter().map(|service| serve(service, &weights, observed)).collect();
     let secret = config.cluster_set.secret;
-    let config_digest = config.digest.clone();
-    let change_window = config.cluster_set.change_window_ms();
-    Desired { config_digest, secret: (secret.k0, secret.k1), change_window, clusters, services, pools }
+    Desired {
+        config_digest: config.digest.clone(),
+        secret: (secret.k0, secret.k1),
+        change_window: config.cluster_set.change_window_ms(),
+        replies: config.gateway.replies,
+        clusters,
+        services,
+        pools,
+    }
 }
 
 fn stand(cluster: &model::Cluster, observed: &Observed) -> Cluster {

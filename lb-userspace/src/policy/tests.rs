@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::model::{
-    Affinity, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol, Secret,
-    ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol, Replies,
+    Secret, ServicePort, Tracking, UdpOnChange,
 };
 use observed::Health;
 
@@ -35,6 +35,7 @@ fn config() -> Config {
             source_v6: None,
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
+            replies: Replies::default(),
         },
         clusters: vec![cluster("eu", None), cluster("us", Some(1400))],
         services: vec![model::Service {

@@ -5,8 +5,8 @@ use super::{KernelView, Maps};
 use crate::compile::Sizes;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, FILTER_WORDS, Insert, PoolEntry, ServiceEntry, TableEntry, VipBucket,
-    map,
+    BackendEntry, Connection, Control, FILTER_WORDS, FragmentEntry, Insert, PoolEntry, ServiceEntry,
+    TableEntry, VipBucket, map,
 };
 use lb_ebpf::tables::Tables;
 use std::cell::{Cell, RefCell};
@@ -33,6 +33,8 @@ pub struct MemoryMaps {
     pub backends: Vec<BackendEntry>,
     /// Recorded connections; any number fits, and no budget limits them.
     pub connections: RefCell<BTreeMap<u64, Connection>>,
+    /// What first fragments told; any number fits.
+    pub fragments: RefCell<BTreeMap<u64, FragmentEntry>>,
     /// The time that connections are stamped with, in nanoseconds.
     pub clock: Cell<u64>,
 }
@@ -183,6 +185,14 @@ impl Tables for MemoryMaps {
     fn record(&self, key: u64, connection: &Connection, _insert: Insert) {
         let connection = Connection { seen: self.clock.get(), ..*connection };
         self.connections.borrow_mut().insert(key, connection);
+    }
+
+    fn fragment(&self, key: u64) -> Option<FragmentEntry> {
+        self.fragments.borrow().get(&key).copied()
+    }
+
+    fn remember_fragment(&self, key: u64, entry: &FragmentEntry) {
+        self.fragments.borrow_mut().insert(key, *entry);
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

@@ -54,6 +54,13 @@ def icmp(kind: int, code: int = 0, body: bytes = bytes(4)) -> bytes:
     return bare[:2] + struct.pack(">H", checksum(bare)) + bare[4:]
 
 
+def icmpv6(source, destination, kind: int, code: int, body: bytes) -> bytes:
+    """An ICMPv6 message with its checksum, over the pseudo-header too (RFC 4443, 2.3)."""
+    bare = struct.pack(">BBH", kind, code, 0) + body
+    pseudo = packed(source) + packed(destination) + struct.pack(">IHBB", len(bare), 0, 0, ICMPV6)
+    return bare[:2] + struct.pack(">H", checksum(pseudo + bare)) + bare[4:]
+
+
 def ipv4(source, destination, protocol, payload, tos=0, fragment=0x4000, options=b"", length=None, words=None, check=None):
     """An IPv4 packet; `length` and `words` (IHL) tell a lie where given, `check` a wrong checksum."""
     ihl = 5 + len(options) // 4 if words is None else words

@@ -1,13 +1,13 @@
 """A packet's walk: frame in, verdict and frame out.
 
-The order is that of the functions below: link layer, destination, lengths, fragments,
+The order is that of the functions below: link layer, destination, lengths, ICMP, fragments,
 transport, service, selection, encapsulation. What is not for a VIP passes, however odd.
 """
 
 import struct
 from typing import NamedTuple
 
-from . import flowhash, headers
+from . import flowhash, headers, icmp
 
 TCP, UDP, ICMPV6 = 6, 17, 58
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
@@ -54,6 +54,15 @@ class Inner(NamedTuple):
     protocol: int
     transport: int
     """Offset of the transport header in the frame."""
+    fragment: tuple | None = None
+    """(identification, whether it is the first) of a fragment."""
+    may_fragment: bool = False
+    """IPv4 without DF."""
+
+    @property
+    def later(self) -> bool:
+        """A fragment that is not the first."""
+        return self.fragment is not None and not self.fragment[1]
 
 
 PASS_OTHER = Outcome("pass", "not-ours")
@@ -82,10 +91,12 @@ def parse_ipv4(frame: bytes, start: int) -> Inner | Outcome:
     length, fragment = struct.unpack_from(">H2xH", frame, start + 2)
     if header < 20 or length < header or start + length > len(frame):
         return DROP_TRUNCATED
+    piece = None
     if fragment & 0x3FFF:
-        return DROP_FRAGMENT
+        piece = frame[start + 4] << 8 | frame[start + 5], fragment & 0x1FFF == 0
     source, destination = frame[start + 12 : start + 16], frame[start + 16 : start + 20]
-    return Inner(start, length, frame[start + 1], source, destination, frame[start + 9], start + header)
+    may = fragment & 0x4000 == 0
+    return Inner(start, length, frame[start + 1], source, destination, frame[start + 9], start + header, piece, may)
 
 
 def parse_ipv6(frame: bytes, start: int) -> Inner | Outcome:
@@ -97,13 +108,17 @@ def parse_ipv6(frame: bytes, start: int) -> Inner | Outcome:
     walked = extensions(frame, start + 40, end, protocol)
     if isinstance(walked, Outcome):
         return walked
-    protocol, at = walked
+    protocol, at, piece = walked
     source, destination = frame[start + 8 : start + 24], frame[start + 24 : start + 40]
-    return Inner(start, 40 + payload, first >> 20 & 0xFF, source, destination, protocol, at)
+    return Inner(start, 40 + payload, first >> 20 & 0xFF, source, destination, protocol, at, piece)
 
 
-def extensions(frame: bytes, at: int, end: int, protocol: int) -> tuple[int, int] | Outcome:
-    """(protocol, offset) after at most six extension headers; a seventh is one too many, whatever it holds."""
+def extensions(frame: bytes, at: int, end: int, protocol: int) -> tuple | Outcome:
+    """(protocol, offset, fragment) after at most six extension headers; a seventh is one too many, whatever it holds.
+
+    Behind the header of a later fragment there is nothing to read.
+    """
+    piece = None
     for number in range(MAX_EXTENSIONS + 1):
         if protocol not in OPTIONS_LIKE and protocol not in (FRAGMENT, AUTHENTICATION):
             break
@@ -113,8 +128,9 @@ def extensions(frame: bytes, at: int, end: int, protocol: int) -> tuple[int, int
             return DROP_TRUNCATED
         if protocol == FRAGMENT:
             # 13 bits of offset, 2 reserved, M. An atomic fragment (all zero) is a whole packet.
-            if struct.unpack_from(">H", frame, at + 2)[0] & 0xFFF9:
-                return DROP_FRAGMENT
+            place, identification = struct.unpack_from(">HI", frame, at + 2)
+            if place & 0xFFF9:
+                piece = identification, place & 0xFFF8 == 0
             size = 8
         elif protocol == AUTHENTICATION:
             size = (frame[at + 1] + 2) * 4
@@ -123,7 +139,9 @@ def extensions(frame: bytes, at: int, end: int, protocol: int) -> tuple[int, int
         if at + size > end:
             return DROP_TRUNCATED
         protocol, at = frame[at], at + size
-    return protocol, at
+        if piece is not None and not piece[1]:
+            break
+    return protocol, at, piece
 
 
 def parse(frame: bytes, vips) -> Inner | Outcome:
@@ -143,7 +161,8 @@ def parse(frame: bytes, vips) -> Inner | Outcome:
 def is_discovery(frame: bytes, inner: Inner) -> bool:
     """ICMPv6 of neighbour discovery (RFC 4861), in an IPv6 packet."""
     return (
-        inner.protocol == ICMPV6
+        inner.fragment is None
+        and inner.protocol == ICMPV6
         and len(inner.source) == 16
         and inner.transport + ICMP_BYTES <= inner.start + inner.length
         and frame[inner.transport] in NEIGHBOUR_DISCOVERY
@@ -175,12 +194,11 @@ def encapsulate(frame: bytes, inner: Inner, backend, value: int) -> bytes:
     return backend.ethernet + outer + frame[inner.start :]
 
 
-def forward(world, service, frame: bytes, inner: Inner, ports: tuple[int, int]) -> Outcome:
-    """Hash, select and encapsulate a packet of a service."""
-    prefix = service.prefix[len(inner.source)]
-    value = flowhash.flow_hash(
-        world.key, service.affinity, inner.source, inner.destination, *ports, inner.protocol, prefix
-    )
+def forward(world, service, frame: bytes, inner: Inner, flow, may_tell: bool) -> Outcome:
+    """Hash, select and encapsulate a packet of a service. `flow`: (client, protocol, ports)."""
+    client, protocol, ports = flow
+    prefix = service.prefix[len(client)]
+    value = flowhash.flow_hash(world.key, service.affinity, client, inner.destination, *ports, protocol, prefix)
     row = flowhash.cluster_row(value)
     pool = service.only if service.only is not None else service.cluster_rows[row] if service.cluster_rows else None
     if pool is None:
@@ -192,25 +210,89 @@ def forward(world, service, frame: bytes, inner: Inner, ports: tuple[int, int]) 
     if backend.local:
         return Outcome("pass", "local", None, *facts, backend.name)
     if inner.length > backend.largest:
+        if may_tell and not inner.may_fragment and inner.length > icmp.QUOTE[len(inner.source)]:
+            return Outcome("tx", "too-big-reported", icmp.too_big(frame, inner, backend.largest), *facts, None)
         return Outcome("drop", "too-big", None, *facts, backend.name)
     return Outcome("tx", None, encapsulate(frame, inner, backend, value), *facts, backend.name)
 
 
-def walk(world, frame: bytes) -> Outcome:
-    """What becomes of a frame in a world."""
-    inner = parse(frame, world.vips)
-    if isinstance(inner, Outcome):
-        return inner
-    if is_discovery(frame, inner):
-        return PASS_DISCOVERY
+def quoted_flow(frame: bytes, inner: Inner):
+    """(client, protocol, ports) of the flow that an ICMP error quotes, or what becomes of the message."""
+    family, end, at = len(inner.source), inner.start + inner.length, inner.transport
+    if frame[at] not in icmp.ERRORS[family]:
+        return DROP_NO_SERVICE
+    at += icmp.MESSAGE
+    if at + (20 if family == 4 else 40) > end:
+        return DROP_TRUNCATED
+    if family == 4:
+        size = (frame[at] & 15) * 4
+        if frame[at] >> 4 != 4 or size < 20:
+            return DROP_NO_SERVICE
+        if struct.unpack_from(">H", frame, at + 6)[0] & 0x1FFF:
+            return DROP_FRAGMENT
+        source, client = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+        protocol, ports_at, piece = frame[at + 9], at + size, None
+    else:
+        if frame[at] >> 4 != 6:
+            return DROP_NO_SERVICE
+        source, client = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+        walked = extensions(frame, at + 40, end, frame[at + 6])
+        if isinstance(walked, Outcome):
+            return walked
+        protocol, ports_at, piece = walked
+    if source != inner.destination or protocol not in (TCP, UDP):
+        return DROP_NO_SERVICE
+    if piece is not None and not piece[1]:
+        return DROP_FRAGMENT
+    if ports_at + 4 > end:
+        return DROP_TRUNCATED
+    theirs, ours = struct.unpack_from(">HH", frame, ports_at)
+    return client, protocol, (ours, theirs)
+
+
+def message(frame: bytes, inner: Inner):
+    """An ICMP message to a VIP: a flow, or what becomes of it."""
+    end = inner.start + inner.length
+    if inner.transport + icmp.MESSAGE > end:
+        return DROP_TRUNCATED
+    if icmp.is_echo(len(inner.source), frame[inner.transport : end]):
+        return Outcome("tx", "echo-reply", icmp.reply_to(frame, inner))
+    return quoted_flow(frame, inner)
+
+
+def flow_of(world, frame: bytes, inner: Inner):
+    """(client, protocol, ports) by the packet's own ports, or those of its first fragment."""
+    by_protocol = inner.protocol if len(inner.source) == 4 else 0
+    packet = inner.source, inner.destination, by_protocol, inner.fragment and inner.fragment[0]
+    if inner.later:
+        known = world.fragments.get(packet)
+        return DROP_FRAGMENT if known is None else (inner.source, *known)
     needed = TRANSPORT_BYTES.get(inner.protocol)
     if needed is None:
         return DROP_NO_SERVICE
     if inner.transport + needed > inner.start + inner.length:
         return DROP_TRUNCATED
     ports = struct.unpack_from(">HH", frame, inner.transport)
-    services = world.services
-    service = services.get((inner.destination, inner.protocol, ports[1]))
+    if inner.fragment is not None:
+        world.fragments[packet] = inner.protocol, ports
+    return inner.source, inner.protocol, ports
+
+
+def walk(world, frame: bytes) -> Outcome:
+    """What becomes of a frame in a world, which remembers fragments."""
+    inner = parse(frame, world.vips)
+    if isinstance(inner, Outcome):
+        return inner
+    if is_discovery(frame, inner):
+        return PASS_DISCOVERY
+    about = inner.fragment is None and inner.protocol == (icmp.ICMP if len(inner.source) == 4 else icmp.ICMPV6)
+    flow = message(frame, inner) if about else flow_of(world, frame, inner)
+    if isinstance(flow, Outcome):
+        return flow
+    _, protocol, ports = flow
+    service = world.services.get((inner.destination, protocol, ports[1]))
     if service is None:
-        service = services.get((inner.destination, inner.protocol, 0))
-    return DROP_NO_SERVICE if service is None else forward(world, service, frame, inner, ports)
+        service = world.services.get((inner.destination, protocol, 0))
+    if service is None:
+        return DROP_NO_SERVICE
+    return forward(world, service, frame, inner, flow, may_tell=not about and not inner.later)

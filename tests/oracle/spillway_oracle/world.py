@@ -5,7 +5,7 @@ Read from JSON; `tests/oracle/README.md` describes the fields.
 
 import ipaddress
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import flowhash, hrw, maglev
 from .headers import OVERHEAD, ethernet
@@ -65,6 +65,8 @@ class World:
     vips: frozenset
     services: dict
     """(address, protocol, port) to Service; port 0 is any."""
+    fragments: dict = field(default_factory=dict)
+    """What first fragments told: (source, destination, protocol, identification) to (protocol, ports)."""
 
 
 def packed(address: str) -> bytes:

@@ -10,7 +10,7 @@ use lb_common::abi::Features;
 use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
@@ -123,6 +123,7 @@ pub(super) fn address(block: u8, number: u16) -> IpAddr {
 fn desired(distinct: bool) -> Desired {
     Desired {
         config_digest: String::new(),
+        replies: Replies::default(),
         secret: (1, 2),
         change_window: 300_000,
         clusters: (0..POOLS).map(|n| Cluster { name: cluster(n), state: ClusterState::Active }).collect(),

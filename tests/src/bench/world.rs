@@ -11,7 +11,7 @@ use lb_common::row::{Mode, ROWS_PER_WORD};
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -100,6 +100,7 @@ fn desired() -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
         config_digest: String::new(),
+        replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         change_window: 300_000,
         clusters: ["near", "far", "moving", "residue"].map(cluster).into(),

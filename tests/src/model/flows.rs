@@ -165,6 +165,13 @@ impl Client {
 
     fn go_on(&mut self, owner: u32, udp: bool, plane: &mut impl Plane, chance: &mut Chance) -> Option<Moved> {
         let serves = serves(plane, owner);
+        // A router tells of a packet that the backend sent: the backend is to hear it.
+        if serves && chance.one_in(12) {
+            let told = plane.send(&self.flow, Segment::Related);
+            if told != Some(owner) {
+                return Some(Moved { flow: self.flow, from: owner, to: told });
+            }
+        }
         // A SYN that was under way for long, or that somebody made up, right behind a packet.
         let stray = !udp && !self.reused && chance.one_in(24);
         let segment = match chance.below(24) {

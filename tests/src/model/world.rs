@@ -7,7 +7,7 @@ use std::time::Duration;
 use lb_userspace::compile::Sizes;
 use lb_userspace::config::model::{
     Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
-    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::observed::{Health, NextHop, Observed, Verdict};
 
@@ -219,6 +219,7 @@ fn config() -> Config {
             source_v6: None,
             limits: Limits::default(),
             admin: "/".into(),
+            replies: Replies::default(),
         },
         clusters: (0..POOLS).map(cluster).collect(),
         services: (0..).zip(SERVICES).map(|(number, service)| self::service(number, service)).collect(),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
-use etherparse::PacketBuilder;
+use etherparse::{Icmpv4Type, PacketBuilder};
 use lb_common::abi::{Connection, Features, TrackingCounters};
 use lb_common::flow::Flow;
 use lb_common::net::Address;
@@ -124,12 +124,12 @@ impl Plane for Twin {
     }
 }
 
-/// A frame of the flow, which is IPv4.
+/// A frame of the flow, which is IPv4, or one about it.
 fn frame(flow: &Flow, segment: Segment) -> Vec<u8> {
-    let [source, destination] = [flow.source, flow.destination].map(|address| {
-        let [.., a, b, c, d] = address.bytes();
-        [a, b, c, d]
-    });
+    if segment == Segment::Related {
+        return error(flow);
+    }
+    let [source, destination] = [flow.source, flow.destination].map(v4);
     let packet = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(source, destination, 64);
     let (from, to, mut frame) = (flow.source_port.get(), flow.destination_port.get(), Vec::new());
     let written = if flow.protocol == protocol::UDP {
@@ -138,12 +138,30 @@ fn frame(flow: &Flow, segment: Segment) -> Vec<u8> {
         let packet = packet.tcp(from, to, 1, 1024);
         let packet = match segment {
             Segment::Opening => packet.syn(),
-            Segment::Middle => packet.ack(1),
+            Segment::Middle | Segment::Related => packet.ack(1),
             Segment::Closing if from % 2 == 0 => packet.rst(),
             Segment::Closing => packet.ack(1).fin(),
         };
         packet.write(&mut frame, &[])
     };
     written.expect("a vector takes it");
+    frame
+}
+
+fn v4(address: Address) -> [u8; 4] {
+    let [.., a, b, c, d] = address.bytes();
+    [a, b, c, d]
+}
+
+/// A router's "fragmentation needed" about what a backend sent to the client: header and ports of it.
+fn error(flow: &Flow) -> Vec<u8> {
+    let (vip, client) = (v4(flow.destination), v4(flow.source));
+    let ip = [&[0x45, 0, 0, 40, 0, 0, 0x40, 0, 63, flow.protocol, 0, 0], &vip[..], &client].concat();
+    let (ours, theirs) = (flow.destination_port.get(), flow.source_port.get());
+    let about = [&ip[..], &ours.to_be_bytes(), &theirs.to_be_bytes(), &[0; 4]].concat();
+    let needed = Icmpv4Type::Unknown { type_u8: 3, code_u8: 4, bytes5to8: [0, 0, 5, 0x78] };
+    let packet = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([192, 0, 2, 254], vip, 64).icmpv4(needed);
+    let mut frame = Vec::new();
+    packet.write(&mut frame, &about).expect("a vector takes it");
     frame
 }

@@ -13,8 +13,9 @@ use lb_ebpf::program::XdpFrame;
 /// address is in its mapped form; protocol and ports are 0 where the packet has none to go by.
 ///
 /// The packet is parsed again, for what the stages found does not outlive them. One that cannot be, since an
-/// outer header was begun, is counted and not logged.
-#[inline(always)]
+/// outer header was begun, is counted and not logged. A function of its own: packets that are sent have no use
+/// for it, and both programs call it from more than one place.
+#[inline(never)]
 pub(crate) fn ended(context: *mut xdp_md, reason: u32) {
     // The macro asks too, but only once the packet is parsed.
     if !level_enabled(Level::Info) {

@@ -4,10 +4,11 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, LruHashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, DevMapHash, LruHashMap, PerCpuArray, ProgramArray};
+use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters, VipBucket,
+    self, BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, FragmentEntry, PoolEntry,
+    Program, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -45,9 +46,17 @@ static DEVICES: DevMapHash = DevMapHash::with_max_entries(256, 0);
 #[map(name = "connections")]
 pub(crate) static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entries(1 << 20, 0);
 #[map(name = "budgets")]
-pub(crate) static BUDGETS: Array<Budget> = Array::with_max_entries(2, 0);
+pub(crate) static BUDGETS: Array<Budget> = Array::with_max_entries(abi::BUDGETS, 0);
+#[map(name = "fragments")]
+pub(crate) static FRAGMENTS: LruHashMap<u64, FragmentEntry> = LruHashMap::with_max_entries(abi::FRAGMENTS, 0);
+/// The agent puts the programs in, by [`Program`], before the one that calls them is on an interface.
+#[map(name = "programs")]
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(Program::ALL.len() as u32, 0);
 #[map(name = "tracking_stats")]
 pub(crate) static TRACKING_STATS: PerCpuArray<TrackingCounters> = PerCpuArray::with_max_entries(1, 0);
+/// A word on its way through a program. Not pinned: each program has its own.
+#[map(name = "scratch")]
+pub(crate) static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// Kept for the agent; no packet reads it.
 #[map(name = "state")]
 pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);
@@ -56,4 +65,13 @@ pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMA
 #[inline(always)]
 pub(crate) fn redirect(interface: u32) -> u32 {
     DEVICES.redirect(interface, 0).unwrap_or(XDP_ABORTED)
+}
+
+/// On with another program. It is missing only where somebody took it out: the packet is aborted, which the kernel
+/// counts.
+#[inline(always)]
+pub(crate) fn call(program: Program, context: &XdpContext) -> u32 {
+    // SAFETY: nothing of this program's is live any more; the map holds programs of this type only.
+    unsafe { PROGRAMS.tail_call(context, program as u32) };
+    XDP_ABORTED
 }

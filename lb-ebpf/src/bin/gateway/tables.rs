@@ -4,15 +4,24 @@ use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, Insert, PoolEntry, ServiceEntry, TableEntry,
-    TrackingCounters, VipBucket,
+    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
+    TableEntry, TrackingCounters, VipBucket,
 };
 use lb_ebpf::tables::Tables;
+use lb_ebpf::verdict::End;
 
 /// The maps of this program.
 pub(crate) struct BpfTables {
     /// Of the packet, for the log.
     pub(crate) context: *mut xdp_md,
+}
+
+impl BpfTables {
+    /// The same end, of which the verifier knows nothing.
+    #[inline(always)]
+    pub(crate) fn forgotten_end(&self, end: End) -> End {
+        End::of_word(self.forgotten(end.word().into()) as u32)
+    }
 }
 
 impl Tables for BpfTables {
@@ -68,7 +77,7 @@ impl Tables for BpfTables {
         // or stored as one, and whichever CPU stores last is right.
         let (backend, was_closing) = unsafe {
             let was_closing = (*held).is_closing();
-            (*held).seen = bpf_ktime_get_ns();
+            (*held).seen = now();
             if closing {
                 (*held).state = Connection::CLOSING;
             }
@@ -80,10 +89,9 @@ impl Tables for BpfTables {
 
     #[inline(always)]
     fn record(&self, key: u64, connection: &Connection, insert: Insert) {
-        // SAFETY: the helper reads a clock.
-        let seen = unsafe { bpf_ktime_get_ns() };
+        let seen = now();
         let connection = Connection { seen, ..*connection };
-        if within_budget(insert, seen) && maps::CONNECTIONS.insert(&key, &connection, 0).is_ok() {
+        if may_insert(insert, seen) && maps::CONNECTIONS.insert(&key, &connection, 0).is_ok() {
             if insert != Insert::Anew {
                 count(|counters| counters.inserted += 1);
             }
@@ -91,6 +99,34 @@ impl Tables for BpfTables {
             count(|counters| counters.refused_missed += 1);
         } else {
             count(|counters| counters.refused_new += 1);
+        }
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: u64) -> Option<FragmentEntry> {
+        // SAFETY: an entry is one word, which is read as one whatever another CPU does to it.
+        unsafe { maps::FRAGMENTS.get(&key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember_fragment(&self, key: u64, entry: &FragmentEntry) {
+        // A packet that finds no room loses its other fragments.
+        _ = maps::FRAGMENTS.insert(&key, entry, 0);
+    }
+
+    #[inline(always)]
+    fn may_reply(&self, reply: Reply) -> bool {
+        maps::CONTROL.get(0).is_some_and(|control| within(reply as u32, reply.limit(control.replies), now()))
+    }
+
+    #[inline(always)]
+    fn forgotten(&self, word: u64) -> u64 {
+        let Some(place) = maps::SCRATCH.get_ptr_mut(0) else { return word };
+        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU. Volatile, or
+        // the compiler would keep the word in a register.
+        unsafe {
+            place.write_volatile(word);
+            place.read_volatile()
         }
     }
 
@@ -131,17 +167,28 @@ impl Tables for BpfTables {
 }
 
 #[inline(always)]
-fn within_budget(insert: Insert, now: u64) -> bool {
+fn may_insert(insert: Insert, now: u64) -> bool {
     if matches!(insert, Insert::Full | Insert::Anew) {
         return true;
     }
     let Some(control) = maps::CONTROL.get(0) else { return false };
     let [new, missed] = control.inserts;
-    let limit = if insert == Insert::New { new } else { missed };
-    maps::BUDGETS.get_ptr_mut(insert as u32).is_some_and(|budget| {
+    within(insert as u32, if insert == Insert::New { new } else { missed }, now)
+}
+
+#[inline(always)]
+fn within(budget: u32, limit: u32, now: u64) -> bool {
+    maps::BUDGETS.get_ptr_mut(budget).is_some_and(|budget| {
         // SAFETY: other CPUs count in the same place; what is lost is a count, as `Budget::take` says.
         unsafe { (*budget).take(now, limit) }
     })
+}
+
+/// The kernel's monotonic clock, in nanoseconds.
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and gives a number.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 #[inline(always)]

@@ -3,8 +3,8 @@
 use crate::tables::Tables;
 use core::cell::RefCell;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, LinkAddress, PoolEntry, Route, Selector, ServiceEntry, TableEntry,
-    VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
+    BackendEntry, BackendFlags, Control, FragmentEntry, LinkAddress, PoolEntry, Route, Selector,
+    ServiceEntry, TableEntry, VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
 };
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -44,6 +44,7 @@ pub(super) struct World {
     pub(super) tables: Vec<TableEntry>,
     pub(super) slab: Vec<u64>,
     pub(super) backends: Vec<BackendEntry>,
+    fragments: RefCell<BTreeMap<u64, FragmentEntry>>,
     counts: RefCell<Vec<Count>>,
 }
 
@@ -77,6 +78,7 @@ impl World {
                 backend(SOURCE_V6.into(), BACKEND_V6.into()),
             ]
             .to_vec(),
+            fragments: RefCell::default(),
             counts: RefCell::default(),
         };
         world.add_vip(VIP_V4.into(), Family::V4, flags);
@@ -154,6 +156,12 @@ impl Tables for World {
     }
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(index as usize)
+    }
+    fn fragment(&self, key: u64) -> Option<FragmentEntry> {
+        self.fragments.borrow().get(&key).copied()
+    }
+    fn remember_fragment(&self, key: u64, entry: &FragmentEntry) {
+        self.fragments.borrow_mut().insert(key, *entry);
     }
     fn count_sent(&self, service: u32, backend: u32, bytes: u64) {
         self.counts.borrow_mut().push(Count::Sent(service, backend, bytes));

@@ -6,7 +6,7 @@ mod vectors;
 
 use super::*;
 use crate::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -67,6 +67,7 @@ fn world() -> Desired {
     Desired {
         config_digest: "d1".into(),
         secret: (1, 2),
+        replies: Replies::default(),
         change_window: 1000,
         clusters: vec![cluster("eu"), cluster("us")],
         services: vec![

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::config::model::XdpMode;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
-use crate::config::scalar::{Choice, Size, Word};
+use crate::config::scalar::{Choice, Integer, Size, Word};
 use crate::config::tree::{Node, Value};
 
 /// This gateway's own settings.
@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) limits: Option<Located<Limits>>,
     /// Where the agent answers.
     pub(crate) listen: Option<Located<Listen>>,
+    /// What the gateway sends by itself.
+    pub(crate) icmp: Option<Located<Icmp>>,
 }
 
 impl Read for Gateway {
@@ -38,6 +40,7 @@ impl Read for Gateway {
             source: section.optional("source"),
             limits: section.optional("limits"),
             listen: section.optional("listen"),
+            icmp: section.optional("icmp"),
         };
         section.close(&[]);
         Some(gateway)
@@ -162,5 +165,29 @@ impl Read for Listen {
         let listen = Self { admin: section.optional("admin") };
         section.close(REFUSED);
         Some(listen)
+    }
+}
+
+/// Packets that the gateway sends by itself, at most so many a second.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Icmp {
+    /// Answers to echo requests; 0: none.
+    #[schemars(range(min = 0, max = 1_000_000), extend("default" = 1000))]
+    pub(crate) echo_per_sec: Option<Located<Integer>>,
+    /// Messages that a packet does not fit the path; 0: none.
+    #[schemars(range(min = 0, max = 1_000_000), extend("default" = 1000))]
+    pub(crate) too_big_per_sec: Option<Located<Integer>>,
+}
+
+impl Read for Icmp {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let icmp = Self {
+            echo_per_sec: section.optional("echoPerSec"),
+            too_big_per_sec: section.optional("tooBigPerSec"),
+        };
+        section.close(&[]);
+        Some(icmp)
     }
 }

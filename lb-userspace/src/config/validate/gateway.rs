@@ -1,12 +1,13 @@
 //! Rules of `gateway`, except its limits.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::addresses::unicast;
-use super::limits;
-use crate::config::file::{self, Listen, Source};
-use crate::config::model::{Gateway, Interface};
+use super::{limits, within};
+use crate::config::file::{self, Icmp, Listen, Source};
+use crate::config::model::{Gateway, Interface, Replies};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -25,6 +26,9 @@ const LONGEST_SOCKET: usize = 107;
 /// Longest name of an interface in bytes: the kernel's `IFNAMSIZ` less its final zero.
 const LONGEST_INTERFACE: usize = 15;
 
+/// Packets a second that a gateway may be told to send by itself.
+const REPLIES: RangeInclusive<u32> = 0..=1_000_000;
+
 pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut Problems) -> Option<Gateway> {
     let gateway = gateway?;
     if let Some(source) = &gateway.source {
@@ -37,8 +41,18 @@ pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut P
         source_v6: source.and_then(|source| source.v6.as_ref()).map(|v6| v6.value),
         limits: limits::effective(gateway),
         admin: admin(gateway.listen.as_ref(), problems),
+        replies: replies(gateway.icmp.as_ref(), problems),
         interfaces: interfaces(gateway.interfaces.as_ref()?, problems),
     })
+}
+
+fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {
+    let default = Replies::default();
+    let Some(icmp) = icmp else { return default };
+    Replies {
+        echo: within(icmp.echo_per_sec.as_ref(), default.echo, &REPLIES, problems),
+        too_big: within(icmp.too_big_per_sec.as_ref(), default.too_big, &REPLIES, problems),
+    }
 }
 
 fn sources(source: &Source, problems: &mut Problems) {

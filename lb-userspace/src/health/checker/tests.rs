@@ -1,7 +1,7 @@
 //! The checker with scripted nodes and paused time.
 
 use super::*;
-use crate::config::model::{CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Secret};
+use crate::config::model::{CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Replies, Secret};
 use crate::health::{Failure, Phase, Verdict};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
@@ -104,6 +104,7 @@ fn config(hosts: u8) -> Config {
             source_v6: None,
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
+            replies: Replies::default(),
         },
         clusters: vec![],
         services: vec![],

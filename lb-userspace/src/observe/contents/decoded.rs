@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{
-    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, Insert, NO_BACKEND, PoolEntry,
-    Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
+    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, FragmentEntry, NO_BACKEND,
+    PoolEntry, Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -83,7 +83,10 @@ pub enum Decoded {
     BackendCounters { packets: u64, bytes: u64 },
     /// `connections`; `seen` in seconds of the kernel's monotonic clock.
     Connection { service: u32, backend: u16, closing: bool, hash: String, seen: u64 },
-    /// `budgets`: inserts within a second of that clock (of 2^30 ns).
+    /// `fragments`: what a first fragment told.
+    #[serde(rename_all = "camelCase")]
+    Fragment { source_port: u16, destination_port: u16, protocol: u32 },
+    /// `budgets`: what was used up within a second of that clock (of 2^30 ns).
     Budget { kind: &'static str, second: u64, used: u64 },
     /// `tracking_stats`, over all CPUs.
     TrackingCounters { hits: u64, inserted: u64, refused_new: u64, refused_missed: u64 },
@@ -193,6 +196,9 @@ impl From<BackendCounters> for Decoded {
     }
 }
 
+/// Of the budgets, by [`Insert`](lb_common::abi::Insert) and [`Reply`](lb_common::abi::Reply).
+const KINDS: [&str; 4] = ["new", "missed", "echo", "too-big"];
+
 impl Entry {
     pub(super) fn of_reason(reason: Reason, packets: u64) -> Self {
         let (number, expected, sentence) = (reason as u32, reason.expected(), reason.sentence());
@@ -211,8 +217,15 @@ impl Entry {
         Self { key: Key::Text(format!("0x{key:016x}")), value }
     }
 
+    pub(super) fn of_fragment((key, entry): &(u64, FragmentEntry)) -> Self {
+        let FragmentEntry { source_port, destination_port, protocol } = *entry;
+        let (source_port, destination_port) = (source_port.get(), destination_port.get());
+        let value = Decoded::Fragment { source_port, destination_port, protocol };
+        Self { key: Key::Text(format!("0x{key:016x}")), value }
+    }
+
     pub(super) fn of_budget((index, budget): (u32, &Budget)) -> Self {
-        let kind = if index == Insert::New as u32 { "new" } else { "missed" };
+        let kind = KINDS.get(index as usize).copied().unwrap_or_default();
         let value = Decoded::Budget { kind, second: budget.second, used: budget.used };
         Self { key: Key::Index(index), value }
     }

@@ -13,7 +13,7 @@ mod vip;
 pub use decoded::{Decoded, Entry, Key};
 pub use live::Live;
 
-use lb_common::abi::{Budget, Connection, map};
+use lb_common::abi::{Budget, Connection, FragmentEntry, map};
 use lb_common::reason::Reason;
 use thiserror::Error;
 
@@ -37,7 +37,9 @@ pub struct Contents<'a> {
     pub devices: &'a [u32],
     /// What `connections` holds.
     pub connections: &'a [(u64, Connection)],
-    /// What `budgets` holds, by [`lb_common::abi::Insert`].
+    /// What `fragments` holds, by key.
+    pub fragments: &'a [(u64, FragmentEntry)],
+    /// What `budgets` holds, by [`lb_common::abi::Insert`] and [`lb_common::abi::Reply`].
     pub budgets: &'a [Budget],
     /// What `state` says; `None`: nothing yet.
     pub published: Option<&'a Published>,
@@ -81,6 +83,9 @@ impl<'a> Contents<'a> {
             }
             map::DEVICES => Box::new(self.devices.iter().map(move |index| self.device(*index))),
             map::CONNECTIONS => Box::new(self.connections.iter().map(Entry::of_connection)),
+            map::FRAGMENTS => Box::new(self.fragments.iter().map(Entry::of_fragment)),
+            // The kernel gives no program out of it.
+            map::PROGRAMS => Box::new(std::iter::empty()),
             map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
             map::TRACKING_STATS => Box::new(std::iter::once(Entry::of_tracking(self.counts.tracking()))),
             map::STATE => Box::new(self.published.into_iter().flat_map(Entry::of_state)),
@@ -96,6 +101,11 @@ impl<'a> Contents<'a> {
             map::REASON_STATS => self.reason_named(key),
             map::STATE => self.state_named(key),
             map::CONNECTIONS => self.connection_under(key),
+            map::FRAGMENTS => {
+                let found = self.dump(name).find(|entry| entry.key == Key::Text(key.to_owned()));
+                found.ok_or_else(|| absent(name, key, "see `maps dump fragments`"))
+            }
+            map::PROGRAMS => Err(absent(name, key, "`bpftool prog` shows the programs of this machine")),
             map::BUDGETS | map::TRACKING_STATS => {
                 let index = Key::Index(number(name, key)?);
                 let found = self.dump(name).find(|entry| entry.key == index);

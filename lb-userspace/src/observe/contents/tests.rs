@@ -77,6 +77,7 @@ fn with<T>(show: impl FnOnce(Contents) -> T) -> T {
         backend_stats: 2,
         devices: &[2, 7],
         connections: &[(0xbeef, CONNECTION)],
+        fragments: &[(5, FragmentEntry { protocol: 17, ..FragmentEntry::default() })],
         budgets: &[Budget { second: 9, used: 2 }, Budget { second: 0, used: 0 }],
         published: None,
         interface_name: &name,

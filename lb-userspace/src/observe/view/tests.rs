@@ -12,7 +12,7 @@ use super::*;
 use crate::compile::MapImage;
 use crate::config::model::{
     Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
-    OnNoBackend, Pool, Protocol, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
 };
 use crate::explain::offline;
 use crate::observe::published::{Agent, Drained, InterfaceState};
@@ -60,6 +60,7 @@ fn config() -> Config {
             source_v6: None,
             limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64 },
             admin: "/nowhere.sock".into(),
+            replies: Replies::default(),
         },
         clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
         services: vec![

@@ -1,7 +1,7 @@
 //! Random changes of a small world.
 
 use crate::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -61,7 +61,15 @@ fn desired() -> impl Strategy<Value = Desired> {
 fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     let clusters = CLUSTERS.map(cluster).to_vec();
-    Desired { config_digest: String::new(), secret: (1, key), change_window: 1000, clusters, services, pools }
+    Desired {
+        config_digest: String::new(),
+        secret: (1, key),
+        change_window: 1000,
+        replies: Replies::default(),
+        clusters,
+        services,
+        pools,
+    }
 }
 
 fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {

@@ -140,11 +140,11 @@ def sizes(built):
     local = to_backend(built, lambda p: sized4("198.51.100.60", 443, 1500, p), "192.0.2.1")
     return [
         ("1,480 + 20 bytes are exactly eu-1's 1,500.", sized4("198.51.100.40", 443, 1480, 40000), "tx"),
-        ("1,481 + 20 bytes are one too many.", sized4("198.51.100.40", 443, 1481, 40000), "drop too-big"),
+        ("1,481 + 20 bytes are one too many.", sized4("198.51.100.40", 443, 1481, 40000), "tx too-big-reported"),
         ("1,460 + 40 bytes fit IPv6.", sized4("198.51.100.53", 53, 1460, 40000), "tx"),
-        ("1,461 + 40 bytes do not fit IPv6.", sized4("198.51.100.53", 53, 1461, 40000), "drop too-big"),
+        ("1,461 + 40 bytes do not fit IPv6.", sized4("198.51.100.53", 53, 1461, 40000), "tx too-big-reported"),
         ("IPv6 of 1,380 + 20 bytes fits us-1's 1,400.", v6(1380), "tx"),
-        ("IPv6 of 1,381 + 20 bytes does not.", v6(1381), "drop too-big"),
+        ("IPv6 of 1,381 + 20 bytes does not.", v6(1381), "tx too-big-reported"),
         ("Padding does not count towards the MTU.", sized4("198.51.100.40", 443, 1480, 40000) + bytes(30), "tx"),
         ("A packet for this node is not encapsulated, so it cannot be too big.", local, "pass local"),
     ]

@@ -3,7 +3,7 @@
 import ipaddress
 
 from .. import headers, packet, world
-from . import encapsulated, passed_and_dropped
+from . import encapsulated, passed_and_dropped, unusual
 
 ENDS = {"4": ("192.0.2.1", "203.0.113.11"), "6": ("2001:db8::1", "2001:db8:e::11")}
 SHAPES = ((0x00, 40, 0), (0x2E, 1480, 0x1), (0xB9, 60, 0xFFFF), (0xFF, 1, 0xBEEF))
@@ -36,7 +36,7 @@ def headers_file() -> dict:
 def frame_case(built, about: str, frame: bytes, expected: str) -> dict:
     """One case. `expected` is stated beside it: "verdict", "verdict reason" or "tx backend"."""
     got = packet.walk(built, frame)
-    said = f"{got.verdict} {got.backend if got.verdict == 'tx' else got.reason}"
+    said = f"{got.verdict} {got.reason or got.backend}"
     if expected not in (got.verdict, said):
         raise ValueError(f"{about} expected {expected!r}, walked to {said!r}")
     return {
@@ -55,9 +55,9 @@ def frame_case(built, about: str, frame: bytes, expected: str) -> dict:
 
 
 def frames_file(path) -> dict:
-    """Every case of the two lists."""
+    """Every case of the three lists. They are walked in order: a world remembers fragments."""
     built = world.load(path)
-    cases = encapsulated.cases(built) + passed_and_dropped.cases(built)
+    cases = encapsulated.cases(built) + passed_and_dropped.cases(built) + unusual.cases(built)
     return {
         "about": "Whole frames through the gateway of world.json: input, verdict (pass, drop, tx), reason, what was selected (null where nothing was), output (null unless tx).",
         "cases": [frame_case(built, *case) for case in cases],

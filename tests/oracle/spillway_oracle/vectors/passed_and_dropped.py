@@ -51,14 +51,15 @@ def unserved():
         ("An IPv6 VIP, but a port that no service has.", tcp6(VIP["6"], 8080)(40000), "drop no-service"),
         ("The port is served over TCP only.", udp4(VIP["4"], 80)(40000), "drop no-service"),
         ("An any-port UDP service takes no TCP.", tcp4("198.51.100.30", 27015)(40000), "drop no-service"),
-        ("ICMP echo to a VIP.", bare4(ICMP, icmp(8)), "drop no-service"),
-        ("ICMP unreachable to a VIP.", bare4(ICMP, icmp(3, 4, bytes(32))), "drop no-service"),
-        ("ICMPv6 echo to a VIP.", bare6(ICMPV6, icmp(128)), "drop no-service"),
+        ("An ICMP timestamp request to a VIP.", bare4(ICMP, icmp(13, body=bytes(16))), "drop no-service"),
+        ("An ICMP redirect to a VIP.", bare4(ICMP, icmp(5, 1, bytes(32))), "drop no-service"),
+        ("An echo request with a code that none has.", bare4(ICMP, icmp(8, 1)), "drop no-service"),
+        ("ICMP's number in an IPv6 packet.", bare6(ICMP, icmp(8)), "drop no-service"),
         ("ICMPv6 type 132, below neighbour discovery.", bare6(ICMPV6, icmp(132)), "drop no-service"),
         ("ICMPv6 type 138, above neighbour discovery.", bare6(ICMPV6, icmp(138)), "drop no-service"),
         ("ICMPv6's number in an IPv4 packet is not neighbour discovery.", bare4(ICMPV6, icmp(135)), "drop no-service"),
-        ("ICMPv6 without a message; the padding looks like a neighbour's.", bare6(ICMPV6, b"") + bytes([135] * 8), "drop no-service"),
-        ("A neighbour's message of three bytes, and padding.", bare6(ICMPV6, bytes([135, 0, 0])) + bytes(8), "drop no-service"),
+        ("ICMPv6 without a message; the padding looks like a neighbour's.", bare6(ICMPV6, b"") + bytes([135] * 8), "drop truncated"),
+        ("A neighbour's message of three bytes, and padding.", bare6(ICMPV6, bytes([135, 0, 0])) + bytes(8), "drop truncated"),
         ("SCTP to a VIP.", bare4(132, bytes(16)), "drop no-service"),
         ("GRE to a VIP.", bare6(47, bytes(16)), "drop no-service"),
         ("No next header (59).", bare6(59, b""), "drop no-service"),
@@ -70,18 +71,19 @@ def unserved():
 
 
 def fragments():
-    """Fragments to a VIP."""
+    """Fragments to a VIP that find no flow. Those that do: `unusual.py`."""
     datagram = udp(CLIENT["6"], VIP["6"], 40000, 443, bytes(32))
     piece = lambda offset, more: bare6(*chain([fragment_header(offset, more)], UDP, datagram))
     return [
-        ("The first IPv4 fragment (MF, offset 0).", tcp4(VIP["4"], fragment=0x2000)(40000), "drop fragment"),
-        ("A later IPv4 fragment (offset 185).", tcp4(VIP["4"], fragment=0x00B9)(40000), "drop fragment"),
+        ("A later IPv4 fragment (offset 185) whose first was not seen.", tcp4(VIP["4"], fragment=0x00B9)(40000), "drop fragment"),
         ("A middle IPv4 fragment with DF set as well.", tcp4(VIP["4"], fragment=0x6001)(40000), "drop fragment"),
-        ("A fragment of ICMP is a fragment first.", bare4(ICMP, icmp(8), fragment=0x2000), "drop fragment"),
-        ("The first IPv6 fragment (M, offset 0).", piece(0, True), "drop fragment"),
-        ("A later IPv6 fragment (offset 1).", piece(1, False), "drop fragment"),
-        ("An IPv6 fragment behind hop-by-hop options.", extended([0, fragment_header(0, True)]), "drop fragment"),
-        ("A fragment to a port that no service has.", bare4(UDP, udp(CLIENT["4"], VIP["4"], 40000, 9), fragment=0x2000), "drop fragment"),
+        ("A later IPv6 fragment (offset 1) whose first was not seen.", piece(1, False), "drop fragment"),
+        ("Behind the header of a later IPv6 fragment nothing is read.", bare6(*chain([fragment_header(1, True), 60], UDP, b"")), "drop fragment"),
+        ("A fragment of an echo request is not answered.", bare4(ICMP, icmp(8), fragment=0x2000), "drop no-service"),
+        ("A first fragment of a neighbour's message is not one.", bare6(*chain([fragment_header(0, True)], ICMPV6, icmp(135, body=bytes(20)))), "drop no-service"),
+        ("A first fragment to a port that no service has.", bare4(UDP, udp(CLIENT["4"], VIP["4"], 40000, 9), fragment=0x2000), "drop no-service"),
+        ("A first fragment that ends inside the TCP header.", bare4(TCP, tcp(CLIENT["4"], VIP["4"], 40000, 443)[:16], fragment=0x2000), "drop truncated"),
+        ("A fragment header in second place, first of its packet, six headers in all.", extended([60, fragment_header(0, True), 60, 60, 60, 60]), "tx"),
     ]  # fmt: skip
 
 

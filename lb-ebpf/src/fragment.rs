@@ -1,0 +1,64 @@
+//! Fragments: the first has the ports, the others do not. What the first told is kept for them, under the packet's
+//! identification, in a small table that forgets the oldest.
+//!
+//! One that comes before its first is lost; so is one of a packet that was pushed out. Fragments of one packet on
+//! two gateways do not find each other either.
+
+use crate::parse::Network;
+use crate::parse::transport::Piece;
+use crate::tables::Tables;
+use lb_common::abi::FragmentEntry;
+use lb_common::flow::Flow;
+use lb_common::net::{Family, NetworkU16};
+use lb_common::reason::Reason;
+use lb_common::siphash::Key;
+
+/// The flow of a fragment that is not the first: what the first of its packet told.
+///
+/// Error: [`Reason::Fragment`], the first was not seen.
+#[inline(always)]
+pub fn later<T: Tables>(
+    network: &Network,
+    protocol: u8,
+    piece: Piece,
+    key: Key,
+    tables: &T,
+) -> Result<Flow, Reason> {
+    let packet = packet(network, protocol, piece, key);
+    #[expect(clippy::cast_possible_truncation, reason = "a protocol's number, kept in a word")]
+    let flow = |FragmentEntry { source_port, destination_port, protocol }| Flow {
+        source_port,
+        destination_port,
+        protocol: protocol as u8,
+        ..addresses(network, 0)
+    };
+    tables.fragment(packet).map(flow).ok_or(Reason::Fragment)
+}
+
+/// Keeps what the first fragment of a packet tells.
+#[inline(always)]
+pub fn remember<T: Tables>(network: &Network, protocol: u8, flow: &Flow, piece: Piece, key: Key, tables: &T) {
+    let Flow { source_port, destination_port, .. } = *flow;
+    let entry = FragmentEntry { source_port, destination_port, protocol: flow.protocol.into() };
+    tables.remember_fragment(packet(network, protocol, piece, key), &entry);
+}
+
+/// What the fragments of a packet have in common (RFC 791; RFC 8200, 4.5: not the protocol).
+#[inline(always)]
+fn packet(network: &Network, protocol: u8, piece: Piece, key: Key) -> u64 {
+    let protocol = if network.family == Family::V4 { protocol } else { 0 };
+    addresses(network, protocol).fragment(piece.identification, key)
+}
+
+#[inline(always)]
+fn addresses(network: &Network, protocol: u8) -> Flow {
+    let none = NetworkU16::new(0);
+    Flow {
+        family: network.family,
+        source: network.source,
+        destination: network.destination,
+        source_port: none,
+        destination_port: none,
+        protocol,
+    }
+}

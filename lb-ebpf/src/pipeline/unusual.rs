@@ -1,0 +1,148 @@
+//! Packets that have no ports to go by, or do not fit the path: few, and longer on their way than the others. They
+//! are parsed anew, for a program of the kernel hands nothing to the next.
+
+use super::{Choice, choose, deliver};
+use crate::frame::Frame;
+use crate::parse::transport::{Place, locate, ports};
+use crate::parse::{self, Network, Portless};
+use crate::select::MISSING;
+use crate::tables::Tables;
+use crate::track::Segment;
+use crate::verdict::{Action, End};
+use crate::{classify, encapsulate, fragment, icmp};
+use lb_common::abi::{Control, Reply, VipSlot};
+use lb_common::flow::Flow;
+use lb_common::reason::Reason;
+
+/// What every packet is looked at for: its network header, the maps' heart, the VIP.
+#[inline(always)]
+fn arrive<'t, F: Frame, T: Tables>(
+    frame: &F,
+    tables: &'t T,
+) -> Result<(Network, &'t Control, &'t VipSlot), End> {
+    let mut network = parse::network(frame)?;
+    network.offset = (tables.forgotten(network.offset as u64) & 0xff) as usize;
+    let control = tables.control().ok_or(MISSING)?;
+    let vip = classify::address(&network, control.vips, tables)?;
+    Ok((network, control, vip))
+}
+
+#[inline(always)]
+fn place<F: Frame, T: Tables>(frame: &F, network: &Network, tables: &T) -> Result<Place, Reason> {
+    let place = locate(frame, network).map_err(Portless::reason)?;
+    Ok(Place::of_word(tables.forgotten(place.word())))
+}
+
+/// ICMP: an echo request is answered, an error goes where the flow goes that it is about.
+#[inline(always)]
+pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
+    let (network, control, vip) = arrive(frame, tables)?;
+    let of_vip = |reason| classify::of_vip(vip, reason);
+    let place = place(frame, &network, tables).map_err(of_vip)?;
+    let kind = icmp::kind(frame, &network, &place).map_err(of_vip)?;
+    if icmp::echo::is_request(network.family, kind) {
+        // Where the kernel has the address too, the kernel answers.
+        let end = of_vip(Reason::EchoReply);
+        return Err(if end.lost() { echo(frame, &network, &place, tables) } else { end });
+    }
+    let flow = icmp::error::flow(frame, &network, &place, kind, tables).map_err(of_vip)?;
+    let service = classify::service(&flow, control.vips, tables)?;
+    let found = Found { flow, segment: Segment::Related, may_tell: false };
+    guide(frame, &network, &found, service, control, tables)
+}
+
+#[inline(always)]
+fn echo<F: Frame, T: Tables>(frame: &mut F, network: &Network, place: &Place, tables: &T) -> End {
+    if !tables.may_reply(Reply::Echo) {
+        return End::drop(Reason::EchoLimited);
+    }
+    match icmp::echo::reply(frame, network.family, network.offset, place.offset) {
+        Some(()) => End::reply(Reason::EchoReply),
+        None => End::drop(Reason::Truncated),
+    }
+}
+
+/// Fragments, and what would not fit the path: the sender of that is told, if he may be.
+#[inline(always)]
+pub fn part<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
+    let (network, control, vip) = arrive(frame, tables)?;
+    let found = find(frame, &network, control, tables).map_err(|reason| classify::of_vip(vip, reason))?;
+    let service = classify::service(&found.flow, control.vips, tables)?;
+    guide(frame, &network, &found, service, control, tables)
+}
+
+/// What is known of a packet that may have no ports.
+struct Found {
+    flow: Flow,
+    segment: Segment,
+    /// Whether its sender may be told that it does not fit: that is the whole packet, or the part with the ports.
+    may_tell: bool,
+}
+
+#[inline(always)]
+fn find<F: Frame, T: Tables>(
+    frame: &F,
+    network: &Network,
+    control: &Control,
+    tables: &T,
+) -> Result<Found, Reason> {
+    let (place, key) = (place(frame, network, tables)?, control.key());
+    if let Some(piece) = place.piece.filter(|piece| !piece.first) {
+        let flow = fragment::later(network, place.protocol, piece, key, tables)?;
+        return Ok(Found { flow, segment: Segment::Middle, may_tell: false });
+    }
+    let transport = ports(frame, network, &place).map_err(Portless::reason)?;
+    if let Some(piece) = place.piece {
+        fragment::remember(network, place.protocol, &transport.flow, piece, key, tables);
+    }
+    Ok(Found { flow: transport.flow, segment: transport.segment(), may_tell: true })
+}
+
+/// To the backend, if it fits; what is lost is counted for the service.
+#[inline(always)]
+fn guide<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    found: &Found,
+    service: u32,
+    control: &Control,
+    tables: &T,
+) -> Result<Action, End> {
+    let went = attempt(frame, network, found, service, control, tables);
+    if went.is_err_and(End::lost) {
+        tables.count_dropped(service);
+    }
+    went
+}
+
+#[inline(always)]
+fn attempt<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    found: &Found,
+    service: u32,
+    control: &Control,
+    tables: &T,
+) -> Result<Action, End> {
+    let choice = choose(&found.flow, service, control, tables, || found.segment)?;
+    if encapsulate::fits(network, choice.owner.backend) {
+        deliver(frame, network, &choice, service, tables)
+    } else {
+        Err(tell(frame, network, found, &choice, tables))
+    }
+}
+
+#[inline(always)]
+fn tell<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    found: &Found,
+    choice: &Choice,
+    tables: &T,
+) -> End {
+    let told = found.may_tell
+        && icmp::too_big::is_told(frame, network)
+        && tables.may_reply(Reply::TooBig)
+        && icmp::too_big::answer(frame, encapsulate::largest(choice.owner.backend)).is_some();
+    if told { End::reply(Reason::TooBigReported) } else { End::drop(Reason::TooBig) }
+}
