@@ -8,6 +8,7 @@ mod http;
 mod lab;
 mod packet_log;
 mod packets;
+mod path;
 mod refusals;
 mod restart;
 mod storm;
