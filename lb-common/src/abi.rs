@@ -11,6 +11,7 @@
 //! | `tables` | array | table index | [`TableEntry`], immutable once a pool or service names it |
 //! | `slab` | array | word | four [`Row`](crate::row::Row)s |
 //! | `backends` | array | backend index | [`BackendEntry`] |
+//! | `tunnels` | array | pool index | [`TunnelEntry`] |
 //! | `service_stats` | per-CPU array | service index | [`ServiceCounters`] |
 //! | `backend_stats` | per-CPU array | backend index | [`BackendCounters`] |
 //! | `reason_stats` | per-CPU array | [`Reason`](crate::reason::Reason) | packets, `u64` |
@@ -67,6 +68,7 @@ mod fragment;
 mod program;
 mod service;
 mod table;
+mod tunnel;
 mod vip;
 
 pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
@@ -79,6 +81,7 @@ pub use fragment::{FRAGMENTS, FragmentEntry};
 pub use program::Program;
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
+pub use tunnel::{INNER_SOURCE, TunnelEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.
@@ -103,6 +106,8 @@ pub mod map {
     /// See the module's table.
     pub const BACKENDS: &str = "backends";
     /// See the module's table.
+    pub const TUNNELS: &str = "tunnels";
+    /// See the module's table.
     pub const SERVICE_STATS: &str = "service_stats";
     /// See the module's table.
     pub const BACKEND_STATS: &str = "backend_stats";
@@ -123,7 +128,7 @@ pub mod map {
     /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 18] = [
+    pub const ALL: [&str; 19] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -132,6 +137,7 @@ pub mod map {
         TABLES,
         SLAB,
         BACKENDS,
+        TUNNELS,
         SERVICE_STATS,
         BACKEND_STATS,
         REASON_STATS,

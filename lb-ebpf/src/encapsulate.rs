@@ -1,4 +1,5 @@
-//! The outer header: IP in IP in all four combinations of families (RFC 2003, RFC 2473, RFC 4213).
+//! What is put in front of a packet on its way to a backend: Ethernet, the [`outer`] IP header, and between
+//! that and the packet nothing (IP in IP), [`gue`] or [`vxlan`].
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -6,62 +7,144 @@
     reason = "header lengths are two-digit numbers, and what is sent fits an MTU of sixteen bits"
 )]
 
+pub mod gue;
+pub mod outer;
+pub mod vxlan;
+
 use crate::frame::Frame;
 use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
+use crate::select::MISSING;
+use crate::tables::Tables;
 use crate::verdict::End;
-use crate::wire::{Ethernet, Ipv4, Ipv6, Mac, Vlan, ether_type, protocol};
-use lb_common::abi::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL};
-use lb_common::checksum;
+use crate::wire::{Ethernet, Mac, Udp, Vlan, ether_type, protocol};
+use lb_common::abi::{BackendEntry, BackendFlags, Features, LinkAddress, TunnelEntry};
 use lb_common::flow::FlowHash;
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
 
-const DONT_FRAGMENT: NetworkU16 = NetworkU16::new(0x4000);
-const OUTER_V4_LENGTH: usize = size_of::<Ipv4>();
-const OUTER_V6_LENGTH: usize = size_of::<Ipv6>();
+const NO_ROOM: End = End::drop(Reason::NoHeadroom);
 
-/// Bytes that the outer header adds to a packet for this backend.
+/// Bytes of what comes between Ethernet and the packet on its way to a backend.
 #[inline(always)]
-pub fn overhead(backend: &BackendEntry) -> usize {
-    if backend.route.flags.has(BackendFlags::OUTER_V6) { OUTER_V6_LENGTH } else { OUTER_V4_LENGTH }
+pub fn overhead(backend: &BackendEntry, features: Features) -> usize {
+    outer::length(backend)
+        + if is_gue(backend, features) {
+            gue::LENGTH
+        } else if is_vxlan(backend, features) {
+            vxlan::LENGTH
+        } else {
+            0
+        }
 }
 
-/// The longest packet that, with its outer header, fits the path to the backend, in bytes.
+/// The longest packet that, with its outer headers, fits the path to the backend, in bytes.
 #[inline(always)]
-pub fn largest(backend: &BackendEntry) -> usize {
-    usize::from(backend.mtu).saturating_sub(overhead(backend))
+pub fn largest(backend: &BackendEntry, features: Features) -> usize {
+    usize::from(backend.mtu).saturating_sub(overhead(backend, features))
 }
 
 /// Whether a packet fits the path to the backend. To this machine there is no path.
 #[inline(always)]
-pub fn fits(network: &Network, backend: &BackendEntry) -> bool {
-    network.length <= largest(backend) || backend.route.flags.has(BackendFlags::LOCAL)
+pub fn fits(network: &Network, backend: &BackendEntry, features: Features) -> bool {
+    network.length <= largest(backend, features) || backend.route.flags.has(BackendFlags::LOCAL)
+}
+
+#[inline(always)]
+fn is_gue(backend: &BackendEntry, features: Features) -> bool {
+    features.has(Features::GUE) && backend.route.flags.has(BackendFlags::GUE)
+}
+
+#[inline(always)]
+fn is_vxlan(backend: &BackendEntry, features: Features) -> bool {
+    features.has(Features::VXLAN) && backend.route.flags.has(BackendFlags::VXLAN)
 }
 
 /// Puts the backend's outer header and next hop in front of the packet. The inner packet is untouched;
 /// VLAN tags it came with are gone, the egress's own is there. It must not be longer than [`largest`].
 #[inline(always)]
-pub fn wrap<F: Frame>(
+pub fn wrap<F: Frame, T: Tables>(
     frame: &mut F,
     network: &Network,
     backend: &BackendEntry,
     hash: FlowHash,
+    tables: &T,
 ) -> Result<(), End> {
-    let outer_v6 = backend.route.flags.has(BackendFlags::OUTER_V6);
-    let overhead = overhead(backend);
+    let features = tables.features();
+    let overhead = overhead(backend, features);
+    let tunnel = Tunnel::toward(backend, features, tables)?;
     let link =
         if backend.destination_mac.number == 0 { ETHERNET_LENGTH } else { ETHERNET_LENGTH + VLAN_LENGTH };
-    let kind = if outer_v6 { ether_type::IPV6 } else { ether_type::IPV4 };
     frame.grow((link + overhead) as i32 - network.offset as i32).ok_or(NO_ROOM)?;
-    let written = if outer_v6 {
-        ipv6(frame, link, network, backend, hash)
-    } else {
-        ipv4(frame, link, network, backend)
-    };
-    written.and_then(|()| ethernet(frame, backend, kind)).ok_or(NO_ROOM)
+    let kind =
+        if backend.route.flags.has(BackendFlags::OUTER_V6) { ether_type::IPV6 } else { ether_type::IPV4 };
+    outer::write(frame, link, network, backend, hash, tunnel.carried(network))
+        .and_then(|()| tunnel.write(frame, link + outer::length(backend), network, backend, hash))
+        .and_then(|()| ethernet(frame, backend, kind))
+        .ok_or(NO_ROOM)
 }
 
-const NO_ROOM: End = End::drop(Reason::NoHeadroom);
+/// What comes between the outer IP header and the packet.
+#[derive(Clone, Copy)]
+enum Tunnel<'t> {
+    Ipip,
+    Gue,
+    Vxlan(&'t TunnelEntry),
+}
+
+impl<'t> Tunnel<'t> {
+    #[inline(always)]
+    fn toward<T: Tables>(backend: &BackendEntry, features: Features, tables: &'t T) -> Result<Self, End> {
+        if is_gue(backend, features) {
+            Ok(Self::Gue)
+        } else if is_vxlan(backend, features) {
+            tables.tunnel(backend.pool.into()).map(Self::Vxlan).ok_or(MISSING)
+        } else {
+            Ok(Self::Ipip)
+        }
+    }
+
+    /// What the outer header announces: protocol and bytes.
+    #[inline(always)]
+    fn carried(self, network: &Network) -> (u8, usize) {
+        match self {
+            Self::Ipip => (inner_protocol(network.family), network.length),
+            Self::Gue => (protocol::UDP, gue::LENGTH + network.length),
+            Self::Vxlan(_) => (protocol::UDP, vxlan::LENGTH + network.length),
+        }
+    }
+
+    #[inline(always)]
+    fn write<F: Frame>(
+        self,
+        frame: &mut F,
+        offset: usize,
+        network: &Network,
+        backend: &BackendEntry,
+        hash: FlowHash,
+    ) -> Option<()> {
+        let (_, bytes) = self.carried(network);
+        // The checksum is 0 over IPv6 too: what is inside has its own (RFC 6935, RFC 6936).
+        let udp = Udp {
+            source: NetworkU16::new(hash.source_port()),
+            destination: backend.port,
+            length: NetworkU16::new(bytes as u16),
+            checksum: 0,
+        };
+        match self {
+            Self::Ipip => Some(()),
+            Self::Gue => gue::write(frame, offset, udp, network.family),
+            Self::Vxlan(entry) => vxlan::write(frame, offset, udp, network.family, entry),
+        }
+    }
+}
+
+#[inline(always)]
+fn inner_protocol(family: Family) -> u8 {
+    match family {
+        Family::V4 => protocol::IPV4,
+        Family::V6 => protocol::IPV6,
+    }
+}
 
 #[inline(always)]
 fn ethernet<F: Frame>(frame: &mut F, backend: &BackendEntry, kind: NetworkU16) -> Option<()> {
@@ -79,54 +162,4 @@ fn ethernet<F: Frame>(frame: &mut F, backend: &BackendEntry, kind: NetworkU16) -
 #[inline(always)]
 fn mac(address: &LinkAddress) -> Mac {
     Mac { head: address.head, tail: address.tail }
-}
-
-#[inline(always)]
-fn ipv4<F: Frame>(frame: &mut F, offset: usize, network: &Network, backend: &BackendEntry) -> Option<()> {
-    let total_length = NetworkU16::new((network.length + OUTER_V4_LENGTH) as u16);
-    let protocol = inner_protocol(network.family);
-    let header = frame.header_mut::<Ipv4>(offset)?;
-    header.version_length = 0x45;
-    header.tos = network.traffic_class;
-    header.total_length = total_length;
-    header.id = NetworkU16::new(0);
-    header.fragment = DONT_FRAGMENT;
-    header.ttl = OUTER_TTL;
-    header.protocol = protocol;
-    header.checksum = checksum::finish(
-        u64::from(backend.header_sum)
-            + u64::from(NetworkU16::new(u16::from(network.traffic_class)).wire())
-            + u64::from(NetworkU16::new(u16::from(protocol)).wire())
-            + u64::from(total_length.wire()),
-    );
-    header.source = backend.source.v4_word();
-    header.destination = backend.destination.v4_word();
-    Some(())
-}
-
-#[inline(always)]
-fn ipv6<F: Frame>(
-    frame: &mut F,
-    offset: usize,
-    network: &Network,
-    backend: &BackendEntry,
-    hash: FlowHash,
-) -> Option<()> {
-    let first_word = 6 << 28 | u32::from(network.traffic_class) << 20 | hash.flow_label();
-    let header = frame.header_mut::<Ipv6>(offset)?;
-    header.first_word = first_word.to_be();
-    header.payload_length = NetworkU16::new(network.length as u16);
-    header.next_header = inner_protocol(network.family);
-    header.hop_limit = OUTER_TTL;
-    header.source.set(&backend.source);
-    header.destination.set(&backend.destination);
-    Some(())
-}
-
-#[inline(always)]
-fn inner_protocol(family: Family) -> u8 {
-    match family {
-        Family::V4 => protocol::IPV4,
-        Family::V6 => protocol::IPV6,
-    }
 }

@@ -65,7 +65,7 @@ fn forward<F: Frame, T: Tables>(
     tables: &T,
 ) -> Result<Action, End> {
     let choice = choose(&transport.flow, service, control, tables, || transport.segment())?;
-    if !encapsulate::fits(network, choice.owner.backend) {
+    if !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
     deliver(frame, network, &choice, service, tables)
@@ -85,7 +85,7 @@ fn deliver<F: Frame, T: Tables>(
         tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
     }
-    encapsulate::wrap(frame, network, backend, choice.selection.hash)?;
+    encapsulate::wrap(frame, network, backend, choice.selection.hash, tables)?;
     tables.count_sent(service, index, network.length as u64);
     Ok(transmit::send(frame, backend))
 }

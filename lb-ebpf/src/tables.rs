@@ -2,7 +2,7 @@
 
 use lb_common::abi::{
     BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
-    TableEntry, VipBucket,
+    TableEntry, TunnelEntry, VipBucket,
 };
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
@@ -36,6 +36,9 @@ pub trait Tables {
 
     /// A backend.
     fn backend(&self, index: u32) -> Option<&BackendEntry>;
+
+    /// What headers toward the nodes of a pool need, if they are reached over VXLAN.
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry>;
 
     /// The backend that the connection under this key is recorded with, and whether its end was seen before.
     /// A packet of it is here: it is alive, and `closing` if this packet ends it. Maps without connections

@@ -174,6 +174,44 @@ pub struct Ports {
     pub destination: NetworkU16,
 }
 
+/// UDP header, 8 bytes (RFC 768).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Udp {
+    /// Source port.
+    pub source: NetworkU16,
+    /// Destination port.
+    pub destination: NetworkU16,
+    /// Bytes of header and payload.
+    pub length: NetworkU16,
+    /// Checksum, native reading; zero: there is none.
+    pub checksum: u16,
+}
+
+/// UDP and Generic UDP Encapsulation without options, 12 bytes (draft-ietf-intarea-gue).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Gue {
+    /// UDP.
+    pub udp: Udp,
+    /// Variant, control bit and header length (one byte), protocol of what follows, flags; native reading.
+    pub word: u32,
+}
+
+/// UDP, VXLAN and the inner Ethernet header, 30 bytes (RFC 7348).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Vxlan {
+    /// UDP.
+    pub udp: Udp,
+    /// Flags, native reading.
+    pub flags: u32,
+    /// VNI and a reserved byte, native reading.
+    pub vni: u32,
+    /// Of the inner frame.
+    pub ethernet: Ethernet,
+}
+
 /// The TCP header as far as its flags, 14 bytes (RFC 9293).
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

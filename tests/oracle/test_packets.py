@@ -13,6 +13,8 @@ from spillway_oracle.vectors import check
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "fixtures" / "vectors"
+CLUSTERS = json.loads((VECTORS / "world.json").read_text(encoding="utf-8"))["clusters"]
+IPIP = {"kind": "ipip"}
 
 
 def cases():
@@ -28,13 +30,26 @@ class Headers(unittest.TestCase):
         self.assertEqual(headers.checksum(bytes.fromhex("4500003c1c4640004006 0000 ac100a63ac100a0c")), 0xB1E6)
 
     def test_ipv6_in_ipv4_by_hand(self):
-        made = headers.ipip(bytes([192, 0, 2, 1]), bytes([203, 0, 113, 11]), True, 0xBB, 60, 0x1234)
+        made = headers.outer(IPIP, (bytes([192, 0, 2, 1]), bytes([203, 0, 113, 11])), True, 0xBB, 60, 0x1234, 50000)
         self.assertEqual(made[:10].hex(), "45bb0050000040004029")
         self.assertEqual(headers.checksum(made), 0)
 
     def test_ipv4_in_ipv6_by_hand(self):
-        made = headers.ipip(bytes(15) + b"\x01", bytes(15) + b"\x02", False, 0xBB, 60, 0x1234)
+        made = headers.outer(IPIP, (bytes(15) + b"\x01", bytes(15) + b"\x02"), False, 0xBB, 60, 0x1234, 50000)
         self.assertEqual(made[:8].hex(), "6bb01234003c0440")
+
+    def test_ipv6_in_gue_by_hand(self):
+        ends = bytes([192, 0, 2, 1]), bytes([203, 0, 113, 11])
+        made = headers.outer({"kind": "gue", "port": 6080}, ends, True, 0, 60, 0, 0xC123)
+        self.assertEqual(made[:10].hex(), "4500005c000040004011")
+        self.assertEqual(made[20:].hex(), "c12317c0" "0048" "0000" "00290000")
+        self.assertEqual(headers.checksum(made[:20]), 0)
+
+    def test_ipv4_in_vxlan_by_hand(self):
+        encap = {"kind": "vxlan", "port": 4789, "vni": 100, "mac": "02:53:50:4c:57:02"}
+        made = headers.outer(encap, (bytes(15) + b"\x01", bytes(15) + b"\x02"), False, 0, 60, 0, 0xC123)
+        self.assertEqual(made[:8].hex(), "60000000005a1140")
+        self.assertEqual(made[40:].hex(), "c12312b5" "005a" "0000" "0800000000006400" "0253504c5702" "0253504c5701" "0800")
 
 
 class Walk(unittest.TestCase):
@@ -45,14 +60,18 @@ class Walk(unittest.TestCase):
     def test_what_leaves_carries_what_came(self):
         sent = [case for case in cases() if case["verdict"] == "tx" and case["reason"] is None]
         self.assertGreaterEqual(len(sent), 40)
+        seen = set()
         for case in sent:
             came, left = bytes.fromhex(case["input"]), bytes.fromhex(case["output"])
             _, start = packet.link_layer(came)
             kind, outer = packet.link_layer(left)
             size = 40 if kind == headers.ETHERTYPE_IPV6 else 20
-            self.assertEqual(left[outer + size :], came[start:], case["about"])
+            encap = next(c for c in CLUSTERS if c["name"] == case["cluster"]).get("encap", IPIP)["kind"]
+            self.assertEqual(left[outer + size + headers.BETWEEN[encap] :], came[start:], case["about"])
+            seen.add(encap)
             if size == 20:
                 self.assertEqual(headers.checksum(left[outer : outer + 20]), 0, case["about"])
+        self.assertEqual(seen, {"ipip", "gue", "vxlan"})
 
     def test_answers_go_back_and_sum_up(self):
         answers = [case for case in cases() if case["verdict"] == "tx" and case["reason"] is not None]

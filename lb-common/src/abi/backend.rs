@@ -1,11 +1,12 @@
 use crate::checksum;
-use crate::net::Address;
+use crate::net::{Address, NetworkU16};
 use bytemuck::{Pod, Zeroable};
 
 /// An endpoint of a pool, with all that a packet to it needs. 64 bytes, one cache line.
 ///
 /// Each eight-byte group changes by one store. A change of next hop stores `destination_mac`, then
-/// `source_mac`, then `route`; a packet in between may leave with the old interface and the new MAC, once.
+/// `source_mac`, then `route`; a packet in between may leave with the old interface and the new MAC, once. So a
+/// change of encapsulation stores the port before the flag.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct BackendEntry {
@@ -21,8 +22,8 @@ pub struct BackendEntry {
     pub source: Address,
     /// Path MTU toward the backend in bytes, of the outer IP packet.
     pub mtu: u16,
-    /// Tunnel port, network order; zero for IPIP.
-    pub port: u16,
+    /// UDP port of the tunnel, network order; zero for IP in IP.
+    pub port: NetworkU16,
     /// Index of its pool.
     pub pool: u16,
     /// Of an IPv4 outer header: [`outer_v4_sum`], so that the program adds only what differs per packet.
@@ -94,6 +95,10 @@ flag_set! {
         LOCAL = 1;
         /// The outer header is IPv6.
         OUTER_V6 = 2;
+        /// Behind the outer header come UDP and Generic UDP Encapsulation.
+        GUE = 3;
+        /// Behind the outer header come UDP, VXLAN and an Ethernet header. Never with `GUE`.
+        VXLAN = 4;
     }
 }
 

@@ -6,7 +6,8 @@ mod world;
 
 use crate::frame::SliceFrame;
 use crate::verdict::Action;
-use etherparse::{Ethernet2Header, IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder};
+use etherparse::{Ethernet2Header, IpHeaders, Ipv4Header, Ipv6Header, PacketBuilder, UdpHeader};
+use lb_common::abi::{BackendFlags, Features, INNER_SOURCE};
 use lb_common::reason::Reason;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,7 +15,7 @@ use std::net::IpAddr;
 use std::vec::Vec;
 use world::{Count, MTU, VIP_V4, VIP_V6, World};
 
-const HEADROOM: usize = 64;
+const HEADROOM: usize = 96;
 
 /// Runs a frame with so much room in front of it.
 fn run(world: &World, frame: &[u8], headroom: usize) -> (Action, Vec<u8>, Vec<Count>) {
@@ -64,46 +65,79 @@ fn port() -> impl Strategy<Value = u16> {
     prop::sample::select([443, 80].to_vec())
 }
 
-/// Reads the outer header with an independent library; it must be what the inner packet asks for.
-fn outer(frame: &[u8], port: u16, inner: &[u8], tos: u8) -> Result<(), TestCaseError> {
+/// Reads the outer header with an independent library; it must be what the inner packet asks for, and announce
+/// `carried` (a protocol) of so many bytes. What is behind it.
+fn outer(frame: &[u8], port: u16, tos: u8, carried: u8, bytes: usize) -> Result<&[u8], TestCaseError> {
     let (link, rest) = Ethernet2Header::from_slice(frame).unwrap();
     prop_assert_eq!(link.destination, world::HOP);
     prop_assert_eq!(link.source, world::OWN);
-    let carried = if inner[0] >> 4 == 4 { 4 } else { 41 };
     if port == 443 {
         prop_assert_eq!(link.ether_type, etherparse::EtherType::IPV4);
         let (header, rest) = Ipv4Header::from_slice(rest).unwrap();
         prop_assert_eq!(header.header_checksum, header.calc_header_checksum());
-        prop_assert_eq!(usize::from(header.total_len), 20 + inner.len());
+        prop_assert_eq!(usize::from(header.total_len), 20 + bytes);
         prop_assert_eq!((header.source, header.destination), (world::SOURCE_V4, world::BACKEND_V4));
         prop_assert_eq!(header.dscp.value() << 2 | header.ecn.value(), tos);
         let fixed = (header.identification, header.dont_fragment, header.more_fragments, header.time_to_live);
         prop_assert_eq!(fixed, (0, true, false, 64));
         prop_assert_eq!(header.protocol.0, carried);
-        prop_assert_eq!(&rest[..inner.len()], inner);
+        Ok(rest)
     } else {
         prop_assert_eq!(link.ether_type, etherparse::EtherType::IPV6);
         let (header, rest) = Ipv6Header::from_slice(rest).unwrap();
-        prop_assert_eq!(usize::from(header.payload_length), inner.len());
+        prop_assert_eq!(usize::from(header.payload_length), bytes);
         prop_assert_eq!((header.source, header.destination), (world::SOURCE_V6, world::BACKEND_V6));
         prop_assert_eq!((header.traffic_class, header.hop_limit, header.next_header.0), (tos, 64, carried));
-        prop_assert_eq!(&rest[..inner.len()], inner);
+        Ok(rest)
     }
-    Ok(())
+}
+
+/// Reads UDP with an independent library. What is behind it.
+fn udp(bytes: &[u8], length: usize) -> Result<&[u8], TestCaseError> {
+    let (header, rest) = UdpHeader::from_slice(bytes).unwrap();
+    prop_assert!(header.source_port >= 0xc000);
+    prop_assert_eq!((header.destination_port, header.checksum), (world::TUNNEL_PORT, 0));
+    prop_assert_eq!(usize::from(header.length), length);
+    Ok(rest)
+}
+
+/// The protocol number of an IP packet in another.
+fn number(packet: &[u8]) -> u8 {
+    if packet[0] >> 4 == 4 { 4 } else { 41 }
+}
+
+fn tunnel() -> impl Strategy<Value = BackendFlags> {
+    prop::sample::select([BackendFlags::default(), BackendFlags::GUE, BackendFlags::VXLAN].to_vec())
 }
 
 proptest! {
     #[test]
     fn what_is_sent_is_what_came_in_an_outer_header(
-        to in vip(), port in port(), tos in any::<u8>(), tags in 0_usize..=2,
+        to in vip(), port in port(), tunnel in tunnel(), tos in any::<u8>(), tags in 0_usize..=2,
         payload in vec(any::<u8>(), 0..300), padding in vec(any::<u8>(), 0..20),
     ) {
         let inner = packet(to, port, tos, &payload);
         let frame = [framed(tags, &inner), padding.clone()].concat();
-        let (action, bytes, counts) = run(&World::new(), &frame, HEADROOM);
+        let (action, bytes, counts) = run(&World::with_tunnels(tunnel), &frame, HEADROOM);
         prop_assert_eq!(action, Action::Transmit);
-        outer(&bytes, port, &inner, tos)?;
-        prop_assert!(bytes.ends_with(&padding));
+        let rest = if tunnel == BackendFlags::GUE {
+            let length = 12 + inner.len();
+            let rest = udp(outer(&bytes, port, tos, 17, length)?, length)?;
+            prop_assert_eq!(&rest[..4], [0, number(&inner), 0, 0]);
+            &rest[4..]
+        } else if tunnel == BackendFlags::VXLAN {
+            let length = 30 + inner.len();
+            let rest = udp(outer(&bytes, port, tos, 17, length)?, length)?;
+            prop_assert_eq!(&rest[..8], [8, 0, 0, 0, 0xab, 0xcd, 0xef, 0]);
+            let (ethernet, rest) = Ethernet2Header::from_slice(&rest[8..]).unwrap();
+            prop_assert_eq!((ethernet.destination, ethernet.source), (world::INNER, INNER_SOURCE.mac()));
+            prop_assert_eq!(ethernet.ether_type.0, if number(&inner) == 4 { 0x0800 } else { 0x86dd });
+            rest
+        } else {
+            outer(&bytes, port, tos, number(&inner), inner.len())?
+        };
+        prop_assert_eq!(&rest[..inner.len()], inner.as_slice());
+        prop_assert_eq!(&rest[inner.len()..], padding);
         let service = u32::from(port == 80);
         prop_assert_eq!(counts, [Count::Sent(service, service, inner.len() as u64)]);
     }
@@ -161,17 +195,22 @@ fn bytes_of_tags(frame: &[u8]) -> usize {
 
 #[test]
 fn the_mtu_is_kept_to_the_byte() {
-    for (to, headers) in [(IpAddr::V4(VIP_V4), 28), (IpAddr::V6(VIP_V6), 48)] {
-        for (port, outer) in [(443, 20), (80, 40)] {
-            let fitting = std::vec![0; usize::from(MTU) - headers - outer];
-            let (action, ..) = run(&World::new(), &framed(0, &packet(to, port, 0, &fitting)), HEADROOM);
-            assert_eq!(action, Action::Transmit, "{to} {port}");
-            let larger = [fitting, std::vec![0]].concat();
-            let frame = framed(0, &packet(to, port, 0, &larger));
-            let service = u32::from(port == 80);
-            let (_, _, counts) = run(&World::new(), &frame, HEADROOM);
-            let lost = std::vec![Count::Dropped(service), Count::Reason(Reason::TooBigReported)];
-            assert_eq!(counts, lost, "{to} {port}");
+    for (tunnel, between) in
+        [(BackendFlags::default(), 0), (BackendFlags::GUE, 12), (BackendFlags::VXLAN, 30)]
+    {
+        let world = World::with_tunnels(tunnel);
+        for (to, headers) in [(IpAddr::V4(VIP_V4), 28), (IpAddr::V6(VIP_V6), 48)] {
+            for (port, outer) in [(443, 20), (80, 40)] {
+                let fitting = std::vec![0; usize::from(MTU) - headers - outer - between];
+                let (action, ..) = run(&world, &framed(0, &packet(to, port, 0, &fitting)), HEADROOM);
+                assert_eq!(action, Action::Transmit, "{to} {port} {between}");
+                let larger = [fitting, std::vec![0]].concat();
+                let frame = framed(0, &packet(to, port, 0, &larger));
+                let service = u32::from(port == 80);
+                let (_, _, counts) = run(&world, &frame, HEADROOM);
+                let lost = std::vec![Count::Dropped(service), Count::Reason(Reason::TooBigReported)];
+                assert_eq!(counts, lost, "{to} {port} {between}");
+            }
         }
     }
 }
@@ -182,6 +221,20 @@ fn without_headroom_the_packet_is_dropped_and_says_so() {
     let counts = std::vec![Count::Dropped(0), Count::Reason(Reason::NoHeadroom)];
     assert_eq!(run(&World::new(), &frame, 19), (Action::Drop, frame.clone(), counts));
     assert_eq!(run(&World::new(), &frame, 20).0, Action::Transmit);
+}
+
+#[test]
+fn a_program_without_tunnels_sends_what_it_can() {
+    let frame = framed(0, &packet(VIP_V4.into(), 443, 0, b""));
+    let bare = run(&World::new(), &frame, HEADROOM);
+    for (tunnel, other) in [(BackendFlags::GUE, Features::VXLAN), (BackendFlags::VXLAN, Features::GUE)] {
+        let mut world = World::with_tunnels(tunnel);
+        assert_ne!(run(&world, &frame, HEADROOM).1, bare.1);
+        for features in [Features::default(), other] {
+            world.features = features;
+            assert_eq!(run(&world, &frame, HEADROOM), bare);
+        }
+    }
 }
 
 #[test]
@@ -226,4 +279,8 @@ fn tables_that_name_what_is_not_there_drop_and_say_so() {
         let counts = std::vec![Count::Dropped(0), Count::Reason(Reason::MissingEntry)];
         assert_eq!(run(&world, &frame, HEADROOM), (Action::Drop, frame.clone(), counts));
     }
+    let mut world = World::with_tunnels(BackendFlags::VXLAN);
+    world.tunnels.clear();
+    let counts = std::vec![Count::Dropped(0), Count::Reason(Reason::MissingEntry)];
+    assert_eq!(run(&world, &frame, HEADROOM), (Action::Drop, frame, counts));
 }

@@ -125,7 +125,7 @@ fn attempt<F: Frame, T: Tables>(
     tables: &T,
 ) -> Result<Action, End> {
     let choice = choose(&found.flow, service, control, tables, || found.segment)?;
-    if encapsulate::fits(network, choice.owner.backend) {
+    if encapsulate::fits(network, choice.owner.backend, tables.features()) {
         deliver(frame, network, &choice, service, tables)
     } else {
         Err(tell(frame, network, found, &choice, tables))
@@ -143,6 +143,7 @@ fn tell<F: Frame, T: Tables>(
     let told = found.may_tell
         && icmp::too_big::is_told(frame, network)
         && tables.may_reply(Reply::TooBig)
-        && icmp::too_big::answer(frame, encapsulate::largest(choice.owner.backend)).is_some();
+        && icmp::too_big::answer(frame, encapsulate::largest(choice.owner.backend, tables.features()))
+            .is_some();
     if told { End::reply(Reason::TooBigReported) } else { End::drop(Reason::TooBig) }
 }

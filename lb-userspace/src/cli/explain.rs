@@ -111,7 +111,12 @@ fn decision(explanation: &Explanation) -> String {
     format!("{}{name}", explanation.decision)
 }
 
+/// `ipip 192.0.2.1 -> 203.0.113.11`; over UDP with both ports.
 fn outer(outer: &Outer) -> String {
     let source = outer.source.map_or_else(|| "(by the route)".to_owned(), |source| source.to_string());
-    format!("{} {source} -> {}", outer.kind, outer.destination)
+    let (kind, destination) = (outer.kind, outer.destination);
+    match outer.destination_port {
+        None => format!("{kind} {source} -> {destination}"),
+        Some(port) => format!("{kind} {source} port {} -> {destination} port {port}", outer.source_port),
+    }
 }

@@ -119,6 +119,7 @@ fn purpose(name: &str) -> &'static str {
         map::TABLES => "where the rows of a table lie",
         map::SLAB => "rows of all tables, four in a word",
         map::BACKENDS => "addresses, MACs and interface of each backend",
+        map::TUNNELS => "VNI and inner MAC of each pool that is reached over VXLAN",
         map::SERVICE_STATS => "packets, bytes and drops by service",
         map::BACKEND_STATS => "packets and bytes by backend",
         map::REASON_STATS => "packets that were not sent, by reason",

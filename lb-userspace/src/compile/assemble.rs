@@ -83,6 +83,7 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
         tables: BTreeMap::new(),
         slab: BTreeMap::new(),
         backends: BTreeMap::new(),
+        tunnels: BTreeMap::new(),
     })
 }
 
@@ -184,8 +185,9 @@ fn selections(desired: &Desired) -> Vec<(&Pool, Selection)> {
 
 fn backends(pool: &Pool, selection: &Selection, record: &Record, image: &mut MapImage) {
     let Some(record) = record.pools.get(&pool.name) else { return };
+    image.tunnels.extend(entries::tunnel(pool.encap).map(|entry| (u32::from(record.index), entry)));
     for member in &pool.members {
-        let entry = entries::backend(member, record.index, selection);
+        let entry = entries::backend(member, pool.encap, record.index, selection);
         image.backends.insert(record.backends[&member.address].index.into(), entry);
     }
 }

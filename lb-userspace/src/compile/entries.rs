@@ -1,11 +1,11 @@
 //! Single entries of the maps.
 
 use super::members::Selection;
-use crate::config::model::{Affinity, Tracking, UdpOnChange};
+use crate::config::model::{Affinity, EncapKind, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
     BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry, ServiceFlags,
-    outer_v4_sum,
+    TunnelEntry, outer_v4_sum,
 };
 use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
 use std::net::IpAddr;
@@ -41,15 +41,15 @@ pub(super) fn serves(member: &Member, selection: &Selection) -> bool {
 }
 
 /// A backend's entry. Of one that cannot be reached it names no more than the address.
-pub(super) fn backend(member: &Member, pool: u16, selection: &Selection) -> BackendEntry {
-    let mut flags = BackendFlags::default();
+pub(super) fn backend(member: &Member, encap: EncapKind, pool: u16, selection: &Selection) -> BackendEntry {
+    let mut flags = tunnel_flags(encap);
     if serves(member, selection) {
         flags = flags.with(BackendFlags::SERVES);
     }
     if member.address.is_ipv6() {
         flags = flags.with(BackendFlags::OUTER_V6);
     }
-    let port = bytemuck::cast(NetworkU16::new(member.port));
+    let port = NetworkU16::new(encap.port());
     let destination = Address::from(member.address);
     let base = BackendEntry {
         route: Route { flags, interface: 0 },
@@ -64,6 +64,22 @@ pub(super) fn backend(member: &Member, pool: u16, selection: &Selection) -> Back
             BackendEntry { route: Route { flags: flags.with(BackendFlags::LOCAL), interface: 0 }, ..base }
         }
         Reach::Via(egress) => through(&egress, member.address, base),
+    }
+}
+
+fn tunnel_flags(encap: EncapKind) -> BackendFlags {
+    match encap {
+        EncapKind::Ipip => BackendFlags::default(),
+        EncapKind::Gue { .. } => BackendFlags::GUE,
+        EncapKind::Vxlan { .. } => BackendFlags::VXLAN,
+    }
+}
+
+/// What else headers toward a pool's endpoints need; only VXLAN does.
+pub(super) fn tunnel(encap: EncapKind) -> Option<TunnelEntry> {
+    match encap {
+        EncapKind::Vxlan { vni, mac, .. } => Some(TunnelEntry::new(vni, mac)),
+        EncapKind::Ipip | EncapKind::Gue { .. } => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the maps should hold, in full but sparsely: an index that is not here holds nothing.
 
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket};
 use lb_common::row::{ROWS_PER_WORD, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub struct MapImage {
     pub slab: BTreeMap<u32, Arc<[Row]>>,
     /// By index.
     pub backends: BTreeMap<u32, BackendEntry>,
+    /// By index of the pool.
+    pub tunnels: BTreeMap<u32, TunnelEntry>,
 }
 
 impl MapImage {

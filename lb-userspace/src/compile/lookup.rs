@@ -1,7 +1,7 @@
 //! The image as the packet program sees it: what a flow would meet, with nothing loaded.
 
 use super::image::MapImage;
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket};
+use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket};
 use lb_ebpf::tables::Tables;
 
 impl Tables for MapImage {
@@ -35,6 +35,10 @@ impl Tables for MapImage {
 
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(&index)
+    }
+
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
+        self.tunnels.get(&pool)
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

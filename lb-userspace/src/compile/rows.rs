@@ -28,7 +28,7 @@ pub(super) fn nodes(pool: &Pool, selection: &Selection, record: &PoolRecord) -> 
     let node = |&position: &usize| {
         let member = &pool.members[position];
         let index = record.backends[&member.address].index;
-        let (address, port, weight) = (member.address.into(), member.port, member.weight.into());
+        let (address, port, weight) = (member.address.into(), pool.encap.port(), member.weight.into());
         Node { member: maglev::Member { address, port, weight }, index }
     };
     let mut nodes: Vec<_> = selection.positions.iter().map(node).collect();

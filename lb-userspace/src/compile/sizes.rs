@@ -13,7 +13,7 @@ const MAX_BUCKETS_LOG2: u32 = 20;
 pub struct Sizes {
     /// Entries of `services` and `service_stats`.
     pub services: u32,
-    /// Entries of `pools`.
+    /// Entries of `pools` and `tunnels`.
     pub pools: u32,
     /// Entries of `tables`, the unused entry 0 included.
     pub tables: u32,

@@ -2,9 +2,18 @@
 
 use lb_common::abi::Features;
 
-use super::model::Config;
+use super::model::{Config, EncapKind};
 
 /// The features without which the program could not serve it.
-pub fn features(_config: &Config) -> Features {
-    Features::default()
+pub fn features(config: &Config) -> Features {
+    let needed = config.clusters.iter().map(|cluster| encapsulation(cluster.encap.kind));
+    needed.fold(Features::default(), Features::with)
+}
+
+fn encapsulation(kind: EncapKind) -> Features {
+    match kind {
+        EncapKind::Ipip => Features::default(),
+        EncapKind::Gue { .. } => Features::GUE,
+        EncapKind::Vxlan { .. } => Features::VXLAN,
+    }
 }

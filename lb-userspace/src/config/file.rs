@@ -3,6 +3,7 @@
 
 mod checks;
 mod clusters;
+mod encap;
 mod gateway;
 mod pools;
 mod services;
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 
 pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
+pub(crate) use encap::{Encap, Kind, Vxlan};
 pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use services::{Affinity, Service, ServicePort};

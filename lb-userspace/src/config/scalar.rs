@@ -167,6 +167,25 @@ fn decimal(digits: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// A MAC: six pairs of hexadecimal digits, with colons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mac(pub(crate) [u8; 6]);
+
+impl Read for Mac {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        parsed("a MAC such as `02:00:00:00:00:01`", parse_mac, node, place, problems)
+    }
+}
+
+fn parse_mac(text: &str) -> Option<Mac> {
+    let byte = |pair: &str| {
+        let is_pair = pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_pair.then(|| u8::from_str_radix(pair, 16).ok())?
+    };
+    let bytes: Vec<u8> = text.split(':').map(byte).collect::<Option<_>>()?;
+    bytes.try_into().ok().map(Mac)
+}
+
 /// HTTP statuses: `200`, or `200-399`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statuses(pub(crate) RangeInclusive<u16>);
@@ -270,6 +289,7 @@ macro_rules! pattern_schema {
 pattern_schema!(Integer, {"type": "integer"});
 pattern_schema!(Size, {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+[KMG]i$"});
 pattern_schema!(Time, {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"});
+pattern_schema!(Mac, {"type": "string", "pattern": "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"});
 pattern_schema!(Statuses, {"type": ["integer", "string"], "pattern": "^[0-9]+-[0-9]+$"});
 
 #[cfg(test)]
@@ -293,6 +313,21 @@ mod tests {
         assert_eq!(parse_time("1h"), Some(Time(Duration::from_hours(1))));
         for bad in ["", "s", "10", "1.5s", "-1s", "+1s", "10 s", "1d", "18446744073709551615h"] {
             assert_eq!(parse_time(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn macs_are_six_pairs() {
+        assert_eq!(parse_mac("02:53:50:4C:57:0a"), Some(Mac([2, 0x53, 0x50, 0x4c, 0x57, 10])));
+        for bad in [
+            "",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:02",
+            "2:0:0:0:0:1",
+            "02-00-00-00-00-01",
+            "+2:00:00:00:00:01",
+        ] {
+            assert_eq!(parse_mac(bad), None, "{bad:?}");
         }
     }
 

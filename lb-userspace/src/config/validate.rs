@@ -4,6 +4,7 @@
 mod addresses;
 mod checks;
 mod clusters;
+mod encap;
 mod gateway;
 mod limits;
 mod names;

@@ -9,7 +9,7 @@ use aya::Pod;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
     BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters, VipBucket, map,
+    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -59,7 +59,7 @@ pub enum MapsError {
 }
 
 /// Entries and bytes of an entry of every map that is mapped into memory.
-pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 9] {
+pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 10] {
     [
         (map::CONTROL, 1, size_of::<Control>()),
         (map::VIP_FILTER, FILTER_WORDS, size_of::<u64>()),
@@ -69,6 +69,7 @@ pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 9] {
         (map::TABLES, sizes.tables, size_of::<TableEntry>()),
         (map::SLAB, sizes.slab_words(), size_of::<u64>()),
         (map::BACKENDS, sizes.backends, size_of::<BackendEntry>()),
+        (map::TUNNELS, sizes.pools, size_of::<TunnelEntry>()),
         (map::STATE, state_words(sizes), size_of::<u64>()),
     ]
 }

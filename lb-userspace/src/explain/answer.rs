@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::query::Query;
 use super::way::{Steps, Way, walk};
 use crate::compile::Record;
-use crate::observe::names::{Names, mode};
+use crate::observe::names::{Names, encapsulation, mode};
 use crate::observe::next_hop::{InterfaceName, NextHop};
 
 /// Where a flow goes, and why.
@@ -78,7 +78,7 @@ pub struct NodeStep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outer {
-    /// `ipip`: IP in IP, in any combination of families.
+    /// `ipip`, `gue` or `vxlan`, in any combination of families.
     pub kind: &'static str,
     /// Outer source; `None`: what the route will say, asked about without a kernel.
     pub source: Option<IpAddr>,
@@ -86,6 +86,8 @@ pub struct Outer {
     pub destination: IpAddr,
     /// Outer UDP source port of the flow; on the wire only with an encapsulation over UDP.
     pub source_port: u16,
+    /// Outer UDP destination port; `None` for IP in IP.
+    pub destination_port: Option<u16>,
 }
 
 /// The key that the flow's connection would be recorded under; `None` if it is for no service.
@@ -170,9 +172,10 @@ fn node<T: Tables>(steps: &Steps, outcome: Result<Owner, End>, tables: &T) -> Op
 
 fn outer(backend: &BackendEntry, hash: FlowHash) -> Outer {
     Outer {
-        kind: "ipip",
+        kind: encapsulation(backend),
         source: Some(IpAddr::from(backend.source)).filter(|source| !source.is_unspecified()),
         destination: backend.destination.into(),
         source_port: hash.source_port(),
+        destination_port: Some(backend.port.get()).filter(|port| *port != 0),
     }
 }

@@ -1,5 +1,6 @@
 //! The oracle's flows, explained by a configuration of its world.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -18,7 +19,7 @@ const FRAMES: &str = include_str!("../../../tests/fixtures/vectors/frames.json")
 const HASHES: &str = include_str!("../../../tests/fixtures/vectors/flow_hash.json");
 
 /// Pools whose endpoints are all well, as they are to one who knows the configuration alone.
-const POOLS: [&str; 5] = ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us"];
+const POOLS: [&str; 8] = ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us", "gue", "vx-near", "vx-far"];
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
@@ -43,7 +44,7 @@ fn configuration(world: &Value) -> Value {
         "apiVersion": "spillway/v1",
         "clusterSet": {"id": "oracle", "secretFile": "hash.key"},
         "gateway": {"interfaces": ["eth0"], "source": world["outerSource"]},
-        "clusters": clusters.map(|c| json!({"name": c["name"], "encap": {"mtu": c["mtu"]}})).collect::<Vec<_>>(),
+        "clusters": clusters.map(|c| json!({"name": c["name"], "encap": encap(c)})).collect::<Vec<_>>(),
         "services": services.map(|s| json!({
             "name": s["name"], "vips": s["vips"], "ports": s["ports"], "affinity": s["affinity"], "pools": s["pools"],
         })).collect::<Vec<_>>(),
@@ -51,6 +52,18 @@ fn configuration(world: &Value) -> Value {
             "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"], "endpoints": endpoints(p),
         })).collect::<Vec<_>>(),
     })
+}
+
+/// As a configuration has it: what a kind needs is in a section of its name.
+fn encap(cluster: &Value) -> Value {
+    let mut encap = json!({"mtu": cluster["mtu"]});
+    if let Some(told) = cluster["encap"].as_object() {
+        let mut section = told.clone();
+        let kind = section.remove("kind").unwrap();
+        encap[kind.as_str().unwrap()] = section.into();
+        encap["kind"] = kind;
+    }
+    encap
 }
 
 /// JSON is YAML.
@@ -96,7 +109,7 @@ fn flows_go_where_the_oracle_sends_them() {
         (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(FRAMES).unwrap());
     let maps = imagined(&world);
     let service = |name: &Value| list(&world["services"]).iter().find(|service| service["name"] == *name);
-    let mut compared = 0;
+    let (mut compared, mut kinds, ipip) = (0, BTreeSet::new(), json!("ipip"));
     for case in list(&frames["cases"]).iter().filter(|case| service(&case["service"]).is_some_and(kept)) {
         // What has no ports of its own, or is answered, nobody can ask about.
         let Some(query) = asked(case["input"].as_str().unwrap()).filter(|_| case["reason"] != TOLD) else {
@@ -111,6 +124,12 @@ fn flows_go_where_the_oracle_sends_them() {
         assert_eq!(told["node"]["owner"], case["backend"], "{about}");
         assert_eq!(told["outer"]["destination"], case["backend"], "{about}");
         assert_eq!(told["decision"], "current", "{about}");
+        let cluster =
+            list(&world["clusters"]).iter().find(|cluster| cluster["name"] == case["cluster"]).unwrap();
+        let kind = cluster["encap"].get("kind").unwrap_or(&ipip);
+        assert_eq!(told["outer"]["kind"], *kind, "{about}");
+        assert_eq!(told["outer"]["destinationPort"], cluster["encap"]["port"], "{about}");
+        kinds.insert(kind.clone().to_string());
         let hash = told["hash"].as_str().unwrap().strip_prefix("0x").unwrap();
         let low = u64::from_str_radix(&hash[8..], 16).unwrap();
         assert_eq!(json!((low * 4096) >> 32), case["clusterRow"], "{about}");
@@ -120,7 +139,7 @@ fn flows_go_where_the_oracle_sends_them() {
         assert_eq!(told["cluster"]["row"], *row, "{about}");
         compared += 1;
     }
-    assert!(compared >= 40, "{compared} flows");
+    assert!(compared >= 60 && kinds.len() == 3, "{compared} flows, {kinds:?}");
 }
 
 #[test]
@@ -187,7 +206,8 @@ fn the_answer_has_the_documented_shape() {
         "decision": "current",
         "reason": "203.0.113.22 owns row 29 and serves.",
         "reasonName": null,
-        "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": 61490},
+        "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": 61490,
+                  "destinationPort": null},
         "nextHop": null,
     });
     assert_eq!(told(&flow, &maps), expected);

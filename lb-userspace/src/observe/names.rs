@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lb_common::abi::{BackendEntry, BackendFlags};
 use lb_common::row::{Mode, Row};
 
 use crate::compile::Record;
@@ -40,5 +41,16 @@ pub fn mode(row: Row) -> &'static str {
         Mode::Clean => "clean",
         Mode::Moving => "moving",
         Mode::Residue => "residue",
+    }
+}
+
+/// How a backend's packets are encapsulated: `ipip`, `gue` or `vxlan`.
+pub fn encapsulation(backend: &BackendEntry) -> &'static str {
+    if backend.route.flags.has(BackendFlags::GUE) {
+        "gue"
+    } else if backend.route.flags.has(BackendFlags::VXLAN) {
+        "vxlan"
+    } else {
+        "ipip"
     }
 }

@@ -2,7 +2,7 @@
 
 use super::observed::NextHop;
 use crate::config::model::{
-    Affinity, ClusterState, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, EncapKind, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -87,6 +87,8 @@ pub struct Pool {
     pub weight: u16,
     /// Rows of its node table, a power of two.
     pub rows: u32,
+    /// Encapsulation toward its endpoints: that of its cluster.
+    pub encap: EncapKind,
     /// Its endpoints, in the configuration's order.
     pub members: Vec<Member>,
 }
@@ -96,8 +98,6 @@ pub struct Pool {
 pub struct Member {
     /// Outer destination.
     pub address: IpAddr,
-    /// Tunnel port in host order; 0 for IPIP.
-    pub port: u16,
     /// Configured share within the pool.
     pub weight: u16,
     /// Whether it takes new flows, old ones, or none.

@@ -12,7 +12,7 @@ pub mod observed;
 #[cfg(test)]
 mod tests;
 
-use crate::config::model::{self, ClusterState, Config};
+use crate::config::model::{self, ClusterState, Config, Encap};
 use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip};
 use observed::{NextHop, Observed, Verdict};
 use std::collections::BTreeMap;
@@ -46,17 +46,26 @@ fn stand(cluster: &model::Cluster, observed: &Observed) -> Cluster {
 }
 
 fn survey(pool: &model::Pool, config: &Config, observed: &Observed) -> Pool {
-    let members = pool.endpoints.iter().map(|endpoint| meet(pool, endpoint, config, observed)).collect();
+    let cluster = config.clusters.iter().find(|cluster| cluster.name == pool.cluster);
+    let encap = cluster.map_or_else(Encap::default, |cluster| cluster.encap);
+    let meet = |endpoint| meet(pool, endpoint, encap, config, observed);
     Pool {
         name: pool.name.clone(),
         cluster: pool.cluster.clone(),
         weight: pool.weight,
         rows: pool.rows,
-        members,
+        encap: encap.kind,
+        members: pool.endpoints.iter().map(meet).collect(),
     }
 }
 
-fn meet(pool: &model::Pool, endpoint: &model::Endpoint, config: &Config, observed: &Observed) -> Member {
+fn meet(
+    pool: &model::Pool,
+    endpoint: &model::Endpoint,
+    encap: Encap,
+    config: &Config,
+    observed: &Observed,
+) -> Member {
     let key = (pool.name.clone(), endpoint.address);
     let health = observed.health.get(&key).filter(|_| pool.health.is_some());
     let verdict = match health {
@@ -72,24 +81,21 @@ fn meet(pool: &model::Pool, endpoint: &model::Endpoint, config: &Config, observe
     };
     Member {
         address: endpoint.address,
-        port: 0,
         weight: endpoint.weight,
         state,
         reason: health.map_or_else(String::new, |health| health.reason.clone()),
         changed_ms: health.map_or(0, |health| health.changed_ms),
-        reach: reach(pool, endpoint.address, config, observed),
+        reach: reach(endpoint.address, encap, config, observed),
     }
 }
 
-fn reach(pool: &model::Pool, address: IpAddr, config: &Config, observed: &Observed) -> Reach {
+fn reach(address: IpAddr, encap: Encap, config: &Config, observed: &Observed) -> Reach {
     if observed.own_addresses.contains(&address) {
         return Reach::Local;
     }
     let Some(hop) = observed.next_hops.get(&address) else { return Reach::Unresolved };
     let Some(source) = source(address, hop, config) else { return Reach::Unresolved };
-    let cluster = config.clusters.iter().find(|cluster| cluster.name == pool.cluster);
-    let mtu = cluster.and_then(|cluster| cluster.encap.mtu).unwrap_or(hop.mtu);
-    Reach::Via(Egress { hop: *hop, source, mtu })
+    Reach::Via(Egress { hop: *hop, source, mtu: encap.mtu.unwrap_or(hop.mtu) })
 }
 
 /// The configured source of the family, else the route's.

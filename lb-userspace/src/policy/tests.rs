@@ -167,3 +167,14 @@ fn a_vip_of_this_machine_is_local() {
     let local: Vec<_> = decide(&config(), &observed).services[0].vips.iter().map(|vip| vip.local).collect();
     assert_eq!(local, [false, true]);
 }
+
+#[test]
+fn a_pool_is_reached_as_its_cluster_is() {
+    let mut config = config();
+    config.clusters[1].encap.kind = EncapKind::Gue { port: 6081 };
+    let pools = decide(&config, &seen()).pools;
+    assert_eq!(
+        pools.iter().map(|pool| pool.encap).collect::<Vec<_>>(),
+        [EncapKind::Ipip, EncapKind::Gue { port: 6081 }]
+    );
+}

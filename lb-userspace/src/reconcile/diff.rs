@@ -6,6 +6,8 @@ use bytemuck::Pod;
 /// Words of an entry, by their position in it, and the order in which they are stored.
 pub(super) type Order = &'static [usize];
 
+/// An entry of two words: what decides comes last.
+pub(super) const FIRST_LAST_OF_2: Order = &[1, 0];
 /// An entry of four words: what decides comes last.
 pub(super) const FIRST_LAST_OF_4: Order = &[1, 2, 3, 0];
 /// An entry of eight words: what decides comes last.

@@ -6,7 +6,7 @@ use crate::compile::Sizes;
 use bytemuck::Pod;
 use lb_common::abi::{
     BackendEntry, Connection, Control, FILTER_WORDS, FragmentEntry, Insert, PoolEntry, ServiceEntry,
-    TableEntry, VipBucket, map,
+    TableEntry, TunnelEntry, VipBucket, map,
 };
 use lb_ebpf::tables::Tables;
 use std::cell::{Cell, RefCell};
@@ -31,6 +31,8 @@ pub struct MemoryMaps {
     pub slab: Vec<u64>,
     /// Entries of `backends`.
     pub backends: Vec<BackendEntry>,
+    /// Entries of `tunnels`.
+    pub tunnels: Vec<TunnelEntry>,
     /// Recorded connections; any number fits, and no budget limits them.
     pub connections: RefCell<BTreeMap<u64, Connection>>,
     /// What first fragments told; any number fits.
@@ -54,6 +56,7 @@ impl MemoryMaps {
             tables: zeros(sizes.tables),
             slab: zeros(sizes.slab_words()),
             backends: zeros(sizes.backends),
+            tunnels: zeros(sizes.pools),
             ..Self::default()
         }
     }
@@ -70,6 +73,7 @@ impl MemoryMaps {
             tables: entries(kernel, map::TABLES),
             slab: entries(kernel, map::SLAB),
             backends: entries(kernel, map::BACKENDS),
+            tunnels: entries(kernel, map::TUNNELS),
             ..Self::default()
         }
     }
@@ -84,6 +88,7 @@ impl MemoryMaps {
             map::TABLES => bytemuck::cast_slice(&self.tables),
             map::SLAB => &self.slab,
             map::BACKENDS => bytemuck::cast_slice(&self.backends),
+            map::TUNNELS => bytemuck::cast_slice(&self.tunnels),
             _ => return None,
         })
     }
@@ -98,6 +103,7 @@ impl MemoryMaps {
             map::TABLES => bytemuck::cast_slice_mut(&mut self.tables),
             map::SLAB => &mut self.slab,
             map::BACKENDS => bytemuck::cast_slice_mut(&mut self.backends),
+            map::TUNNELS => bytemuck::cast_slice_mut(&mut self.tunnels),
             _ => return None,
         })
     }
@@ -169,6 +175,10 @@ impl Tables for MemoryMaps {
 
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(index as usize)
+    }
+
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
+        self.tunnels.get(pool as usize)
     }
 
     fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {

@@ -4,7 +4,7 @@
 //!
 //! 1. the rows in force of backends that begin to serve again: at least RESIDUE, for flows are recorded with
 //!    those that stood in for them; and a wait until no packet is under way that saw them clean;
-//! 2. backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
+//! 2. the tunnels that backends are to be reached by; backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
 //! 3. rows and tables that nothing names yet; then pools, then services;
 //! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
@@ -15,7 +15,8 @@
 
 use super::KernelView;
 use super::diff::{
-    FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, differing_words, occupied, read, words_of,
+    FIRST_LAST_OF_2, FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, differing_words, occupied,
+    read, words_of,
 };
 use super::emptied::Emptied;
 use super::rouse::{clean_rows, merged};
@@ -47,6 +48,8 @@ pub enum Op {
 pub enum Step {
     /// Rows of a backend that is about to serve again.
     Rouse,
+    /// What the headers toward a pool's backends need.
+    Tunnel,
     /// A backend is added, changed, or begins to serve.
     Raise,
     /// A pool gets a spare that goes on serving.
@@ -77,6 +80,7 @@ pub enum Step {
 pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: Emptied::of(image, kernel) };
     draft.rouse();
+    draft.tunnels();
     draft.backends();
     draft.tables();
     draft.pools();
@@ -120,6 +124,12 @@ impl<K: KernelView> Draft<'_, K> {
     fn returns(&self, index: u32, entry: &BackendEntry) -> bool {
         let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
         held != BackendEntry::default() && !held.serves() && entry.serves()
+    }
+
+    fn tunnels(&mut self) {
+        for (index, tunnel) in &self.image.tunnels {
+            self.entry(Step::Tunnel, map::TUNNELS, *index, tunnel, FIRST_LAST_OF_2);
+        }
     }
 
     fn backends(&mut self) {
@@ -252,6 +262,7 @@ impl<K: KernelView> Draft<'_, K> {
         self.clear(map::POOLS, &self.image.pools, SINGLE);
         self.clear(map::TABLES, &self.image.tables, FIRST_LAST_OF_4);
         self.clear(map::BACKENDS, &self.image.backends, FIRST_LAST_OF_8);
+        self.clear(map::TUNNELS, &self.image.tunnels, FIRST_LAST_OF_2);
         let filter = self.image.filter.iter().copied().enumerate();
         let bits =
             filter.filter(|&(word, wanted)| self.kernel.load(map::VIP_FILTER, word) & !wanted != 0).collect();

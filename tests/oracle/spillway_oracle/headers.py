@@ -1,19 +1,26 @@
-"""The outer headers of the four IPIP combinations, and the Ethernet header before them.
+"""The outer headers: IP in the four combinations of families, what a tunnel puts behind it, Ethernet before it.
 
-RFC 791 and RFC 2003 (IPv4), RFC 8200 and RFC 2473 (IPv6), RFC 1071 (checksum).
+RFC 791 and RFC 2003 (IPv4), RFC 8200 and RFC 2473 (IPv6), RFC 1071 (checksum), RFC 768 (UDP), RFC 6935 (no
+checksum), draft-ietf-intarea-gue (GUE), RFC 7348 (VXLAN).
 """
 
 import struct
 
 PROTOCOL_IPV4 = 4
 PROTOCOL_IPV6 = 41
+PROTOCOL_UDP = 17
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_IPV6 = 0x86DD
 ETHERTYPE_VLAN = 0x8100
 DONT_FRAGMENT = 0x4000
 HOPS = 64
 OVERHEAD = {4: 20, 16: 40}
-"""Length of the outer header by length of the outer address, in bytes."""
+"""Length of the outer IP header by length of the outer address, in bytes."""
+BETWEEN = {"ipip": 0, "gue": 8 + 4, "vxlan": 8 + 8 + 14}
+"""Length of what stands between the outer IP header and the packet, by encapsulation."""
+INNER_SOURCE = bytes.fromhex("0253504c5701")
+"""Source MAC of every inner frame: locally administered, "SPLW", 1."""
+VXLAN_HAS_VNI = 0x08
 
 
 def checksum(data: bytes) -> int:
@@ -42,12 +49,44 @@ def ipv6(source: bytes, destination: bytes, protocol: int, tos: int, inner_lengt
     return struct.pack(">IHBB16s16s", first, inner_length, protocol, HOPS, source, destination)
 
 
-def ipip(source: bytes, destination: bytes, inner_is_ipv6: bool, tos: int, inner_length: int, label: int) -> bytes:
-    """The outer header toward `destination`, whose length says which family it is."""
-    protocol = PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4
+def udp(source_port: int, destination_port: int, carried: bytes, inner_length: int) -> bytes:
+    """A UDP header before `carried` and `inner_length` bytes, then `carried`. Without a checksum."""
+    return struct.pack(">HHHH", source_port, destination_port, 8 + len(carried) + inner_length, 0) + carried
+
+
+def gue(inner_is_ipv6: bool) -> bytes:
+    """The GUE header: variant 0, no control message, no options, the packet's protocol, no flags."""
+    return struct.pack(">BBH", 0, PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4, 0)
+
+
+def vxlan(vni: int, mac: bytes, inner_is_ipv6: bool) -> bytes:
+    """The VXLAN header and the inner Ethernet header."""
+    kind = ETHERTYPE_IPV6 if inner_is_ipv6 else ETHERTYPE_IPV4
+    return struct.pack(">B3xI", VXLAN_HAS_VNI, vni << 8) + mac + INNER_SOURCE + struct.pack(">H", kind)
+
+
+def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int) -> bytes:
+    """What stands between the outer IP header and the packet."""
+    if encap["kind"] == "gue":
+        return udp(source_port, encap["port"], gue(inner_is_ipv6), inner_length)
+    if encap["kind"] == "vxlan":
+        mac = bytes.fromhex(encap["mac"].replace(":", ""))
+        return udp(source_port, encap["port"], vxlan(encap["vni"], mac, inner_is_ipv6), inner_length)
+    return b""
+
+
+def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length: int, label: int, source_port: int) -> bytes:
+    """All outer headers, from IP on, of a packet between `ends` (source, destination) of one family."""
+    source, destination = ends
+    behind = between(encap, inner_is_ipv6, inner_length, source_port)
+    if encap["kind"] != "ipip":
+        protocol = PROTOCOL_UDP
+    else:
+        protocol = PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4
+    length = len(behind) + inner_length
     if len(destination) == 4:
-        return ipv4(source, destination, protocol, tos, inner_length)
-    return ipv6(source, destination, protocol, tos, inner_length, label)
+        return ipv4(source, destination, protocol, tos, length) + behind
+    return ipv6(source, destination, protocol, tos, length, label) + behind
 
 
 def ethernet(destination: bytes, source: bytes, vlan: int | None, outer_is_ipv6: bool) -> bytes:

@@ -187,10 +187,9 @@ def select(pool, value: int):
 
 def encapsulate(frame: bytes, inner: Inner, backend, value: int) -> bytes:
     """The frame as it leaves: egress Ethernet, outer IP, then the inner packet as it came."""
-    label = flowhash.outer_flow_label(value)
-    outer = headers.ipip(
-        backend.source, backend.address, len(inner.source) == 16, inner.tos, inner.length, label
-    )
+    label, port = flowhash.outer_flow_label(value), flowhash.outer_source_port(value)
+    ends = backend.source, backend.address
+    outer = headers.outer(backend.encap, ends, len(inner.source) == 16, inner.tos, inner.length, label, port)
     return backend.ethernet + outer + frame[inner.start :]
 
 

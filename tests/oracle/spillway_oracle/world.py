@@ -8,10 +8,11 @@ import json
 from dataclasses import dataclass, field
 
 from . import flowhash, hrw, maglev
-from .headers import OVERHEAD, ethernet
+from .headers import BETWEEN, OVERHEAD, ethernet
 from .siphash13 import key_words
 
 PROTOCOLS = {"TCP": 6, "UDP": 17}
+IPIP = {"kind": "ipip"}
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Backend:
     local: bool
     """It is this very node."""
     ethernet: bytes
+    encap: dict
+    """`kind`, and what that needs."""
     largest: int
     """The longest inner packet, in bytes, that still fits after encapsulation."""
 
@@ -79,7 +82,7 @@ def mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
 
-def backend(entry: dict, mtu: int, sources: dict, failed_open: bool) -> Backend:
+def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool) -> Backend:
     """A backend from its endpoint. One with no next hop that is not this node never serves."""
     address = packed(entry["address"])
     hop, local = entry.get("nextHop"), entry.get("local", False)
@@ -87,20 +90,22 @@ def backend(entry: dict, mtu: int, sources: dict, failed_open: bool) -> Backend:
     serving = entry.get("serving", alive) and (local or hop is not None)
     header = b"" if hop is None else ethernet(mac(hop["mac"]), mac(hop["source"]), hop.get("vlan"), len(address) == 16)
     source = sources["v6" if len(address) == 16 else "v4"]
-    largest = entry.get("mtu", mtu) - OVERHEAD[len(address)]
-    return Backend(entry["address"], address, packed(source), serving, local, header, largest)
+    encap = cluster.get("encap", IPIP)
+    largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
+    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest)
 
 
-def member(entry: dict) -> maglev.Member:
+def member(entry: dict, encap: dict) -> maglev.Member:
     """An endpoint as the node table sees it (IPIP: port 0)."""
-    return maglev.Member(entry["address"], 0, entry.get("weight", 1), entry.get("state", "up"))
+    return maglev.Member(entry["address"], encap.get("port", 0), entry.get("weight", 1), entry.get("state", "up"))
 
 
-def pool(entry: dict, mtu: int, sources: dict) -> Pool:
+def pool(entry: dict, cluster: dict, sources: dict) -> Pool:
     """A pool with its node table."""
-    members = maglev.members_of([member(e) for e in entry["endpoints"]])
+    encap = cluster.get("encap", IPIP)
+    members = maglev.members_of([member(e, encap) for e in entry["endpoints"]])
     failed_open = all(m.state == "down" for m in members)
-    backends = {e["address"]: backend(e, mtu, sources, failed_open) for e in entry["endpoints"]}
+    backends = {e["address"]: backend(e, cluster, sources, failed_open) for e in entry["endpoints"]}
     owners = maglev.table(members, entry.get("rows", 65536))
     table = [backends[members[owner].address] for owner in owners]
     last = entry.get("lastServing")
@@ -123,8 +128,8 @@ def service(entry: dict, pools: dict) -> Service:
 
 def build(tree: dict) -> World:
     """A world from its JSON tree."""
-    mtus = {c["name"]: c["mtu"] for c in tree["clusters"]}
-    pools = {p["name"]: pool(p, mtus[p["cluster"]], tree["outerSource"]) for p in tree["pools"]}
+    clusters = {c["name"]: c for c in tree["clusters"]}
+    pools = {p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"]) for p in tree["pools"]}
     services = {}
     for entry in tree["services"]:
         built = service(entry, pools)

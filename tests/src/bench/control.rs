@@ -10,7 +10,8 @@ use lb_common::abi::Features;
 use lb_userspace::compile::maglev::{self, Member as Contender};
 use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
+    UdpOnChange,
 };
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
@@ -160,6 +161,7 @@ fn pool(number: u16) -> Pool {
         cluster: cluster(number),
         weight: 100,
         rows: ROWS,
+        encap: EncapKind::Ipip,
         members: members.collect(),
     }
 }
@@ -174,13 +176,5 @@ fn member(address: IpAddr) -> Member {
         mtu: 1500,
     };
     let reach = Reach::Via(Egress { hop, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), mtu: 1500 });
-    Member {
-        address,
-        port: 0,
-        weight: 1,
-        state: MemberState::Up,
-        reason: String::new(),
-        changed_ms: 0,
-        reach,
-    }
+    Member { address, weight: 1, state: MemberState::Up, reason: String::new(), changed_ms: 0, reach }
 }

@@ -11,7 +11,8 @@ use lb_common::row::{Mode, ROWS_PER_WORD};
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
+    UdpOnChange,
 };
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -143,7 +144,14 @@ fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
 
 fn pool(name: &str, cluster: &str, address: &dyn Fn(u8) -> IpAddr) -> Pool {
     let members = (1..).take(NODES.into()).map(|node| member(address(node), node)).collect();
-    Pool { name: name.into(), cluster: cluster.into(), weight: 100, rows: ROWS, members }
+    Pool {
+        name: name.into(),
+        cluster: cluster.into(),
+        weight: 100,
+        rows: ROWS,
+        encap: EncapKind::Ipip,
+        members,
+    }
 }
 
 fn member(address: IpAddr, node: u8) -> Member {
@@ -161,7 +169,7 @@ fn member(address: IpAddr, node: u8) -> Member {
     };
     let reach = Reach::Via(Egress { hop, source, mtu: MTU });
     let (reason, state) = (String::new(), MemberState::Up);
-    Member { address, port: 0, weight: 100, state, reason, changed_ms: 0, reach }
+    Member { address, weight: 100, state, reason, changed_ms: 0, reach }
 }
 
 #[cfg(test)]

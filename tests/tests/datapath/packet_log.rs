@@ -1,4 +1,5 @@
 use anyhow::{Context as _, Result};
+use lb_common::abi::Features;
 use lb_tests::fixture::{INTERFACE, World};
 use lb_tests::lab::is_root;
 use lb_userspace::datapath::packet_log::PacketLog;
@@ -14,7 +15,7 @@ const LOGGING: u32 = 4096;
 /// Instructions verified, and bytes of the program as the kernel holds it; `None` before Linux 5.16, which
 /// does not count.
 fn size(log: PacketLog) -> Result<Option<(u32, u32)>> {
-    let info = Program::load(&World::load()?, INTERFACE, log)?.info()?;
+    let info = Program::load_with(&World::load()?, INTERFACE, log, Features::default())?.info()?;
     let size = info.size_translated().context("this kernel does not tell the size; 4.13 does")?;
     Ok(info.verified_instruction_count().map(|verified| (verified, size)))
 }

@@ -30,9 +30,19 @@ impl Program {
     /// The kernel runs no test on a frame shorter than an Ethernet header.
     pub(crate) const SHORTEST: usize = 14;
 
+    /// With every feature.
     pub(crate) fn load(world: &World, interface: u32, log: PacketLog) -> Result<Self> {
+        Self::load_with(world, interface, log, Features::ALL)
+    }
+
+    pub(crate) fn load_with(
+        world: &World,
+        interface: u32,
+        log: PacketLog,
+        features: Features,
+    ) -> Result<Self> {
         let work = WorkDir::new()?;
-        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes(), log, Features::ALL)?;
+        let mut loaded = Loaded::load(&Pins::new(&work.bpf()), &World::sizes(), log, features)?;
         let names = world.install(&mut loaded.maps, interface)?;
         let counters = Counters::read(&loaded, &names);
         Ok(Self { loaded, names, counters, _work: work })

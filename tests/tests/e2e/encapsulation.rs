@@ -19,9 +19,9 @@ const GENERATED: usize = 3000;
 const CLIENTS: u8 = 12;
 const ETHERNET: usize = 14;
 
-/// The last byte of each VIP, and its ports; the last VIP takes any.
-const SERVICES: [(u8, u8, &[u16]); 3] =
-    [(10, 0x10, &[443, 80]), (53, 0x53, &[53]), (60, 0x60, &[53, 50_000])];
+/// The last byte of each VIP, and its ports; the last two VIPs take any.
+const SERVICES: [(u8, u8, &[u16]); 4] =
+    [(10, 0x10, &[443, 80]), (53, 0x53, &[53]), (60, 0x60, &[53, 50_000]), (70, 0x70, &[53, 50_000])];
 
 /// A packet to each VIP and port, from several clients.
 fn ordinary() -> Vec<Vec<u8>> {
@@ -108,8 +108,8 @@ fn balance(interfaces: &[&str], arm: &str) -> Result<()> {
         println!("SKIP: python3 is not installed");
         return Ok(());
     };
-    // Each of eight nodes got IPv4 (4) and IPv6 (41).
-    assert_eq!(ways(&frames).len(), 16, "{:?}", ways(&frames));
+    // Each of eight nodes got IPv4 (4) and IPv6 (41), and each of four UDP (17) with either.
+    assert_eq!(ways(&frames).len(), 20, "{:?}", ways(&frames));
     gateway.configure(interfaces, &wire::config(&wire::world())?)?;
     gateway.start(&wire.gateway)?;
     let dropped = exchange(&wire, arm, &frames)?;

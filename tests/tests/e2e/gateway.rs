@@ -26,7 +26,7 @@ pub(crate) const SECRET: &str = "000102030405060708090a0b0c0d0e0f";
 /// Time between two looks at whether something has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What holds services and nodes: all but the record of names and the counters.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     map::CONTROL,
     map::VIP_FILTER,
     map::VIPS,
@@ -35,6 +35,7 @@ const TABLES: [&str; 8] = [
     map::TABLES,
     map::SLAB,
     map::BACKENDS,
+    map::TUNNELS,
 ];
 
 /// An agent and its files. The agent ends, and the files go, when it is dropped.

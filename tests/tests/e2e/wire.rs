@@ -67,7 +67,13 @@ pub(crate) fn world() -> Value {
     json!({
         "secret": SECRET,
         "outerSource": {"v4": "10.0.0.2", "v6": "fd00::2"},
-        "clusters": [{"name": "near", "mtu": MTU}, {"name": "far", "mtu": 1400}],
+        "clusters": [
+            {"name": "near", "mtu": MTU},
+            {"name": "far", "mtu": 1400},
+            {"name": "gue", "mtu": 1500, "encap": {"kind": "gue", "port": 6080}},
+            {"name": "vxlan", "mtu": 1500,
+             "encap": {"kind": "vxlan", "port": 4790, "vni": 7, "mac": "02:00:00:00:00:99"}},
+        ],
         "services": [
             {"name": "shop/web", "vips": ["198.51.100.10", "2001:db8::10"], "affinity": "flow",
              "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 80}],
@@ -77,6 +83,8 @@ pub(crate) fn world() -> Value {
              "ports": [{"protocol": "UDP", "port": 53}], "pools": ["near-v6"]},
             {"name": "shop/mixed", "vips": ["198.51.100.60", "2001:db8::60"], "affinity": "flow",
              "ports": [{"protocol": "UDP", "port": 0}], "pools": ["far-mixed"]},
+            {"name": "shop/tunnels", "vips": ["198.51.100.70", "2001:db8::70"], "affinity": "flow",
+             "ports": [{"protocol": "UDP", "port": 0}], "pools": ["gue", "vxlan"]},
         ],
         "pools": [
             {"name": "near-v4", "cluster": "near", "weight": 70, "rows": 4096,
@@ -87,6 +95,10 @@ pub(crate) fn world() -> Value {
              "endpoints": [endpoint("fd00::11", 1), endpoint("fd00::12", 3)]},
             {"name": "far-mixed", "cluster": "far", "weight": 100, "rows": 256,
              "endpoints": [endpoint("10.9.0.3", 1), endpoint("fd09::1", 1)]},
+            {"name": "gue", "cluster": "gue", "weight": 50, "rows": 256,
+             "endpoints": [endpoint("10.9.0.4", 1), endpoint("fd09::2", 1)]},
+            {"name": "vxlan", "cluster": "vxlan", "weight": 50, "rows": 256,
+             "endpoints": [endpoint("10.9.0.5", 1), endpoint("fd00::12", 1)]},
         ],
     })
 }
@@ -98,8 +110,7 @@ pub(crate) fn config(world: &Value) -> Result<Value> {
     tree.remove("secret");
     tree.remove("outerSource");
     for cluster in list(tree.get_mut("clusters"))? {
-        let mtu = cluster["mtu"].take();
-        *cluster = json!({"name": cluster["name"], "encap": {"mtu": mtu}});
+        *cluster = json!({"name": cluster["name"], "encap": encap(cluster)});
     }
     for service in list(tree.get_mut("services"))? {
         let service = service.as_object_mut().context("a service is an object")?;
@@ -114,6 +125,18 @@ pub(crate) fn config(world: &Value) -> Result<Value> {
         }
     }
     Ok(config)
+}
+
+/// As a configuration has it: what a kind needs is in a section of its name.
+fn encap(cluster: &Value) -> Value {
+    let mut encap = json!({"mtu": cluster["mtu"]});
+    if let Some(told) = cluster["encap"].as_object() {
+        let mut section = told.clone();
+        let kind = section.remove("kind").unwrap_or_default();
+        encap[kind.as_str().unwrap_or_default()] = section.into();
+        encap["kind"] = kind;
+    }
+    encap
 }
 
 fn list(value: Option<&mut Value>) -> Result<&mut Vec<Value>> {

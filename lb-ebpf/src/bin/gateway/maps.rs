@@ -8,7 +8,7 @@ use aya_ebpf::maps::{Array, DevMapHash, LruHashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
     self, BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, FragmentEntry, PoolEntry,
-    Program, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, VipBucket,
+    Program, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -34,6 +34,8 @@ pub(crate) static TABLES: Array<TableEntry> = Array::with_max_entries(1 << 16, B
 pub(crate) static SLAB: Array<u64> = Array::with_max_entries(1 << 22, BPF_F_MMAPABLE);
 #[map(name = "backends")]
 pub(crate) static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
+#[map(name = "tunnels")]
+pub(crate) static TUNNELS: Array<TunnelEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "service_stats")]
 pub(crate) static SERVICE_STATS: PerCpuArray<ServiceCounters> = PerCpuArray::with_max_entries(1 << 14, 0);
 #[map(name = "backend_stats")]

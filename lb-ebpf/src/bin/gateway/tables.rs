@@ -5,7 +5,7 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::abi::{
     BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
-    TableEntry, TrackingCounters, VipBucket,
+    TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
@@ -68,6 +68,11 @@ impl Tables for BpfTables {
     #[inline(always)]
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         maps::BACKENDS.get(index)
+    }
+
+    #[inline(always)]
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
+        maps::TUNNELS.get(pool)
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use crate::frame::SliceFrame;
 use crate::tables::Tables;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, VipBucket, VipFlags, VipKey,
+    BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey,
 };
 use lb_common::net::{Family, NetworkU16};
 use proptest::prelude::*;
@@ -21,6 +21,7 @@ struct Garbage {
     service: Option<ServiceEntry>,
     table: Option<TableEntry>,
     backend: Option<BackendEntry>,
+    tunnel: Option<TunnelEntry>,
     seed: u64,
 }
 
@@ -38,6 +39,7 @@ impl Garbage {
             service: sometimes(seed, 4),
             table: sometimes(seed, 5),
             backend: sometimes(seed, 6),
+            tunnel: sometimes(seed, 7),
             seed,
         }
     }
@@ -81,6 +83,9 @@ impl Tables for Garbage {
     }
     fn backend(&self, _index: u32) -> Option<&BackendEntry> {
         self.backend.as_ref()
+    }
+    fn tunnel(&self, _pool: u32) -> Option<&TunnelEntry> {
+        self.tunnel.as_ref()
     }
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}
     fn count_dropped(&self, _service: u32) {}

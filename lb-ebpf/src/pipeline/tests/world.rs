@@ -3,8 +3,8 @@
 use crate::tables::Tables;
 use core::cell::RefCell;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, FragmentEntry, LinkAddress, PoolEntry, Route, Selector,
-    ServiceEntry, TableEntry, VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
+    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, Route, Selector,
+    ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
 };
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -21,6 +21,9 @@ pub(super) const SOURCE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0,
 pub(super) const BACKEND_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0xe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
 pub(super) const HOP: [u8; 6] = [0, 0, 0x5e, 0, 0x53, 0x11];
 pub(super) const OWN: [u8; 6] = [0, 0, 0x5e, 0, 0x53, 1];
+pub(super) const TUNNEL_PORT: u16 = 6081;
+pub(super) const VNI: u32 = 0x00ab_cdef;
+pub(super) const INNER: [u8; 6] = [2, 0, 0, 0, 0, 9];
 pub(super) const MTU: u16 = 1500;
 pub(super) const INTERFACE: u32 = 3;
 const UDP: u8 = 17;
@@ -45,6 +48,8 @@ pub(super) struct World {
     pub(super) slab: Vec<u64>,
     pub(super) backends: Vec<BackendEntry>,
     fragments: RefCell<BTreeMap<u64, FragmentEntry>>,
+    pub(super) tunnels: Vec<TunnelEntry>,
+    pub(super) features: Features,
     counts: RefCell<Vec<Count>>,
 }
 
@@ -55,6 +60,16 @@ impl World {
 
     pub(super) fn with_local_vips() -> Self {
         Self::with_flags(VipFlags::LOCAL)
+    }
+
+    /// Both backends are reached by a tunnel over UDP.
+    pub(super) fn with_tunnels(flag: BackendFlags) -> Self {
+        let mut world = Self::new();
+        for backend in &mut world.backends {
+            backend.route.flags = backend.route.flags.with(flag);
+            backend.port = NetworkU16::new(TUNNEL_PORT);
+        }
+        world
     }
 
     fn with_flags(flags: VipFlags) -> Self {
@@ -79,6 +94,8 @@ impl World {
             ]
             .to_vec(),
             fragments: RefCell::default(),
+            tunnels: [TunnelEntry::new(VNI, INNER); 2].to_vec(),
+            features: Features::ALL,
             counts: RefCell::default(),
         };
         world.add_vip(VIP_V4.into(), Family::V4, flags);
@@ -133,6 +150,9 @@ fn backend(source: IpAddr, destination: IpAddr) -> BackendEntry {
 }
 
 impl Tables for World {
+    fn features(&self) -> Features {
+        self.features
+    }
     fn control(&self) -> Option<&Control> {
         Some(&self.control)
     }
@@ -162,6 +182,9 @@ impl Tables for World {
     }
     fn remember_fragment(&self, key: u64, entry: &FragmentEntry) {
         self.fragments.borrow_mut().insert(key, *entry);
+    }
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
+        self.tunnels.get(pool as usize)
     }
     fn count_sent(&self, service: u32, backend: u32, bytes: u64) {
         self.counts.borrow_mut().push(Count::Sent(service, backend, bytes));

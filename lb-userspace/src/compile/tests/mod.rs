@@ -6,14 +6,15 @@ mod vectors;
 
 use super::*;
 use crate::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
+    UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
 };
 use crate::policy::observed::NextHop;
 use crate::reconcile::{MemoryMaps, reconcile};
-use lb_common::abi::{BackendFlags, NO_BACKEND, Selector};
+use lb_common::abi::{BackendEntry, BackendFlags, NO_BACKEND, Selector, TunnelEntry};
 use lb_common::row::ROWS_PER_WORD;
 use std::net::IpAddr;
 
@@ -33,11 +34,11 @@ fn via() -> Reach {
 
 fn member(last: u8, weight: u16, state: MemberState) -> Member {
     let address = [10, 0, 0, last].into();
-    Member { address, port: 0, weight, state, reason: String::new(), changed_ms: 0, reach: via() }
+    Member { address, weight, state, reason: String::new(), changed_ms: 0, reach: via() }
 }
 
 fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {
-    Pool { name: name.into(), cluster: cluster.into(), weight: 1, rows: 256, members }
+    Pool { name: name.into(), cluster: cluster.into(), weight: 1, rows: 256, encap: EncapKind::Ipip, members }
 }
 
 fn up(lasts: std::ops::RangeInclusive<u8>) -> Vec<Member> {
@@ -304,4 +305,38 @@ fn a_damaged_record_is_refused() {
     assert!(matches!(overlap, AdoptError::Twice { resource: Resource::Rows, .. }), "{overlap}");
     let wild = adopt(|record| record.tables.get_mut(&1).unwrap().log2_rows = 200);
     assert!(matches!(wild, AdoptError::OutOfRange { resource: Resource::Rows, .. }), "{wild}");
+}
+
+#[test]
+fn a_pools_encapsulation_is_in_its_entries_and_its_table() {
+    let mut bench = Bench::new();
+    let bare = bench.compile(&world());
+    let (_, rows) = pool_table(&bare, &bench.ledger, "eu");
+    let encapsulated = |encap| {
+        let mut desired = world();
+        desired.pools[0].encap = encap;
+        desired
+    };
+    let vxlan = EncapKind::Vxlan { port: 4789, vni: 7, mac: [2, 0, 0, 0, 0, 9] };
+    for (encap, flag) in [(EncapKind::Gue { port: 6080 }, BackendFlags::GUE), (vxlan, BackendFlags::VXLAN)] {
+        let image = bench.compile(&encapsulated(encap));
+        let pool = bench.ledger.record().pools["eu"].index;
+        let (its, others): (Vec<&BackendEntry>, Vec<_>) =
+            image.backends.values().partition(|entry| entry.pool == pool);
+        let tunnel = BackendFlags::GUE.with(BackendFlags::VXLAN);
+        assert_eq!((its.len(), others.len()), (4, 4));
+        for entry in its {
+            assert_eq!(entry.route.flags.without(tunnel).with(flag), entry.route.flags);
+            assert_eq!(entry.port.get(), encap.port());
+        }
+        assert!(others.iter().all(|entry| entry.route.flags.without(tunnel) == entry.route.flags));
+        assert!(others.iter().all(|entry| entry.port.get() == 0));
+        assert_ne!(pool_table(&image, &bench.ledger, "eu").1, rows, "the port is hashed");
+        let tunnels = if encap == vxlan {
+            vec![(u32::from(pool), TunnelEntry::new(7, [2, 0, 0, 0, 0, 9]))]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(image.tunnels.into_iter().collect::<Vec<_>>(), tunnels);
+    }
 }

@@ -34,14 +34,14 @@ fn unhex(value: &Value) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-fn contender(member: &Member) -> maglev::Member {
-    maglev::Member { address: member.address.into(), port: member.port, weight: member.weight.into() }
+fn contender(value: &Value) -> maglev::Member {
+    let (port, weight) = (number(&value["port"]), number(&value["weight"]));
+    maglev::Member { address: address(&value["address"]).into(), port, weight }
 }
 
 fn endpoint(value: &Value) -> Member {
     Member {
         address: address(&value["address"]),
-        port: number(&value["port"]),
         weight: number(&value["weight"]),
         state: MemberState::deserialize(&value["state"]).unwrap(),
         reason: String::new(),
@@ -53,10 +53,10 @@ fn endpoint(value: &Value) -> Member {
 #[test]
 fn node_tables_are_the_oracles() {
     for case in cases(SMALL, "cases") {
-        let endpoints: Vec<_> = case["endpoints"].as_array().unwrap().iter().map(endpoint).collect();
-        let members: Vec<_> =
-            select(&endpoints).positions.iter().map(|&position| endpoints[position].clone()).collect();
-        let contenders: Vec<_> = members.iter().map(contender).collect();
+        let endpoints = case["endpoints"].as_array().unwrap();
+        let members: Vec<_> = endpoints.iter().map(endpoint).collect();
+        let positions = select(&members).positions;
+        let contenders: Vec<_> = positions.iter().map(|&position| contender(&endpoints[position])).collect();
         let owners = maglev::table(&contenders, number(&case["rows"]));
         let name = |value: &Value| (address(&value[0]), number::<u16>(&value[1]));
         let expected: Vec<_> = case["owners"]
@@ -67,8 +67,8 @@ fn node_tables_are_the_oracles() {
             .collect();
         let actual: Vec<_> = owners
             .iter()
-            .map(|&owner| &members[usize::from(owner)])
-            .map(|member| (member.address, member.port))
+            .map(|&owner| &contenders[usize::from(owner)])
+            .map(|member| (member.address.into(), member.port))
             .collect();
         assert_eq!(actual, expected, "{}", case["about"]);
     }

@@ -1,14 +1,14 @@
 //! `clusterSet` and `clusters`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 
-use crate::config::model::{ClusterState, EncapKind};
+use super::encap::Encap;
+use crate::config::model::ClusterState;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
-use crate::config::scalar::{Choice, Time, Word, narrow};
+use crate::config::scalar::{Choice, Time, Word};
 use crate::config::tree::{Node, Value, place as place_of};
 
 /// What all gateways that serve the same VIPs share.
@@ -124,64 +124,4 @@ impl Word for Via {
 impl Word for ClusterState {
     const KNOWN: &'static [(&'static str, Self)] =
         &[("active", Self::Active), ("draining", Self::Draining), ("drained", Self::Drained)];
-}
-
-impl Word for EncapKind {
-    const KNOWN: &'static [(&'static str, Self)] = &[("ipip", Self::Ipip)];
-    const LATER: &'static [&'static str] = &["gue", "vxlan"];
-}
-
-/// Encapsulation toward a cluster's nodes.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Encap {
-    /// The outer protocol.
-    #[schemars(extend("default" = "ipip"))]
-    pub(crate) kind: Option<Located<Choice<EncapKind>>>,
-    /// Path MTU toward the nodes in bytes, outer header included; `auto`: the egress interface's.
-    #[schemars(extend("default" = "auto"))]
-    pub(crate) mtu: Option<Located<Mtu>>,
-}
-
-impl Read for Encap {
-    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
-        let mut section = Section::open(node, place, problems)?;
-        let encap = Self { kind: section.optional("kind"), mtu: section.optional("mtu") };
-        section
-            .close(&[("gue", "remove it and use `kind: ipip`"), ("vxlan", "remove it and use `kind: ipip`")]);
-        Some(encap)
-    }
-}
-
-/// An MTU in bytes; `None`: `auto`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Mtu(pub(crate) Option<u16>);
-
-impl Read for Mtu {
-    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
-        match &node.value {
-            Value::Text(text) if text == "auto" => Some(Self(None)),
-            Value::Integer(mtu) => {
-                narrow(*mtu, "use `auto`, or 596 to 65535", place, problems).map(|mtu| Self(Some(mtu)))
-            }
-            _ => {
-                expected("`auto` or a number of bytes", node, place, problems);
-                None
-            }
-        }
-    }
-}
-
-impl JsonSchema for Mtu {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Mtu".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [{"enum": ["auto"]}, {"type": "integer", "minimum": 596, "maximum": 65535}]})
-    }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
-use crate::config::model::{Affinity, CheckKind, Config, XdpMode};
-use crate::config::{Problems, load, parse};
+use crate::config::model::{Affinity, CheckKind, Config, EncapKind, XdpMode};
+use crate::config::{Problems, features, load, parse};
+use lb_common::abi::Features;
 
 const GOOD: &str = "tests/fixtures/config/good";
 const BAD: &str = "tests/fixtures/config/bad";
@@ -101,6 +102,24 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(check.kind, http(200..=299));
     assert_eq!((check.interval, check.fall, check.jitter_percent), (Duration::from_millis(250), 5, 0));
     assert_eq!(config.health_checks[2].timeout, Duration::from_secs(1), "no longer than the interval");
+}
+
+#[test]
+fn encapsulations_and_their_defaults_arrive_in_the_model() {
+    let config = good("every-key.yaml");
+    let kinds: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap.kind).collect();
+    let vxlan = EncapKind::Vxlan { port: 8472, vni: 16, mac: [2, 0, 0, 10, 11, 12] };
+    assert_eq!(kinds[2..], [EncapKind::Ipip, EncapKind::Gue { port: 6081 }, vxlan]);
+    assert_eq!(features(&config), Features::GUE.with(Features::VXLAN));
+    let config = good("tunnel-defaults.yaml");
+    let encap: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap).collect();
+    assert_eq!((encap[0], encap[2]), (encap[1], encap[3]));
+    let mac = [0x02, 0x53, 0x50, 0x4c, 0x57, 0x02];
+    assert_eq!(
+        (encap[0].kind, encap[2].kind),
+        (EncapKind::Gue { port: 6080 }, EncapKind::Vxlan { port: 4789, vni: 100, mac })
+    );
+    assert_eq!(features(&good("minimal.yaml")), Features::default());
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::{secret, time};
+use super::{encap, secret, time};
 use crate::config::file::{self, File, Pool, elements};
-use crate::config::model::{Cluster, ClusterSet, Encap};
+use crate::config::model::{Cluster, ClusterSet};
 use crate::config::problem::Problems;
 use crate::config::read::Located;
 
@@ -42,41 +42,39 @@ pub(super) fn cluster_set(
 pub(super) fn cluster(cluster: &Located<file::Cluster>, problems: &mut Problems) -> Option<Cluster> {
     let name = cluster.name.as_ref()?;
     label(name, problems);
-    let encap = cluster.encap.as_ref();
     Some(Cluster {
         name: name.value.clone(),
         state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
-        encap: Encap {
-            kind: encap.and_then(|encap| encap.kind.as_ref()).map(|kind| kind.value.0).unwrap_or_default(),
-            mtu: encap.and_then(|encap| encap.mtu.as_ref()).and_then(|mtu| mtu.value.0),
-        },
+        encap: encap::encap(cluster.encap.as_ref(), problems),
     })
 }
 
 /// The smallest MTU each IP version guarantees (RFC 791's 576, RFC 8200's 1,280), in bytes.
 const SMALLEST_INNER: [u16; 2] = [576, 1280];
 
-/// Outer headers in bytes.
+/// Outer IP headers in bytes.
 const OUTER: [u16; 2] = [20, 40];
 
 /// Reports an MTU through which the smallest packets that every host may send do not fit.
 pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) {
     let floors = floors(file, names);
     for cluster in elements(file.clusters.as_ref()) {
-        let Some(mtu) = cluster.encap.as_ref().and_then(|encap| encap.mtu.as_ref()) else { continue };
+        let Some(encap) = cluster.encap.as_ref() else { continue };
+        let Some(mtu) = encap.mtu.as_ref() else { continue };
         let Some(bytes) = mtu.value.0 else { continue };
         let name = cluster.name.as_ref().map_or("", |name| name.value.as_str());
         let (inner, outer) = floors.get(name).copied().unwrap_or((SMALLEST_INNER[0], OUTER[0]));
+        let outer = outer + encap::between(encap);
         if bytes < inner + outer {
             let reason = format!(
-                "{bytes} bytes are too few: packets to its VIPs may need {inner}, the outer header {outer}"
+                "{bytes} bytes are too few: packets to its VIPs may need {inner}, the outer headers {outer}"
             );
             problems.add(&mtu.place, reason, format!("use at least {}, or `auto`", inner + outer));
         }
     }
 }
 
-/// For each cluster in use: bytes of the inner packet and of the outer header that must fit.
+/// For each cluster in use: bytes of the inner packet and of the outer IP header that must fit.
 fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (u16, u16)> {
     let mut floors = BTreeMap::new();
     for (pool, inner) in inner_of_pools(file) {

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, FragmentEntry, NO_BACKEND,
     PoolEntry, Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
+    TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::vip::Slot;
 use crate::compile::Record;
-use crate::observe::names::mode;
+use crate::observe::names::{encapsulation, mode};
 use crate::observe::next_hop::{InterfaceName, NextHop, mac};
 use crate::observe::published::{Agent, Published};
 
@@ -73,10 +74,14 @@ pub enum Decoded {
         pool: u16,
         serves: bool,
         local: bool,
+        encap: &'static str,
+        port: Option<u16>,
         source: Option<IpAddr>,
         source_mac: String,
         next_hop: Option<NextHop>,
     },
+    /// `tunnels`.
+    Tunnel { vni: u32, mac: String },
     /// `service_stats`, over all CPUs.
     ServiceCounters { packets: u64, bytes: u64, dropped: u64 },
     /// `backend_stats`, over all CPUs.
@@ -176,10 +181,16 @@ impl Decoded {
             pool: entry.pool,
             serves: entry.serves(),
             local: entry.route.flags.has(BackendFlags::LOCAL),
+            encap: encapsulation(entry),
+            port: Some(entry.port.get()).filter(|port| *port != 0),
             source: Some(IpAddr::from(entry.source)).filter(|source| !source.is_unspecified()),
             source_mac: mac(&entry.source_mac),
             next_hop: NextHop::of(entry, name),
         }
+    }
+
+    pub(super) fn tunnel(entry: &TunnelEntry) -> Self {
+        Self::Tunnel { vni: entry.number(), mac: mac(&entry.mac) }
     }
 }
 

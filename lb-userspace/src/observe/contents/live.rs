@@ -43,6 +43,7 @@ impl Live {
             map::TABLES => written(&snapshot.tables, at),
             map::SLAB => self.in_region(index) || written(&snapshot.slab, at),
             map::BACKENDS => written(&snapshot.backends, at),
+            map::TUNNELS => written(&snapshot.tunnels, at),
             map::SERVICE_STATS => contents.counts.service(index) != ServiceCounters::default(),
             map::BACKEND_STATS => contents.counts.backend(index) != BackendCounters::default(),
             _ => false,

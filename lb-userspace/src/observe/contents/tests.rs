@@ -2,7 +2,7 @@
 
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters,
+    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::row::{Mode, Row};
 use serde_json::{Value, json};
@@ -49,9 +49,10 @@ fn snapshot() -> MemoryMaps {
     let region =
         TableEntry { current: 8, stable: 8, previous: 8, log2_rows: 8, generation: 1, reserved: [0; 3] };
     let one = ServiceEntry { select: Selector::pool(0), ..ServiceEntry::default() };
-    let route = Route { flags: BackendFlags::SERVES, interface: 2 };
+    let route = Route { flags: BackendFlags::SERVES.with(BackendFlags::VXLAN), interface: 2 };
     let backend = BackendEntry {
         route,
+        port: lb_common::net::NetworkU16::new(4789),
         destination: std::net::IpAddr::from([10, 0, 0, 1]).into(),
         ..BackendEntry::default()
     };
@@ -64,6 +65,7 @@ fn snapshot() -> MemoryMaps {
         tables: vec![TableEntry::default(), region],
         slab,
         backends: vec![backend, BackendEntry::default()],
+        tunnels: vec![TunnelEntry::new(100, [2, 0, 0, 0, 0, 9]), TunnelEntry::default()],
         ..MemoryMaps::default()
     }
 }
@@ -149,6 +151,17 @@ fn what_nobody_wrote_is_not_dumped() {
     let counters = json!({"packets": 5, "bytes": 0, "dropped": 0});
     assert_eq!(dump(map::SERVICE_STATS), [json!({"key": 1, "value": counters})]);
     assert!(dump(map::VIP_FILTER).iter().all(|entry| entry["value"]["bits"] != "0x0000000000000000"));
+}
+
+#[test]
+fn a_tunnel_is_shown_with_its_pool_and_its_backends() {
+    let tunnel = json!({"key": 0, "value": {"vni": 100, "mac": "02:00:00:00:00:09"}});
+    assert_eq!(dump(map::TUNNELS), std::slice::from_ref(&tunnel));
+    assert_eq!(get(map::TUNNELS, "0").unwrap(), tunnel);
+    let backend = get(map::BACKENDS, "0").unwrap()["value"].clone();
+    assert_eq!((&backend["encap"], &backend["port"]), (&json!("vxlan"), &json!(4789)));
+    let none = get(map::BACKENDS, "1").unwrap()["value"].clone();
+    assert_eq!((&none["encap"], &none["port"]), (&json!("ipip"), &Value::Null));
 }
 
 #[test]

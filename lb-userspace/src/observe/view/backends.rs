@@ -9,6 +9,7 @@ use super::Seen;
 use super::share::{owned, part};
 use crate::compile::members::select;
 use crate::compile::record::{BackendRecord, PoolRecord};
+use crate::observe::names::encapsulation;
 use crate::observe::next_hop::NextHop;
 use crate::policy::desired::{Member, MemberState, Reach};
 
@@ -43,6 +44,8 @@ pub struct BackendView {
     pub last_change: Option<OffsetDateTime>,
     /// Why it is in that state; `None`: nothing to say.
     pub reason: Option<String>,
+    /// `ipip`, `gue` or `vxlan`.
+    pub encap: &'static str,
     /// The way there; `None` if it is this machine, or the way is not known.
     pub next_hop: Option<NextHop>,
 }
@@ -91,6 +94,7 @@ fn of_backend<T: Tables>(
         bytes: counters.bytes,
         last_change: moment(backend.last_change),
         reason: reason(backend, entry),
+        encap: entry.map_or("ipip", encapsulation),
         next_hop: entry.and_then(|entry| NextHop::of(entry, seen.interface_name)),
     }
 }
@@ -130,7 +134,6 @@ fn expected_shares(backends: &[(&IpAddr, &BackendRecord)]) -> Vec<f64> {
 fn member(address: IpAddr, backend: &BackendRecord) -> Member {
     Member {
         address,
-        port: 0,
         weight: backend.weight,
         state: backend.state,
         reason: String::new(),

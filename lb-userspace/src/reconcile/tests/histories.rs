@@ -1,7 +1,8 @@
 //! Random changes of a small world.
 
 use crate::config::model::{
-    Affinity, ClusterState, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
+    UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -75,13 +76,23 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
 fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {
     let members = subsequence((1_u8..=6).collect::<Vec<_>>(), 0..=6)
         .prop_flat_map(|lasts| lasts.into_iter().map(member).collect::<Vec<_>>());
-    (members, prop_oneof![Just(256), Just(512)]).prop_map(move |(members, rows)| Pool {
+    (members, prop_oneof![Just(256), Just(512)], encap()).prop_map(move |(members, rows, encap)| Pool {
         name: format!("web-{cluster}"),
         cluster: cluster.into(),
         weight: 1,
         rows,
+        encap,
         members,
     })
+}
+
+fn encap() -> impl Strategy<Value = EncapKind> {
+    let vxlan = |vni, last| EncapKind::Vxlan { port: 4789, vni, mac: [2, 0, 0, 0, 0, last] };
+    prop_oneof![
+        2 => Just(EncapKind::Ipip),
+        1 => Just(EncapKind::Gue { port: 6080 }),
+        2 => (0_u32..2, 1_u8..3).prop_map(move |(vni, last)| vxlan(vni, last)),
+    ]
 }
 
 fn member(last: u8) -> impl Strategy<Value = Member> {
@@ -99,7 +110,6 @@ fn member(last: u8) -> impl Strategy<Value = Member> {
     ];
     (0_u16..3, state, reach).prop_map(move |(weight, state, reach)| Member {
         address: [10, 0, 0, last].into(),
-        port: 0,
         weight,
         state,
         reason: String::new(),
@@ -160,7 +170,6 @@ fn vip_address(number: u8) -> IpAddr {
 pub(super) fn world() -> Desired {
     let member = |last: u8| Member {
         address: [10, 0, 0, last].into(),
-        port: 0,
         weight: 1,
         state: MemberState::Up,
         reason: String::new(),
@@ -172,6 +181,7 @@ pub(super) fn world() -> Desired {
         cluster: cluster.into(),
         weight: 1,
         rows: 256,
+        encap: EncapKind::Ipip,
         members: (1..=4).map(member).collect(),
     };
     let share = |cluster: &str| Share { pool: format!("web-{cluster}"), cluster: cluster.into(), weight: 1 };

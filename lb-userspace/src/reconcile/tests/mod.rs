@@ -5,9 +5,10 @@ mod observer;
 
 use super::*;
 use crate::compile::{Cache, Ledger, MapImage, Record, Sizes, compile};
+use crate::config::model::EncapKind;
 use crate::policy::desired::{Desired, MemberState, Reach};
 use histories::{Change, LIMITS, flows, histories, world};
-use lb_common::abi::{BackendEntry, BackendFlags, Control, map};
+use lb_common::abi::{BackendEntry, BackendFlags, Control, TunnelEntry, map};
 use observer::{Expectation, Found, State, resolve};
 use proptest::prelude::*;
 
@@ -196,6 +197,7 @@ fn tampering_is_undone() {
         (map::SLAB, 3),
         (map::BACKENDS, 2),
         (map::BACKENDS, 8 * 60 + 3),
+        (map::TUNNELS, 0),
         (map::CONTROL, 1),
     ] {
         agent.maps.store(name, word, 0x00ff_1234_5678_9abc);
@@ -261,4 +263,34 @@ fn a_mark_sends_the_rows_elsewhere_at_once() {
     assert_eq!(words.len(), 1, "the image still has it up");
     ops.iter().for_each(|op| perform(op, &mut agent.maps));
     assert_eq!(resolve(&flow, &agent.maps).unwrap().backend, index);
+}
+
+/// The encapsulation that the world's first pool has.
+fn encapsulated(encap: EncapKind) -> Desired {
+    let mut desired = world();
+    desired.pools[0].encap = encap;
+    desired
+}
+
+#[test]
+fn a_tunnel_is_there_before_what_goes_through_it_and_until_nothing_does() {
+    let mut agent = Agent::new();
+    agent.follow(&world());
+    let vxlan = EncapKind::Vxlan { port: 4789, vni: 7, mac: [2, 0, 0, 0, 0, 9] };
+    let step = |ops: &[Op], wanted: Step, name: &str| {
+        let is = |op: &Op| matches!(op, Op::Store { step, map, .. } if *step == wanted && *map == name);
+        ops.iter().position(is)
+    };
+    let ops = plan(&agent.compile(&encapsulated(vxlan)), &agent.maps);
+    let tunnel = step(&ops, Step::Tunnel, map::TUNNELS);
+    assert!(tunnel.is_some() && tunnel < step(&ops, Step::Raise, map::BACKENDS), "{ops:?}");
+    agent.follow(&encapsulated(vxlan));
+    let index = usize::from(agent.ledger.record().pools[&world().pools[0].name].index);
+    assert_eq!(agent.maps.tunnels[index], TunnelEntry::new(7, [2, 0, 0, 0, 0, 9]));
+    let ops = plan(&agent.compile(&world()), &agent.maps);
+    let raised = step(&ops, Step::Raise, map::BACKENDS).unwrap();
+    let removed = step(&ops, Step::Remove, map::TUNNELS).unwrap();
+    assert!(ops[raised..removed].contains(&Op::Grace), "{ops:?}");
+    agent.follow(&world());
+    assert_eq!(agent.maps.tunnels[index], TunnelEntry::default());
 }

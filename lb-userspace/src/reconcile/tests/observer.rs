@@ -3,7 +3,8 @@
 use super::super::{MemoryMaps, Op};
 use crate::compile::MapImage;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, ServiceEntry, TableEntry, VipBucket, VipKey,
+    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, ServiceEntry, TableEntry, TunnelEntry,
+    VipBucket, VipKey,
 };
 use lb_common::flow::Flow;
 use lb_common::net::Address;
@@ -33,6 +34,10 @@ pub(super) fn resolve(flow: &Flow, tables: &impl Tables) -> Result<Found, End> {
     let owner = choice.owner;
     assert_eq!(u32::from(owner.backend.pool), choice.selection.pool, "a backend of another pool");
     assert!(owner.backend.route.flags.has(BackendFlags::SERVES));
+    if owner.backend.route.flags.has(BackendFlags::VXLAN) {
+        let tunnel = tables.tunnel(owner.backend.pool.into()).unwrap();
+        assert_ne!(tunnel.mac.mac(), [0; 6], "a tunnel that is not there");
+    }
     Ok(Found {
         pool: choice.selection.pool,
         backend: owner.index,
@@ -110,6 +115,10 @@ impl Tables for Mixed<'_> {
 
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.from(BACKENDS, |image| image.backends.contains_key(&index)).backend(index)
+    }
+
+    fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
+        self.from(POOLS, |image| image.tunnels.contains_key(&pool)).tunnel(pool)
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

@@ -7,6 +7,8 @@ CLIENT = {"4": "192.0.2.77", "6": "2001:db8:c::77"}
 VIP = {"4": "198.51.100.10", "6": "2001:db8::10"}
 EU1, EU2, US1, US2 = "203.0.113.11", "203.0.113.12", "203.0.113.21", "203.0.113.22"
 EU1_V6, EU2_V6 = "2001:db8:e::11", "2001:db8:e::12"
+GUE, GUE_V6 = "203.0.113.81", "2001:db8:e::81"
+VX, VX_V6 = "203.0.113.82", "2001:db8:e::82"
 
 
 def search(built, build, wanted, ports=range(40000, 44000)):
@@ -150,6 +152,51 @@ def sizes(built):
     ]
 
 
+def tunnels(built):
+    """GUE and VXLAN over both families, with packets of both."""
+    pick = lambda build, backend: to_backend(built, build, backend)
+    far = lambda build: search(built, build, lambda outcome: outcome.cluster == "vx-2")
+    gue4, gue6, vx4, vx6 = "198.51.100.80", "2001:db8::80", "198.51.100.81", "2001:db8::81"
+    return [
+        ("GUE: IPv4 in UDP over IPv4.", pick(tcp4(gue4), GUE), f"tx {GUE}"),
+        ("GUE: IPv6 in UDP over IPv4.", pick(tcp6(gue6), GUE), f"tx {GUE}"),
+        ("GUE: IPv4 in UDP over IPv6, on VLAN 300.", pick(udp4(gue4, 443), GUE_V6), f"tx {GUE_V6}"),
+        ("GUE: IPv6 in UDP over IPv6, on VLAN 300.", pick(udp6(gue6, 443), GUE_V6), f"tx {GUE_V6}"),
+        ("GUE: DSCP and ECN are copied.", pick(tcp4(gue4, tos=0xBB), GUE), f"tx {GUE}"),
+        ("GUE: the traffic class is copied.", pick(tcp6(gue6, tos=0x2D, label=0xABCDE), GUE_V6), f"tx {GUE_V6}"),
+        ("GUE: padding stays, and no length counts it.", pick(tcp4(gue4), GUE) + bytes(6), f"tx {GUE}"),
+        ("VXLAN: IPv4 over IPv4, on VLAN 200.", pick(tcp4(vx4), VX), f"tx {VX}"),
+        ("VXLAN: IPv6 over IPv4, on VLAN 200.", pick(tcp6(vx6), VX), f"tx {VX}"),
+        ("VXLAN: IPv4 over IPv6.", pick(udp4(vx4, 443), VX_V6), f"tx {VX_V6}"),
+        ("VXLAN: IPv6 over IPv6.", pick(udp6(vx6, 443), VX_V6), f"tx {VX_V6}"),
+        ("VXLAN: DSCP and ECN are copied.", pick(tcp4(vx4, tos=0xBB), VX_V6), f"tx {VX_V6}"),
+        ("VXLAN: another VNI, port and MAC, to an address that IP in IP goes to as well.", far(tcp4("198.51.100.82")), f"tx {EU1}"),
+        ("The same over IPv6.", far(tcp6("2001:db8::82")), f"tx {EU1}"),
+        ("Beside them IP in IP.", search(built, tcp4("198.51.100.82"), lambda outcome: outcome.cluster == "eu-1"), "tx"),
+    ]  # fmt: skip
+
+
+def tunnel_sizes(built):
+    """The MTU, to the byte: 32 and 52 bytes of GUE, 50 and 70 of VXLAN."""
+    at = lambda vip, total, backend: to_backend(built, lambda p: sized4(vip, 443, total, p), backend)
+    ports = range(40000, 44000)
+
+    def over(vip, total, backend):
+        # An answer names no backend: the flow whose shorter packet goes there.
+        goes = lambda port: packet.walk(built, sized4(vip, 443, total - 1, port)).backend == backend
+        return sized4(vip, 443, total, next(port for port in ports if goes(port)))
+
+    limits = ((GUE, "198.51.100.80", 1468), (GUE_V6, "198.51.100.80", 1448), (VX, "198.51.100.81", 1450), (VX_V6, "198.51.100.81", 1430))
+    return [
+        case
+        for backend, vip, most in limits
+        for case in (
+            (f"{most} bytes to {backend} are exactly 1,500.", at(vip, most, backend), f"tx {backend}"),
+            (f"{most + 1} bytes to {backend} are one too many.", over(vip, most + 1, backend), "tx too-big-reported"),
+        )
+    ]
+
+
 def cases(built):
     """All of them: (sentence, frame, expectation)."""
-    return families(built) + headers_in(built) + selection(built) + sizes(built)
+    return families(built) + headers_in(built) + selection(built) + sizes(built) + tunnels(built) + tunnel_sizes(built)

@@ -10,26 +10,38 @@ SHAPES = ((0x00, 40, 0), (0x2E, 1480, 0x1), (0xB9, 60, 0xFFFF), (0xFF, 1, 0xBEEF
 """(DSCP and ECN, inner length in bytes, flow label)."""
 
 
-def header_case(inner: str, outer: str, tos: int, length: int, label: int) -> dict:
-    """One outer header."""
+ENCAPS = (
+    {"kind": "ipip"},
+    {"kind": "gue", "port": 6080},
+    {"kind": "vxlan", "port": 4789, "vni": 0xABCDEF, "mac": "02:53:50:4c:57:02"},
+)
+SOURCE_PORT = 61490
+
+
+def header_case(encap: dict, inner: str, outer: str, tos: int, length: int, label: int) -> dict:
+    """The outer headers of one packet."""
     source, destination = ENDS[outer]
     ends = ipaddress.ip_address(source).packed, ipaddress.ip_address(destination).packed
+    header = headers.outer(encap, ends, inner == "6", tos, length, label, SOURCE_PORT)
     return {
         "kind": f"{inner}in{outer}",
+        "encap": encap,
         "source": source,
         "destination": destination,
         "tos": tos,
         "innerLength": length,
         "flowLabel": label if outer == "6" else None,
-        "header": headers.ipip(*ends, inner == "6", tos, length, label).hex(),
+        "sourcePort": None if encap["kind"] == "ipip" else SOURCE_PORT,
+        "header": header.hex(),
     }
 
 
 def headers_file() -> dict:
-    """The four IPIP combinations."""
+    """The four combinations of families, by each encapsulation."""
+    cases = [header_case(e, i, o, *shape) for e in ENCAPS for i in "46" for o in "46" for shape in SHAPES]
     return {
-        "about": "Outer IP headers of IPIP, XinY being family X carried in family Y: `tos` is the inner DSCP and ECN byte (traffic class), innerLength the inner packet by its own header.",
-        "cases": [header_case(i, o, *shape) for i in "46" for o in "46" for shape in SHAPES],
+        "about": "Outer headers from IP on, XinY being family X carried in family Y: `tos` is the inner DSCP and ECN byte (traffic class), innerLength the inner packet by its own header.",
+        "cases": cases,
     }
 
 

@@ -1,0 +1,92 @@
+//! Rules of `clusters[].encap`.
+
+use crate::config::file::{self, Kind};
+use crate::config::model::{Encap, EncapKind};
+use crate::config::problem::Problems;
+use crate::config::read::Located;
+use crate::config::scalar::Mac;
+
+use super::within;
+
+/// The ports that IANA gives GUE and VXLAN.
+const GUE_PORT: u16 = 6080;
+const VXLAN_PORT: u16 = 4789;
+const VNI: u32 = 100;
+const LARGEST_VNI: u32 = 0x00ff_ffff;
+/// Of a node's VXLAN device, unless the file says otherwise: locally administered, "SPLW" in ASCII, and 2.
+const INNER_MAC: [u8; 6] = [0x02, 0x53, 0x50, 0x4c, 0x57, 0x02];
+
+pub(super) fn encap(encap: Option<&Located<file::Encap>>, problems: &mut Problems) -> Encap {
+    let Some(encap) = encap else { return Encap::default() };
+    let kind = kind(encap);
+    let gue = encap.gue.as_ref().filter(|section| belongs(section, "gue", kind == Kind::Gue, problems));
+    let vxlan =
+        encap.vxlan.as_ref().filter(|section| belongs(section, "vxlan", kind == Kind::Vxlan, problems));
+    let ports = 1..=u16::MAX;
+    let kind = match kind {
+        Kind::Ipip => EncapKind::Ipip,
+        Kind::Gue => {
+            let port = gue.and_then(|gue| gue.port.as_ref());
+            EncapKind::Gue { port: within(port, GUE_PORT, &ports, problems) }
+        }
+        Kind::Vxlan => {
+            let port = vxlan.and_then(|vxlan| vxlan.port.as_ref());
+            let vni = vxlan.and_then(|vxlan| vxlan.vni.as_ref());
+            EncapKind::Vxlan {
+                port: within(port, VXLAN_PORT, &ports, problems),
+                vni: within(vni, VNI, &(0..=LARGEST_VNI), problems),
+                mac: inner_mac(vxlan, problems),
+            }
+        }
+    };
+    Encap { kind, mtu: encap.mtu.as_ref().and_then(|mtu| mtu.value.0) }
+}
+
+/// Bytes between the outer IP header and the packet.
+pub(super) fn between(encap: &file::Encap) -> u16 {
+    match kind(encap) {
+        Kind::Ipip => 0,
+        // UDP and GUE; UDP, VXLAN and Ethernet.
+        Kind::Gue => 8 + 4,
+        Kind::Vxlan => 8 + 8 + 14,
+    }
+}
+
+fn kind(encap: &file::Encap) -> Kind {
+    encap.kind.as_ref().map(|kind| kind.value.0).unwrap_or_default()
+}
+
+/// Whether a section is of the kind that is chosen; reported if not.
+fn belongs<T>(section: &Located<T>, kind: &str, chosen: bool, problems: &mut Problems) -> bool {
+    if !chosen {
+        let mend = format!("remove it, or use `kind: {kind}`");
+        problems.add(&section.place, format!("only `kind: {kind}` has this section"), mend);
+    }
+    chosen
+}
+
+fn inner_mac(vxlan: Option<&Located<file::Vxlan>>, problems: &mut Problems) -> [u8; 6] {
+    let Some(mac) = vxlan.and_then(|vxlan| vxlan.mac.as_ref()) else { return INNER_MAC };
+    let Mac(bytes) = mac.value;
+    if bytes[0] & 1 != 0 || bytes == [0; 6] {
+        let mend = "use the MAC of the nodes' VXLAN devices, the same on all of them";
+        problems.add(&mac.place, "it is not the MAC of one device", mend);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_ebpf::encapsulate::{gue, vxlan};
+
+    #[test]
+    fn what_the_mtu_is_checked_for_is_what_the_program_adds() {
+        let of = |kind| {
+            let place = crate::config::problem::Place::default();
+            let kind = Some(Located { place, value: crate::config::scalar::Choice(kind) });
+            usize::from(between(&file::Encap { kind, mtu: None, gue: None, vxlan: None }))
+        };
+        assert_eq!([of(Kind::Ipip), of(Kind::Gue), of(Kind::Vxlan)], [0, gue::LENGTH, vxlan::LENGTH]);
+    }
+}
