@@ -1,7 +1,7 @@
-//! The lab's decapsulator: XDP on a node's interface, for kernels without an `ipip` device.
+//! The lab's decapsulator: XDP on a node's interface, for kernels without an `ipip` device or without `fou`.
 //!
-//! `receiver` strips the outer header of 4in4, 6in6, 4in6 and 6in4 (RFC 2003, RFC 2473, RFC 4213)
-//! and gives the inner packet to the stack, which answers the client directly. `pass` does nothing:
+//! `receiver` strips the outer headers of 4in4, 6in6, 4in6 and 6in4 (RFC 2003, RFC 2473, RFC 4213), bare or with
+//! GUE (draft-ietf-intarea-gue) on its usual port, and gives the inner packet to the stack, which answers the client directly. `pass` does nothing:
 //! a veth delivers what `XDP_TX` sends out of its peer only while a program is attached.
 #![no_std]
 #![no_main]
@@ -22,8 +22,15 @@ const IPV4_NO_OPTIONS: u8 = 0x45;
 const FRAGMENT_BITS: u16 = 0x3fff_u16.to_be();
 const PROTOCOL_IPV4: u8 = 4;
 const PROTOCOL_IPV6: u8 = 41;
+const PROTOCOL_UDP: u8 = 17;
+const GUE_PORT: u16 = 6080_u16.to_be();
+/// UDP and GUE without options.
+const GUE_LEN: usize = 8 + 4;
+/// The first half of a GUE header that does not name anything but a packet of this kind.
+const GUE_IPV4: u16 = (PROTOCOL_IPV4 as u16).to_be();
+const GUE_IPV6: u16 = (PROTOCOL_IPV6 as u16).to_be();
 
-/// The receiver: strips one outer header, passes the packet in any case.
+/// The receiver: strips what was put in front, passes the packet in any case.
 #[xdp]
 fn receiver(ctx: XdpContext) -> u32 {
     if let Some((outer_len, ethertype)) = tunnelled(&ctx) {
@@ -39,7 +46,7 @@ fn pass(_ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// The outer header's length and the inner packet's EtherType, if this is IP in IP.
+/// The outer headers' length and the inner packet's EtherType, if this is IP in IP or in GUE.
 #[inline(always)]
 fn tunnelled(ctx: &XdpContext) -> Option<(usize, u16)> {
     let (outer_len, protocol) = match load::<u16>(ctx, 12)? {
@@ -50,6 +57,20 @@ fn tunnelled(ctx: &XdpContext) -> Option<(usize, u16)> {
     match protocol {
         PROTOCOL_IPV4 => Some((outer_len, ETHERTYPE_IPV4)),
         PROTOCOL_IPV6 => Some((outer_len, ETHERTYPE_IPV6)),
+        PROTOCOL_UDP => Some((outer_len + GUE_LEN, gue(ctx, ETH_LEN + outer_len)?)),
+        _ => None,
+    }
+}
+
+/// The inner packet's EtherType, if the UDP header at `offset` leads to GUE without options.
+#[inline(always)]
+fn gue(ctx: &XdpContext, offset: usize) -> Option<u16> {
+    if load::<u16>(ctx, offset + 2)? != GUE_PORT {
+        return None;
+    }
+    match load::<u16>(ctx, offset + 8)? {
+        GUE_IPV4 => Some(ETHERTYPE_IPV4),
+        GUE_IPV6 => Some(ETHERTYPE_IPV6),
         _ => None,
     }
 }
@@ -61,7 +82,7 @@ fn ipv4_protocol(ctx: &XdpContext) -> Option<u8> {
     if whole && load::<u8>(ctx, ETH_LEN)? == IPV4_NO_OPTIONS { load(ctx, ETH_LEN + 9) } else { None }
 }
 
-/// Moves the frame's start over the outer header and writes the Ethernet header anew.
+/// Moves the frame's start over the outer headers and writes the Ethernet header anew.
 #[inline(always)]
 fn strip(ctx: &XdpContext, outer_len: usize, ethertype: u16) -> Option<()> {
     let macs: [u32; 3] = [load(ctx, 0)?, load(ctx, 4)?, load(ctx, 8)?];

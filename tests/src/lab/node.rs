@@ -11,7 +11,7 @@ use super::{Attached, End, Namespace, Objects, Server, TunnelDevices, connect};
 pub const VIP_PORT: u16 = 80;
 /// Port of the health check on the node's own addresses (host order).
 pub const HEALTH_PORT: u16 = 8080;
-/// Room on the inner links for a 1,500-byte packet and an outer IPv6 header, in bytes.
+/// Room on the inner links for a 1,500-byte packet and the outer headers of VXLAN over IPv6, in bytes.
 pub(super) const TUNNEL_MTU: u16 = 1600;
 /// Every host's interface toward the fabric.
 pub(super) const INTERFACE: &str = "eth0";
@@ -22,7 +22,7 @@ pub enum Decapsulation {
     /// The lab's own program, which every kernel can run.
     Program,
     /// The kernel's tunnel devices, which not every kernel has.
-    Devices,
+    Devices(TunnelDevices),
 }
 
 /// A node; its services stop and its namespace goes when dropped.
@@ -58,8 +58,8 @@ impl Node {
         segment.add_default_routes(&namespace, INTERFACE)?;
         let receiver = match decapsulation {
             Decapsulation::Program => Some(Attached::receiver(objects, &namespace, INTERFACE)?),
-            Decapsulation::Devices => {
-                TunnelDevices::add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
+            Decapsulation::Devices(devices) => {
+                devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
                 None
             }
         };

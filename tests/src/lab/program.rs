@@ -57,7 +57,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Attaches the decapsulator: 4in4, 6in6, 4in6 and 6in4 lose their outer header, all passes.
+    /// Attaches the decapsulator: 4in4, 6in6, 4in6 and 6in4 lose their outer header, bare or with GUE; all passes.
     ///
     /// # Errors
     /// When the kernel refuses the program or there is no such interface.

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use super::node::{INTERFACE, TUNNEL_MTU};
-use super::{Attached, Decapsulation, End, Namespace, Node, Objects, connect};
+use super::{Attached, Decapsulation, End, Namespace, Node, Objects, TunnelDevices, connect};
 
 /// The service's IPv4 address (RFC 5737 documentation range).
 pub const VIP_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
@@ -128,8 +128,8 @@ impl TwoClusters {
     ///
     /// # Errors
     /// As [`Self::build`], and when this kernel has no such devices.
-    pub fn with_tunnel_devices(objects: &Objects) -> Result<Self> {
-        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Devices)
+    pub fn with_tunnel_devices(objects: &Objects, devices: TunnelDevices) -> Result<Self> {
+        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Devices(devices))
     }
 
     /// Builds the lab with other clusters.

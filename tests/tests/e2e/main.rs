@@ -2,6 +2,7 @@
 //! run them through `cargo xtask test --tier e2e`.
 
 mod demo;
+mod encap_change;
 mod encapsulation;
 mod gateway;
 mod http;

@@ -11,7 +11,7 @@ use object::{Object, ObjectSection};
 use super::emulator::Emulator;
 
 /// Links of the lab, and the tunnel devices of the nodes.
-const WANTED: [&str; 4] = ["veth", "ipip", "sit", "ip6_tunnel"];
+const WANTED: [&str; 7] = ["veth", "ipip", "sit", "ip6_tunnel", "fou", "fou6", "vxlan"];
 
 /// Leaves the modules in `into`, uncompressed, named so that they sort as they must be loaded. One that is not
 /// there is built into the kernel.
