@@ -189,11 +189,20 @@ fn hop() -> NextHop {
     }
 }
 
+/// Each cluster is reached in another way.
+fn encap(cluster: u8) -> EncapKind {
+    match cluster {
+        0 => EncapKind::Ipip,
+        1 => EncapKind::Gue { port: 6080 },
+        _ => EncapKind::Vxlan { port: 4789, vni: 100, mac: [2, 0, 0, 0, 0, 9] },
+    }
+}
+
 fn config() -> Config {
     let cluster = |number: u8| Cluster {
         name: format!("c{number}"),
         state: ClusterState::Active,
-        encap: Encap { kind: EncapKind::Ipip, mtu: None },
+        encap: Encap { kind: encap(number), mtu: None },
     };
     let pool = |number: u8| Pool {
         name: format!("p{number}"),
