@@ -13,7 +13,7 @@ use super::emulator::Emulator;
 use super::kernel::Kernel;
 
 /// For booting and all tests; a minute is usual.
-const LIMIT: Duration = Duration::from_mins(5);
+const LIMIT: Duration = Duration::from_mins(10);
 /// No KVM: it runs wherever this does. Two processors, or nothing would run at the same time.
 const MACHINE: [&str; 17] = [
     "-machine",
