@@ -4,9 +4,9 @@ import decimal
 import random
 import unittest
 
-from spillway_oracle import hrw, maglev
+from spillway_oracle import hrw, maglev, nodehrw
 from spillway_oracle.maglev import Member
-from spillway_oracle.vectors.tables import DISRUPTION, mixed, small_cases, spread
+from spillway_oracle.vectors.tables import DISRUPTION, changes, mixed, small_cases, spread
 
 
 def literal_table(members, rows):
@@ -56,6 +56,54 @@ class Maglev(unittest.TestCase):
         for rows in (0, 128, 300, 1 << 21):
             with self.assertRaises(ValueError):
                 maglev.table([Member("203.0.113.1")], rows)
+
+
+def literal_hrw(members, rows):
+    """Bounded HRW word for word: all scores of all rows first, then the walk past those who are full."""
+    keys, weights = [nodehrw.member_key(m) for m in members], [m.weight for m in members]
+    limits, owners = nodehrw.caps(weights, rows), {}
+    for key, row in nodehrw.serving_order(rows):
+        scores = [nodehrw.score(member, key, weight) for member, weight in zip(keys, weights)]
+        ranked = sorted(range(len(members)), key=lambda index: scores[index])
+        owners[row] = next(i for i in ranked if list(owners.values()).count(i) < limits[i])
+    return [owners[row] for row in range(rows)]
+
+
+class BoundedHrw(unittest.TestCase):
+    def test_small_tables_word_for_word(self):
+        for about, rows, endpoints in small_cases():
+            members = maglev.members_of(endpoints)
+            self.assertEqual(nodehrw.table(members, rows), literal_hrw(members, rows), about)
+
+    def test_nobody_has_more_than_its_cap(self):
+        members = maglev.members_of(mixed(40, lambda i: 1 + i % 7))
+        limits = nodehrw.caps([m.weight for m in members], 1024)
+        counts = maglev.counts(nodehrw.table(members, 1024), 40)
+        self.assertTrue(all(held <= limit for held, limit in zip(counts, limits)))
+        self.assertIn(0, [limit - held for held, limit in zip(counts, limits)])
+
+    def test_caps_hold_all_rows(self):
+        for weights in ([1], [1] * 1000, [65535, 1, 1], [7, 11, 13]):
+            self.assertGreaterEqual(sum(nodehrw.caps(weights, 256)), 256)
+
+    def test_scaling_all_weights_by_two_moves_nothing(self):
+        members = maglev.members_of(mixed(9, lambda i: 1 + i % 3))
+        doubled = [m._replace(weight=2 * m.weight) for m in members]
+        self.assertEqual(nodehrw.table(members, 512), nodehrw.table(doubled, 512))
+
+    def test_finaliser(self):
+        """The first numbers of splitmix64 from seed 0, whose states are multiples of the golden ratio."""
+        golden = 0x9E3779B97F4A7C15
+        self.assertEqual(nodehrw.mix(golden), 0xE220A8397B1DCDAF)
+        self.assertEqual(nodehrw.mix(2 * golden & nodehrw.WORD), 0x6E789E6AA1B965F4)
+
+    def test_no_pair_of_scores_is_near_a_tie(self):
+        """So a logarithm that differs in its last bits chooses the same."""
+        for _, before, _ in changes():
+            members = [(nodehrw.member_key(m), m.weight) for m in maglev.members_of(before)]
+            for key, _ in nodehrw.serving_order(4096)[::16]:
+                scores = sorted(nodehrw.score(member, key, weight) for member, weight in members)
+                self.assertTrue(all(high - low > 1e-12 * high for low, high in zip(scores, scores[1:])))
 
 
 class ClusterRows(unittest.TestCase):

@@ -108,11 +108,11 @@ impl Assembly<'_> {
         let Some(record) = self.record.pools.get_mut(&pool.name) else { return Ok(()) };
         let nodes = rows::nodes(pool, selection, record);
         if !nodes.is_empty() {
-            let fingerprint = rows::node_fingerprint(pool.rows, &nodes);
+            let fingerprint = rows::node_fingerprint(pool, &nodes);
             let wanted = Wanted { tier: Tier::Node, fingerprint, log2_rows: pool.rows.ilog2() };
             let old = self.old.pools.get(&pool.name).filter(|old| old.gone.is_none() && old.table != 0);
             let before = old.map_or(Before::Nothing, |old| Before::Table(old.table));
-            let build = |_: &mut _| rows::node_rows(pool.rows, &nodes);
+            let build = |_: &mut _| rows::node_rows(pool, &nodes);
             record.table = self.book.table(self.cache, before, &wanted, build)?;
         }
         let spare = entries::spare(pool, selection);

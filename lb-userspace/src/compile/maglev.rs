@@ -9,7 +9,7 @@
 //!
 //! Preferences are walked, never stored, and taken rows are bits: 65,536 rows stay in the first-level cache.
 
-use lb_common::net::Address;
+use super::node::{Member, contenders};
 use lb_common::siphash::{Key, siphash13};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,19 +20,8 @@ const SKIP: u8 = 2;
 /// Where fewer than one in so many members has a turn in a round, the rounds without one are not walked.
 const SPARSE: u64 = 16;
 
-/// One contender for rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    /// The endpoint's address.
-    pub address: Address,
-    /// Tunnel port in host order; 0 for IPIP.
-    pub port: u16,
-    /// Share; 0 takes no rows, unless all members have 0: then all count as 1.
-    pub weight: u32,
-}
-
 /// The owner of each row, as a position in `members`, whose order does not matter otherwise. `rows` is a
-/// power of two, at least 64. Empty if there are no members. At most 65,536 members; weights below 2³¹.
+/// power of two, at least 64. Empty if there are no members. At most 65,536 members.
 pub fn table(members: &[Member], rows: u32) -> Vec<u16> {
     debug_assert!(rows.is_power_of_two() && rows >= 64, "rows: {rows}");
     let mut walkers = walkers(members, rows - 1);
@@ -56,24 +45,20 @@ struct Walker {
 }
 
 fn walkers(members: &[Member], mask: u32) -> Vec<Walker> {
-    let weightless = members.iter().all(|member| member.weight == 0);
-    let mut order: Vec<_> = (0_u16..).zip(members).collect();
-    order.sort_by_key(|(_, member)| (member.address.bytes(), member.port));
-    let walker = |(position, member): (u16, &Member)| Walker {
+    let walker = |(position, member): (u16, Member)| Walker {
         credit: 0,
-        weight: if weightless { 1 } else { member.weight },
-        row: hash(member, OFFSET) & mask,
-        skip: (hash(member, SKIP) & mask) | 1,
+        weight: member.weight,
+        row: hash(&member, OFFSET) & mask,
+        skip: (hash(&member, SKIP) & mask) | 1,
         member: position,
     };
-    order.into_iter().filter(|(_, member)| weightless || member.weight > 0).map(walker).collect()
+    contenders(members).into_iter().map(walker).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the hash modulo a power of two is its low bits")]
 fn hash(member: &Member, purpose: u8) -> u32 {
     let mut message = [0; 19];
-    message[..16].copy_from_slice(&member.address.bytes());
-    message[16..18].copy_from_slice(&member.port.to_be_bytes());
+    message[..18].copy_from_slice(&member.identity());
     message[18] = purpose;
     siphash13(KEY, &message) as u32
 }
@@ -135,6 +120,7 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lb_common::net::Address;
     use proptest::prelude::*;
     use std::net::{IpAddr, Ipv4Addr};
 

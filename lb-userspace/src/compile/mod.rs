@@ -1,7 +1,7 @@
 //! Compile: from what should be served to what the maps should hold. Pure: data in, data out.
 //!
 //! 1. [`ledger`]: every service, pool and backend keeps its index or gets a free one;
-//! 2. [`maglev`]: a node table for each pool whose members have changed;
+//! 2. [`maglev`] or [`hrw`]: a node table for each pool whose members have changed;
 //! 3. [`rendezvous`]: a cluster table for each new list of pools and weights;
 //! 4. [`history`]: what a table's rows have been through goes over to its successor;
 //! 5. [`vips`]: the two-choice table of addresses and ports, and the filter before it;
@@ -14,12 +14,14 @@ mod assemble;
 mod entries;
 mod error;
 pub mod history;
+pub mod hrw;
 mod identity;
 pub mod image;
 pub mod ledger;
 mod lookup;
 pub mod maglev;
 pub mod members;
+pub mod node;
 pub mod record;
 pub mod rendezvous;
 mod rows;

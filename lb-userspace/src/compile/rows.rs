@@ -1,10 +1,12 @@
 //! The rows of node and cluster tables as the slab holds them, and the fingerprints that name them.
 
-use super::maglev;
 use super::members::Selection;
+use super::node::Member;
 use super::record::PoolRecord;
 use super::rendezvous::{Contender, Rendezvous};
 use super::tables::fingerprint;
+use super::{hrw, maglev};
+use crate::config::model::Algorithm;
 use crate::policy::desired::{Pool, Service};
 use lb_common::flow::CLUSTER_ROWS;
 use lb_common::row::{Mode, Row};
@@ -13,13 +15,14 @@ use std::collections::BTreeMap;
 /// Log2 of a cluster table's rows.
 pub(super) const CLUSTER_LOG2: u32 = CLUSTER_ROWS.ilog2();
 
-const NODE: u8 = 1;
+const MAGLEV: u8 = 1;
 const CLUSTER: u8 = 2;
+const HRW: u8 = 3;
 
 /// A member of a node table and its index in `backends`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
-    member: maglev::Member,
+    member: Member,
     index: u16,
 }
 
@@ -29,17 +32,20 @@ pub(super) fn nodes(pool: &Pool, selection: &Selection, record: &PoolRecord) -> 
         let member = &pool.members[position];
         let index = record.backends[&member.address].index;
         let (address, port, weight) = (member.address.into(), pool.encap.port(), member.weight.into());
-        Node { member: maglev::Member { address, port, weight }, index }
+        Node { member: Member { address, port, weight }, index }
     };
     let mut nodes: Vec<_> = selection.positions.iter().map(node).collect();
-    nodes.sort_by_key(|node| (node.member.address.bytes(), node.member.port));
+    nodes.sort_by_key(|node| node.member.identity());
     nodes
 }
 
-/// Names the table of these nodes.
-pub(super) fn node_fingerprint(rows: u32, nodes: &[Node]) -> u64 {
-    let mut content = vec![NODE];
-    content.extend(rows.to_le_bytes());
+/// Names the table of a pool with these nodes.
+pub(super) fn node_fingerprint(pool: &Pool, nodes: &[Node]) -> u64 {
+    let mut content = vec![match pool.algorithm {
+        Algorithm::Maglev => MAGLEV,
+        Algorithm::Hrw => HRW,
+    }];
+    content.extend(pool.rows.to_le_bytes());
     for Node { member, index } in nodes {
         content.extend(member.address.bytes());
         content.extend(member.port.to_le_bytes());
@@ -49,11 +55,15 @@ pub(super) fn node_fingerprint(rows: u32, nodes: &[Node]) -> u64 {
     fingerprint(&content)
 }
 
-/// The rows of a node table: indices of backends.
-pub(super) fn node_rows(rows: u32, nodes: &[Node]) -> Vec<Row> {
+/// The rows of the table of a pool with these nodes: indices of backends.
+pub(super) fn node_rows(pool: &Pool, nodes: &[Node]) -> Vec<Row> {
     let members: Vec<_> = nodes.iter().map(|node| node.member).collect();
     let indices: Vec<_> = nodes.iter().map(|node| node.index).collect();
-    own(&maglev::table(&members, rows), &indices)
+    let table = match pool.algorithm {
+        Algorithm::Maglev => maglev::table,
+        Algorithm::Hrw => hrw::table,
+    };
+    own(&table(&members, pool.rows), &indices)
 }
 
 /// A pool with a share of a service.

@@ -312,10 +312,22 @@ pub struct Pool {
     pub weight: u16,
     /// Rows of its table: a power of two, 256..=1,048,576.
     pub rows: u32,
+    /// Who owns which of them.
+    pub algorithm: Algorithm,
     /// Its nodes; no address twice.
     pub endpoints: Vec<Endpoint>,
     /// Name of its health check; `None`: always up.
     pub health: Option<String>,
+}
+
+/// How a pool's rows are given to its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// Weighted Maglev: as even as can be.
+    #[default]
+    Maglev,
+    /// Weighted rendezvous hashing with a cap for each node: a change moves hardly more than it must.
+    Hrw,
 }
 
 /// A node of a pool.

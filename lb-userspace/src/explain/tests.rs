@@ -19,7 +19,8 @@ const FRAMES: &str = include_str!("../../../tests/fixtures/vectors/frames.json")
 const HASHES: &str = include_str!("../../../tests/fixtures/vectors/flow_hash.json");
 
 /// Pools whose endpoints are all well, as they are to one who knows the configuration alone.
-const POOLS: [&str; 8] = ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us", "gue", "vx-near", "vx-far"];
+const POOLS: [&str; 9] =
+    ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us", "hrw-eu", "gue", "vx-near", "vx-far"];
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
@@ -49,7 +50,8 @@ fn configuration(world: &Value) -> Value {
             "name": s["name"], "vips": s["vips"], "ports": s["ports"], "affinity": s["affinity"], "pools": s["pools"],
         })).collect::<Vec<_>>(),
         "pools": pools.map(|p| json!({
-            "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"], "endpoints": endpoints(p),
+            "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"],
+            "algorithm": p.get("algorithm").unwrap_or(&json!("maglev")), "endpoints": endpoints(p),
         })).collect::<Vec<_>>(),
     })
 }

@@ -2,7 +2,7 @@
 
 use super::observed::NextHop;
 use crate::config::model::{
-    Affinity, ClusterState, EncapKind, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -89,6 +89,8 @@ pub struct Pool {
     pub rows: u32,
     /// Encapsulation toward its endpoints: that of its cluster.
     pub encap: EncapKind,
+    /// Who owns which of them.
+    pub algorithm: Algorithm,
     /// Its endpoints, in the configuration's order.
     pub members: Vec<Member>,
 }

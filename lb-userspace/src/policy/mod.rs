@@ -54,6 +54,7 @@ fn survey(pool: &model::Pool, config: &Config, observed: &Observed) -> Pool {
         cluster: pool.cluster.clone(),
         weight: pool.weight,
         rows: pool.rows,
+        algorithm: pool.algorithm,
         encap: encap.kind,
         members: pool.endpoints.iter().map(meet).collect(),
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::model::{
-    Affinity, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol, Replies,
-    Secret, ServicePort, Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol,
+    Replies, Secret, ServicePort, Tracking, UdpOnChange,
 };
 use observed::Health;
 
@@ -17,6 +17,7 @@ fn config() -> Config {
         cluster: cluster.into(),
         weight,
         rows: 256,
+        algorithm: Algorithm::Maglev,
         endpoints,
         health: Some("http".into()),
     };

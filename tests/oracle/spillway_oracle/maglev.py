@@ -51,10 +51,15 @@ def preference(member: Member, rows: int) -> tuple[int, int]:
     return offset, skip
 
 
-def table(members: list[Member], rows: int) -> list[int]:
-    """The owner of each row, as an index into `members` (which must be sorted)."""
+def check_rows(rows: int) -> None:
+    """Refuse a number of rows that no table has."""
     if rows < 256 or rows > 1 << 20 or rows & (rows - 1):
         raise ValueError(f"{rows} rows: must be a power of two from 256 to 1048576")
+
+
+def table(members: list[Member], rows: int) -> list[int]:
+    """The owner of each row, as an index into `members` (which must be sorted)."""
+    check_rows(rows)
     if not members:
         return []
     largest = max(m.weight for m in members)

@@ -7,10 +7,11 @@ import ipaddress
 import json
 from dataclasses import dataclass, field
 
-from . import flowhash, hrw, maglev
+from . import flowhash, hrw, maglev, nodehrw
 from .headers import BETWEEN, OVERHEAD, ethernet
 from .siphash13 import key_words
 
+TABLES = {"maglev": maglev.table, "hrw": nodehrw.table}
 PROTOCOLS = {"TCP": 6, "UDP": 17}
 IPIP = {"kind": "ipip"}
 
@@ -106,7 +107,7 @@ def pool(entry: dict, cluster: dict, sources: dict) -> Pool:
     members = maglev.members_of([member(e, encap) for e in entry["endpoints"]])
     failed_open = all(m.state == "down" for m in members)
     backends = {e["address"]: backend(e, cluster, sources, failed_open) for e in entry["endpoints"]}
-    owners = maglev.table(members, entry.get("rows", 65536))
+    owners = TABLES[entry.get("algorithm", "maglev")](members, entry.get("rows", 65536))
     table = [backends[members[owner].address] for owner in owners]
     last = entry.get("lastServing")
     return Pool(entry["name"], entry["cluster"], entry.get("weight", 100), len(table), table, last and backends[last])

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lb_common::abi::Features;
-use lb_userspace::compile::maglev::{self, Member as Contender};
-use lb_userspace::compile::{Cache, Ledger, Sizes, compile};
+use lb_userspace::compile::node::Member as Contender;
+use lb_userspace::compile::{Cache, Ledger, Sizes, compile, maglev};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
-    UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
+    Tracking, UdpOnChange,
 };
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
@@ -162,6 +162,7 @@ fn pool(number: u16) -> Pool {
         weight: 100,
         rows: ROWS,
         encap: EncapKind::Ipip,
+        algorithm: Algorithm::Maglev,
         members: members.collect(),
     }
 }

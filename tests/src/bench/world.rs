@@ -11,8 +11,8 @@ use lb_common::row::{Mode, ROWS_PER_WORD};
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
-    UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
+    Tracking, UdpOnChange,
 };
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -150,6 +150,7 @@ fn pool(name: &str, cluster: &str, address: &dyn Fn(u8) -> IpAddr) -> Pool {
         weight: 100,
         rows: ROWS,
         encap: EncapKind::Ipip,
+        algorithm: Algorithm::Maglev,
         members,
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lb_userspace::compile::Sizes;
 use lb_userspace::config::model::{
-    Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
-    OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    Affinity, Algorithm, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway,
+    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::observed::{Health, NextHop, Observed, Verdict};
 
@@ -209,6 +209,7 @@ fn config() -> Config {
         cluster: format!("c{number}"),
         weight: 100,
         rows: 256,
+        algorithm: if number == 1 { Algorithm::Hrw } else { Algorithm::Maglev },
         endpoints: Vec::new(),
         // Any name: what is checked has verdicts.
         health: Some("check".into()),

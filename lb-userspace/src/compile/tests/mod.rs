@@ -6,8 +6,8 @@ mod vectors;
 
 use super::*;
 use crate::config::model::{
-    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
-    UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
+    Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -38,7 +38,15 @@ fn member(last: u8, weight: u16, state: MemberState) -> Member {
 }
 
 fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {
-    Pool { name: name.into(), cluster: cluster.into(), weight: 1, rows: 256, encap: EncapKind::Ipip, members }
+    Pool {
+        name: name.into(),
+        cluster: cluster.into(),
+        weight: 1,
+        rows: 256,
+        algorithm: Algorithm::Maglev,
+        encap: EncapKind::Ipip,
+        members,
+    }
 }
 
 fn up(lasts: std::ops::RangeInclusive<u8>) -> Vec<Member> {

@@ -159,3 +159,18 @@ fn a_dead_pool_serves_only_if_a_service_sends_to_it() {
     desired.services[1].shares[1].weight = 1;
     assert_eq!(serving(&bench.compile_at(1, &desired), &bench), 4);
 }
+
+#[test]
+fn another_algorithm_is_another_table_and_moves_rows() {
+    let (mut bench, mut desired) = (Bench::new(), world());
+    let first = bench.compile(&desired);
+    let maglev = pool_table(&first, &bench.ledger, "eu");
+    desired.pools[0].algorithm = Algorithm::Hrw;
+    let second = bench.compile(&desired);
+    let hrw = pool_table(&second, &bench.ledger, "eu");
+    assert!(second.generation > first.generation && hrw.0 != maglev.0 && hrw.1 != maglev.1);
+    assert!(!bench.ledger.histories()[&hrw.0].is_clean(), "connections on rows that moved are kept");
+    desired.pools[0].algorithm = Algorithm::Maglev;
+    let third = bench.compile(&desired);
+    assert_eq!(pool_table(&third, &bench.ledger, "eu").1, maglev.1);
+}

@@ -1,9 +1,10 @@
 //! What holds for all tables.
 
 use crate::compile::CompileError;
-use crate::compile::maglev::{self, Member};
+use crate::compile::node::Member;
 use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
 use crate::compile::vips::Keys;
+use crate::compile::{hrw, maglev};
 use lb_common::abi::{VipFlags, VipKey};
 use lb_common::flow::CLUSTER_ROWS;
 use lb_common::net::{Family, NetworkU16};
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ROWS: u32 = 65_536;
+const ALGORITHMS: [fn(&[Member], u32) -> Vec<u16>; 2] = [maglev::table, hrw::table];
 
 fn address(number: u16, v6: bool) -> IpAddr {
     if v6 {
@@ -48,14 +50,20 @@ fn moved(before: &[u16], after: &[u16]) -> usize {
     before.iter().zip(after).filter(|(before, after)| before != after).count()
 }
 
+fn named(members: &[Member], owners: Vec<u16>) -> Vec<[u8; 16]> {
+    owners.into_iter().map(|owner| members[usize::from(owner)].address.bytes()).collect()
+}
+
 proptest! {
     #[test]
     fn every_row_belongs_to_a_member_with_a_weight(members in any_members(), log2 in 8_u32..12) {
-        let owners = maglev::table(&members, 1 << log2);
-        prop_assert_eq!(owners.len(), 1 << log2);
-        let weightless = members.iter().all(|member| member.weight == 0);
-        for owner in owners {
-            prop_assert!(weightless || members[usize::from(owner)].weight > 0);
+        for table in ALGORITHMS {
+            let owners = table(&members, 1 << log2);
+            prop_assert_eq!(owners.len(), 1 << log2);
+            let weightless = members.iter().all(|member| member.weight == 0);
+            for owner in owners {
+                prop_assert!(weightless || members[usize::from(owner)].weight > 0);
+            }
         }
     }
 
@@ -78,10 +86,9 @@ proptest! {
         let mut others = members.clone();
         others.rotate_left(seed % members.len());
         others.reverse();
-        let named = |members: &[Member]| -> Vec<_> {
-            maglev::table(members, 1024).into_iter().map(|owner| members[usize::from(owner)].address.bytes()).collect()
-        };
-        prop_assert_eq!(named(&members), named(&others));
+        for table in ALGORITHMS {
+            prop_assert_eq!(named(&members, table(&members, 1024)), named(&others, table(&others, 1024)));
+        }
     }
 
     #[test]
@@ -164,19 +171,39 @@ fn a_node_that_leaves_moves_its_rows_and_few_more() {
 }
 
 #[test]
+fn bounded_hrw_moves_the_rows_of_a_node_that_leaves_and_hardly_any_other() {
+    let all = members(100);
+    let before = hrw::table(&all, ROWS);
+    let (mut excess, mut total) = (0, 0);
+    for leaver in [3, 40, 77] {
+        let mut fewer = all.clone();
+        fewer[leaver].weight = 0;
+        let own = counts(&before, 100)[leaver] as usize;
+        let moved = moved(&before, &hrw::table(&fewer, ROWS));
+        assert!(moved >= own, "{moved} rows moved of its {own}");
+        (excess, total) = (excess + moved - own, total + own);
+    }
+    assert!(excess * 20 < total, "{excess} rows moved beside {total}");
+}
+
+#[test]
 fn members_without_weights_count_alike() {
     let mut none = members(10);
     for member in &mut none {
         member.weight = 0;
     }
-    assert_eq!(maglev::table(&none, 1024), maglev::table(&members(10), 1024));
-    assert!(maglev::table(&[], 1024).is_empty());
+    for table in ALGORITHMS {
+        assert_eq!(table(&none, 1024), table(&members(10), 1024));
+        assert!(table(&[], 1024).is_empty());
+    }
 }
 
 #[test]
 fn more_members_than_rows_is_no_harm() {
-    let owners = maglev::table(&members(1000), 256);
-    assert_eq!(counts(&owners, 1000).iter().filter(|count| **count == 1).count(), 256);
+    for table in ALGORITHMS {
+        let owners = table(&members(1000), 256);
+        assert_eq!(counts(&owners, 1000).iter().filter(|count| **count == 1).count(), 256);
+    }
 }
 
 #[test]

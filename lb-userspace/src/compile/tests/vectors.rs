@@ -1,8 +1,9 @@
 //! Known answers of the independent oracle in `tests/oracle`.
 
-use crate::compile::maglev;
 use crate::compile::members::select;
+use crate::compile::node;
 use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
+use crate::compile::{hrw, maglev};
 use crate::policy::desired::{Member, MemberState, Reach};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 
 const SMALL: &str = include_str!("../../../../tests/fixtures/vectors/maglev.json");
 const LARGE: &str = include_str!("../../../../tests/fixtures/vectors/maglev_large.json");
+const HRW: &str = include_str!("../../../../tests/fixtures/vectors/node_hrw.json");
 const CLUSTER: &str = include_str!("../../../../tests/fixtures/vectors/cluster_rows.json");
 
 fn cases(text: &str, key: &str) -> Vec<Value> {
@@ -34,9 +36,11 @@ fn unhex(value: &Value) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-fn contender(value: &Value) -> maglev::Member {
+type Table = fn(&[node::Member], u32) -> Vec<u16>;
+
+fn contender(value: &Value) -> node::Member {
     let (port, weight) = (number(&value["port"]), number(&value["weight"]));
-    maglev::Member { address: address(&value["address"]).into(), port, weight }
+    node::Member { address: address(&value["address"]).into(), port, weight }
 }
 
 fn endpoint(value: &Value) -> Member {
@@ -50,14 +54,13 @@ fn endpoint(value: &Value) -> Member {
     }
 }
 
-#[test]
-fn node_tables_are_the_oracles() {
-    for case in cases(SMALL, "cases") {
+fn small_tables_are(text: &str, table: Table) {
+    for case in cases(text, "cases") {
         let endpoints = case["endpoints"].as_array().unwrap();
         let members: Vec<_> = endpoints.iter().map(endpoint).collect();
         let positions = select(&members).positions;
         let contenders: Vec<_> = positions.iter().map(|&position| contender(&endpoints[position])).collect();
-        let owners = maglev::table(&contenders, number(&case["rows"]));
+        let owners = table(&contenders, number(&case["rows"]));
         let name = |value: &Value| (address(&value[0]), number::<u16>(&value[1]));
         let expected: Vec<_> = case["owners"]
             .as_array()
@@ -74,18 +77,48 @@ fn node_tables_are_the_oracles() {
     }
 }
 
-#[test]
-fn large_node_tables_have_the_oracles_digest() {
-    for case in cases(LARGE, "cases") {
-        let member = |value: &Value| maglev::Member {
-            address: address(&value[0]).into(),
-            port: 0,
-            weight: number(&value[1]),
-        };
-        let members: Vec<_> = case["members"].as_array().unwrap().iter().map(member).collect();
-        let owners = maglev::table(&members, number(&case["rows"]));
+fn members(list: &Value) -> Vec<node::Member> {
+    let member = |value: &Value| node::Member {
+        address: address(&value[0]).into(),
+        port: 0,
+        weight: number(&value[1]),
+    };
+    list.as_array().unwrap().iter().map(member).collect()
+}
+
+fn large_tables_are(text: &str, key: &str, table: Table) {
+    for case in cases(text, key) {
+        let owners = table(&members(&case["members"]), number(&case["rows"]));
         let bytes: Vec<_> = owners.iter().flat_map(|owner| owner.to_le_bytes()).collect();
         assert_eq!(Sha256::digest(&bytes).to_vec(), unhex(&case["sha256"]), "{}", case["about"]);
+    }
+}
+
+#[test]
+fn node_tables_are_the_oracles() {
+    small_tables_are(SMALL, maglev::table);
+    small_tables_are(HRW, hrw::table);
+}
+
+#[test]
+fn large_node_tables_have_the_oracles_digest() {
+    large_tables_are(LARGE, "cases", maglev::table);
+    large_tables_are(HRW, "large", hrw::table);
+}
+
+#[test]
+fn a_change_moves_as_many_rows_of_bounded_hrw_as_the_oracle_says() {
+    for change in cases(HRW, "disruption") {
+        let owners = |list: &Value| -> Vec<_> {
+            let members = members(list);
+            hrw::table(&members, 4096)
+                .into_iter()
+                .map(|owner| members[usize::from(owner)].address.bytes())
+                .collect()
+        };
+        let (before, after) = (owners(&change["before"]), owners(&change["after"]));
+        let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+        assert_eq!(moved, number::<usize>(&change["moved"]), "{}", change["change"]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 
+use crate::config::model::Algorithm;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
 use crate::config::scalar::{Choice, Integer, Size, Word};
@@ -23,9 +24,8 @@ pub(crate) struct Pool {
     /// Rows of its table: a power of two from 256 to 1Mi, fixed when the pool is made.
     #[schemars(extend("default" = 65536))]
     pub(crate) rows: Option<Located<Size>>,
-    /// How its table is filled.
+    /// How its table's rows are given to its nodes.
     #[schemars(extend("default" = "maglev"))]
-    #[expect(dead_code, reason = "has one value: read so that it is checked")]
     pub(crate) algorithm: Option<Located<Choice<Algorithm>>>,
     /// Its nodes; no address twice.
     pub(crate) endpoints: Required<List<Endpoint>>,
@@ -58,16 +58,8 @@ impl Read for Pool {
     }
 }
 
-/// How a pool's table is filled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// Weighted Maglev.
-    Maglev,
-}
-
 impl Word for Algorithm {
-    const KNOWN: &'static [(&'static str, Self)] = &[("maglev", Self::Maglev)];
-    const LATER: &'static [&'static str] = &["hrw"];
+    const KNOWN: &'static [(&'static str, Self)] = &[("maglev", Self::Maglev), ("hrw", Self::Hrw)];
 }
 
 /// A node of a pool.

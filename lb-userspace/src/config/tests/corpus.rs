@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
-use crate::config::model::{Affinity, CheckKind, Config, EncapKind, XdpMode};
+use crate::config::model::{Affinity, Algorithm, CheckKind, Config, EncapKind, XdpMode};
 use crate::config::{Problems, features, load, parse};
 use lb_common::abi::Features;
 
@@ -92,6 +92,8 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.services[2].affinity, Affinity::ClientPrefix { v4: 24, v6: 56 });
     assert_eq!(config.services[1].ports[1].port, 0);
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
+    let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];
+    assert_eq!(config.pools.iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);
     assert_eq!(config.pools[0].endpoints.iter().map(|e| e.weight).collect::<Vec<_>>(), [2, 1, 0]);
     let check = &config.health_checks[0];
     let http = |expect| CheckKind::Http {
@@ -174,6 +176,26 @@ fn aliases_cannot_blow_up() {
         (1..20).map(level).fold("a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned(), |text, line| text + &line);
     let report = parse(&text, "x.yaml", Path::new("")).expect_err("too large").to_string();
     assert!(report.contains("too large or too deeply nested"), "{report}");
+}
+
+#[test]
+fn a_table_of_bounded_hrw_has_a_cost() {
+    let secrets = secrets();
+    let text = fs::read_to_string(root().join(GOOD).join("minimal.yaml")).expect("readable");
+    let pool = |endpoints: u32| {
+        let address = |number| format!("{{address: 10.9.{}.{}}}", number / 250, 1 + number % 250);
+        let endpoints = (0..endpoints).map(address).collect::<Vec<_>>().join(", ");
+        let big =
+            format!("- {{name: big, cluster: eu-1, rows: 1Mi, algorithm: hrw, endpoints: [{endpoints}]}}\n");
+        text.replace("healthChecks:", &(big + "healthChecks:"))
+    };
+    assert!(parse(&pool(256), "x.yaml", secrets.path()).is_ok());
+    let report = parse(&pool(257), "x.yaml", secrets.path()).expect_err("too many").to_string();
+    assert!(
+        report.contains("pools[1].algorithm: 1048576 rows and 257 endpoints are 269484032 scores"),
+        "{report}"
+    );
+    assert!(report.contains("mend: use `maglev`, or fewer `rows`"), "{report}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::addresses::unicast;
 use super::names::{Names, label, resolve};
 use super::within;
 use crate::config::file::{self, File, elements};
-use crate::config::model::{Endpoint, Pool};
+use crate::config::model::{Algorithm, Endpoint, Pool};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -26,6 +26,9 @@ const ROWS: u32 = 65_536;
 /// Fewest and most rows of a table.
 const FEWEST_ROWS: u32 = 256;
 const MOST_ROWS: u32 = 1 << MAX_LOG2_ROWS;
+
+/// Most scores (rows by endpoints) of a table of bounded HRW, which are computed anew with each change: a second.
+const MOST_SCORES: u64 = 1 << 28;
 
 /// The weight as written, or the default; one out of range is reported with its pool.
 pub(super) fn weight(pool: &file::Pool) -> u16 {
@@ -48,12 +51,14 @@ pub(super) fn pool(pool: &Located<file::Pool>, names: &Names<'_>, problems: &mut
         resolve("health check", health, &names.checks, problems);
     }
     rows_are_a_power_of_two(pool, problems);
+    scores_are_few_enough(pool, problems);
     let endpoints = pool.endpoints.as_ref().map(|endpoints| self::endpoints(endpoints, problems));
     Some(Pool {
         name: pool.name.as_ref()?.value.clone(),
         cluster: pool.cluster.as_ref()?.value.clone(),
         weight: within(pool.weight.as_ref(), WEIGHT, &WEIGHTS, problems),
         rows: rows(pool),
+        algorithm: pool.algorithm.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         endpoints: endpoints?,
         health: pool.health.as_ref().map(|health| health.value.clone()),
     })
@@ -72,6 +77,19 @@ fn rows_are_a_power_of_two(pool: &file::Pool, problems: &mut Problems) {
             format!("{rows} is not a power of two"),
             format!("use {} or {above}", above / 2),
         );
+    }
+}
+
+fn scores_are_few_enough(pool: &file::Pool, problems: &mut Problems) {
+    let (Some(at), Some(endpoints)) = (&pool.algorithm, pool.endpoints.as_ref()) else { return };
+    let scores = u64::from(rows(pool)) * endpoints.len() as u64;
+    if at.value.0 == Algorithm::Hrw && scores > MOST_SCORES {
+        let reason = format!(
+            "{} rows and {} endpoints are {scores} scores to compute with each change, of at most {MOST_SCORES}",
+            rows(pool),
+            endpoints.len()
+        );
+        problems.add(&at.place, reason, "use `maglev`, or fewer `rows`");
     }
 }
 

@@ -1,7 +1,9 @@
 //! The checker with scripted nodes and paused time.
 
 use super::*;
-use crate::config::model::{CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Replies, Secret};
+use crate::config::model::{
+    Algorithm, CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Replies, Secret,
+};
 use crate::health::{Failure, Phase, Verdict};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
@@ -113,6 +115,7 @@ fn config(hosts: u8) -> Config {
             cluster: "eu-1".into(),
             weight: 1,
             rows: 256,
+            algorithm: Algorithm::Maglev,
             endpoints: (1..=hosts).map(endpoint).collect(),
             health: Some("web-hz".into()),
         }],

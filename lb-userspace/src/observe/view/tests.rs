@@ -11,8 +11,8 @@ use time::{Duration, OffsetDateTime};
 use super::*;
 use crate::compile::MapImage;
 use crate::config::model::{
-    Affinity, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway, Limits,
-    OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    Affinity, Algorithm, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway,
+    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
 };
 use crate::explain::offline;
 use crate::observe::published::{Agent, Drained, InterfaceState};
@@ -31,6 +31,7 @@ fn config() -> Config {
         cluster: cluster.into(),
         weight,
         rows: 256,
+        algorithm: Algorithm::Maglev,
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         health: Some("check".into()),
     };

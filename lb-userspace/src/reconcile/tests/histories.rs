@@ -1,8 +1,8 @@
 //! Random changes of a small world.
 
 use crate::config::model::{
-    Affinity, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort, Tracking,
-    UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
+    Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -76,7 +76,10 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
 fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {
     let members = subsequence((1_u8..=6).collect::<Vec<_>>(), 0..=6)
         .prop_flat_map(|lasts| lasts.into_iter().map(member).collect::<Vec<_>>());
-    (members, prop_oneof![Just(256), Just(512)], encap()).prop_map(move |(members, rows, encap)| Pool {
+    let algorithm = prop_oneof![Just(Algorithm::Maglev), Just(Algorithm::Hrw)];
+    let form = (prop_oneof![Just(256), Just(512)], encap(), algorithm);
+    (members, form).prop_map(move |(members, (rows, encap, algorithm))| Pool {
+        algorithm,
         name: format!("web-{cluster}"),
         cluster: cluster.into(),
         weight: 1,
@@ -182,6 +185,7 @@ pub(super) fn world() -> Desired {
         weight: 1,
         rows: 256,
         encap: EncapKind::Ipip,
+        algorithm: Algorithm::Maglev,
         members: (1..=4).map(member).collect(),
     };
     let share = |cluster: &str| Share { pool: format!("web-{cluster}"), cluster: cluster.into(), weight: 1 };

@@ -10,6 +10,7 @@ BUILDERS = {
     "flow_hash.json": hashes.flow_file,
     "maglev.json": tables.maglev_file,
     "maglev_large.json": tables.maglev_large_file,
+    "node_hrw.json": tables.node_hrw_file,
     "cluster_rows.json": tables.cluster_rows_file,
     "outer_headers.json": frames.headers_file,
 }

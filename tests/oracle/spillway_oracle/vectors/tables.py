@@ -3,7 +3,7 @@
 import hashlib
 import struct
 
-from .. import hrw, maglev
+from .. import hrw, maglev, nodehrw
 from ..maglev import Member
 
 DISRUPTION = [
@@ -93,6 +93,64 @@ def maglev_large_file() -> dict:
     return {
         "about": "Large node tables: SHA-256 of the owners (indices into `members`, u16 little-endian, row 0 first), rows per member; `members` are [address, weight], port 0, all up, sorted.",
         "cases": cases,
+    }
+
+
+def changes() -> list[tuple[str, list[Member], list[Member]]]:
+    """Changes of a pool in tables of 4,096 rows: name, endpoints before and after."""
+    hundred = spread(100, lambda i: 1)
+    graded = spread(10, lambda i: i + 1)
+    halved = [m._replace(weight=1 if i == 40 else 2) for i, m in enumerate(hundred)]
+    return [
+        ("1 of 100 leaves", hundred, hundred[:40] + hundred[41:]),
+        ("1 of 100 to half its weight", [m._replace(weight=2) for m in hundred], halved),
+        ("1 of 10 of weights 1 to 10 leaves", graded, graded[:4] + graded[5:]),
+    ]
+
+
+def change_case(name: str, before: list[Member], after: list[Member]) -> dict:
+    """Whose rows a change moves, in a table of 4,096 rows."""
+    pools = [maglev.members_of(endpoints) for endpoints in (before, after)]
+    owners = [[members[owner].address for owner in nodehrw.table(members, 4096)] for members in pools]
+    described_pools = [[[m.address, m.weight] for m in members] for members in pools]
+    return {"change": name, "before": described_pools[0], "after": described_pools[1], "moved": hrw.moved(*owners)}
+
+
+def node_hrw_file() -> dict:
+    """Small node tables of bounded HRW in full, larger ones by digest, and the disruption figures."""
+    cases = []
+    for about, rows, endpoints in small_cases():
+        members = maglev.members_of(endpoints)
+        owners = nodehrw.table(members, rows)
+        cases.append({
+            "about": about,
+            "rows": rows,
+            "endpoints": [described(e) for e in endpoints],
+            "members": [[m.address, m.port] for m in members],
+            "keys": [f"{nodehrw.member_key(m):016x}" for m in members],
+            "caps": nodehrw.caps([m.weight for m in members], rows),
+            "counts": maglev.counts(owners, len(members)),
+            "owners": owners,
+        })  # fmt: skip
+    large = []
+    for about, rows, members in (
+        ("100 equal members.", 8192, maglev.members_of(spread(100, lambda i: 1))),
+        ("300 members of weights 1 to 10.", 4096, maglev.members_of(spread(300, lambda i: 1 + i * 7 % 10))),
+        ("8 members of weights 1 to 4.", 65536, maglev.members_of(spread(8, lambda i: 1 + i % 4))),
+    ):  # fmt: skip
+        owners = nodehrw.table(members, rows)
+        large.append({
+            "about": about,
+            "rows": rows,
+            "members": [[m.address, m.weight] for m in members],
+            "sha256": hashlib.sha256(struct.pack(f"<{rows}H", *owners)).hexdigest(),
+            "counts": maglev.counts(owners, len(members)),
+        })  # fmt: skip
+    return {
+        "about": "Node tables of bounded HRW: `cases` as in maglev.json with the members' keys and caps, `large` as in maglev_large.json; `disruption` counts the rows of 4,096 that a change moves.",
+        "disruption": [change_case(*change) for change in changes()],
+        "cases": cases,
+        "large": large,
     }
 
 
