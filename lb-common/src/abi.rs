@@ -43,6 +43,12 @@ macro_rules! flag_set {
                 self.0 & other.0 == other.0
             }
 
+            /// Whether any bit of `other` is set.
+            #[inline(always)]
+            pub const fn has_any(self, other: Self) -> bool {
+                self.0 & other.0 != 0
+            }
+
             /// Both sets of bits.
             #[must_use]
             pub const fn with(self, other: Self) -> Self {

@@ -75,6 +75,14 @@ impl Flow {
         state.word(a.to_le()).word(b.to_le()).word(c.to_le()).word(d.to_le()).word(ports).finish(before + 40)
     }
 
+    /// What is left of the flow without its ports: addresses and protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn three_tuple(&self) -> Self {
+        let none = NetworkU16::new(0);
+        Self { source_port: none, destination_port: none, ..*self }
+    }
+
     /// What is left of the flow when only the client counts: its address under the mask of its family,
     /// the rest zero.
     #[inline(always)]
@@ -231,6 +239,14 @@ mod tests {
         let high = 0x1234_5678_u32.wrapping_mul(FALLBACK_FACTOR);
         assert_eq!(hash.fallback_row(1, 16), high >> 16);
         assert_eq!(hash.fallback_row(2, 16), high.wrapping_mul(FALLBACK_FACTOR) >> 16);
+    }
+
+    #[test]
+    fn a_three_tuple_forgets_the_ports_alone() {
+        let a = flow("192.0.2.7", "198.51.100.10").three_tuple();
+        let message = [192, 0, 2, 7, 198, 51, 100, 10, 0, 0, 0, 0, 6, 0, 0, 0];
+        assert_eq!(a.hash(KEY).0, siphash13(KEY, &message));
+        assert_ne!(Flow { protocol: 17, ..a }.hash(KEY), a.hash(KEY));
     }
 
     #[test]

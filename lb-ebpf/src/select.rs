@@ -11,14 +11,18 @@ use lb_common::siphash::Key;
 /// The end of a packet for which a table names an entry that is not there.
 pub const MISSING: End = End::drop(Reason::MissingEntry);
 
-/// The hash that decides the flow's way: of the 5-tuple, or of the client alone.
+/// The hash that decides the flow's way: of the 5-tuple, or of what the service's affinity leaves of it.
 #[inline(always)]
 pub fn hash(flow: &Flow, service: &ServiceEntry, key: Key) -> FlowHash {
-    if service.flags.has(ServiceFlags::CLIENT_AFFINITY) {
-        flow.only_client(service.mask_v4, service.mask_v6).hash(key)
-    } else {
-        flow.hash(key)
+    if !service.flags.has_any(ServiceFlags::AFFINITY) {
+        return flow.hash(key);
     }
+    let part = if service.flags.has(ServiceFlags::THREE_TUPLE) {
+        flow.three_tuple()
+    } else {
+        flow.only_client(service.mask_v4, service.mask_v6)
+    };
+    part.hash(key)
 }
 
 /// A row, and its number in its table. Aligned, for the compiler copies it by words, and the verifier wants

@@ -66,7 +66,14 @@ flag_set! {
         FULLY_TRACKED = 2;
         /// On a row that moves, UDP without a record goes to the current owner, not the stable one.
         UDP_MOVES = 3;
+        /// Its ports are not hashed. It takes all ports of its protocol, alone on each of its VIPs.
+        THREE_TUPLE = 4;
     }
+}
+
+impl ServiceFlags {
+    /// Bits under which less than the 5-tuple is hashed; at most one of them is set.
+    pub const AFFINITY: Self = Self::CLIENT_AFFINITY.with(Self::THREE_TUPLE);
 }
 
 const _: () = assert!(size_of::<ServiceEntry>() == 32);

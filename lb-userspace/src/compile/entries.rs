@@ -32,6 +32,9 @@ pub(super) fn service(select: Selector, service: &Service) -> ServiceEntry {
         Affinity::Flow => ServiceEntry { select, flags, ..ServiceEntry::default() },
         Affinity::Client => client(32, 128),
         Affinity::ClientPrefix { v4, v6 } => client(v4, v6),
+        Affinity::ThreeTuple => {
+            ServiceEntry { select, flags: flags.with(ServiceFlags::THREE_TUPLE), ..ServiceEntry::default() }
+        }
     }
 }
 

@@ -209,4 +209,5 @@ enum AffinityText {
     Flow,
     Client,
     ClientPrefix { v4: u8, v6: u8 },
+    ThreeTuple,
 }

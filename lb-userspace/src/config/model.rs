@@ -269,6 +269,8 @@ pub enum Affinity {
         /// IPv6 prefix length, 1..=128.
         v6: u8,
     },
+    /// Addresses and protocol. The service takes all ports of its protocols, alone on each of its VIPs.
+    ThreeTuple,
 }
 
 /// What becomes of a service's connections when rows change.

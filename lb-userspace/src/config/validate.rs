@@ -47,6 +47,7 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
 fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
     if limits::totals(file, problems) {
         services::no_vip_twice(file, problems);
+        services::three_tuple_is_alone(file, problems);
     }
     pools::no_endpoint_is_a_vip(file, names, problems);
     clusters::mtu_fits(file, names, problems);

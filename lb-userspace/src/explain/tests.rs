@@ -26,10 +26,9 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
 }
 
-/// Of the oracle's services those that this version can serve, from pools that are well.
+/// Of the oracle's services those from pools that are well.
 fn kept(service: &Value) -> bool {
-    let well = list(&service["pools"]).iter().all(|pool| POOLS.iter().any(|name| pool == name));
-    well && service["affinity"] != "three-tuple"
+    list(&service["pools"]).iter().all(|pool| POOLS.iter().any(|name| pool == name))
 }
 
 fn configuration(world: &Value) -> Value {

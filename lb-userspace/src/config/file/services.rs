@@ -122,12 +122,17 @@ pub(crate) enum AffinityKind {
     Client,
     /// The client's prefix.
     ClientPrefix,
+    /// Addresses and protocol.
+    ThreeTuple,
 }
 
 impl Word for AffinityKind {
-    const KNOWN: &'static [(&'static str, Self)] =
-        &[("flow", Self::Flow), ("client", Self::Client), ("client-prefix", Self::ClientPrefix)];
-    const LATER: &'static [&'static str] = &["three-tuple"];
+    const KNOWN: &'static [(&'static str, Self)] = &[
+        ("flow", Self::Flow),
+        ("client", Self::Client),
+        ("client-prefix", Self::ClientPrefix),
+        ("three-tuple", Self::ThreeTuple),
+    ];
 }
 
 /// What of a packet decides its way: one word, or a section with the prefixes' lengths.
@@ -139,6 +144,8 @@ pub(crate) enum Affinity {
     Client,
     /// The client's prefix.
     Prefix(AffinityPrefixes),
+    /// Addresses and protocol.
+    ThreeTuple,
 }
 
 /// Lengths of the client's prefix in bits.
@@ -161,7 +168,7 @@ impl Read for Affinity {
         let kind = kind.0.map(|kind| kind.value.0);
         let prefixes = AffinityPrefixes { v4: section.optional("v4"), v6: section.optional("v6") };
         section.close(&[]);
-        if let Some(AffinityKind::Flow | AffinityKind::Client) = kind {
+        if let Some(AffinityKind::Flow | AffinityKind::Client | AffinityKind::ThreeTuple) = kind {
             for length in [&prefixes.v4, &prefixes.v6].into_iter().flatten() {
                 let mend = "remove it, or use `kind: client-prefix`";
                 problems.add(&length.place, "only `client-prefix` has a prefix length", mend);
@@ -177,6 +184,7 @@ impl Affinity {
             AffinityKind::Flow => Self::Flow,
             AffinityKind::Client => Self::Client,
             AffinityKind::ClientPrefix => Self::Prefix(prefixes),
+            AffinityKind::ThreeTuple => Self::ThreeTuple,
         }
     }
 }

@@ -90,6 +90,8 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.clusters[0].encap.mtu, Some(1320));
     assert_eq!(config.services[0].affinity, Affinity::ClientPrefix { v4: 20, v6: 48 });
     assert_eq!(config.services[2].affinity, Affinity::ClientPrefix { v4: 24, v6: 56 });
+    assert_eq!(config.services[3].affinity, Affinity::ThreeTuple);
+    assert_eq!(config.services[4].affinity, Affinity::ThreeTuple);
     assert_eq!(config.services[1].ports[1].port, 0);
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
     let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];

@@ -86,6 +86,7 @@ fn affinity(affinity: Option<&Located<file::Affinity>>, problems: &mut Problems)
     match affinity.map(|affinity| &affinity.value) {
         None | Some(file::Affinity::Flow) => Affinity::Flow,
         Some(file::Affinity::Client) => Affinity::Client,
+        Some(file::Affinity::ThreeTuple) => Affinity::ThreeTuple,
         Some(file::Affinity::Prefix(lengths)) => Affinity::ClientPrefix {
             v4: within(lengths.v4.as_ref(), CLIENT_PREFIX.0, &V4, problems),
             v6: within(lengths.v6.as_ref(), CLIENT_PREFIX.1, &V6, problems),
@@ -155,6 +156,50 @@ pub(super) fn no_vip_twice(file: &File, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Reports a service of affinity `three-tuple` that does not take all ports of its protocols, or not alone on each
+/// of its VIPs: ports that are not looked at cannot tell services apart. The caller has bounded their number.
+pub(super) fn three_tuple_is_alone(file: &File, problems: &mut Problems) {
+    let mut places = BTreeMap::new();
+    for service in elements(file.services.as_ref()) {
+        let (Some(affinity), Some(name)) = (&service.affinity, service.name.as_ref()) else { continue };
+        if matches!(affinity.value, file::Affinity::ThreeTuple) {
+            takes_all_ports(service, problems);
+            places.insert(name.as_str(), &affinity.place);
+        }
+    }
+    for ((vip, protocol), owners) in listeners(file) {
+        for (place, name) in owners.keys().filter_map(|name| Some((places.get(name)?, *name))) {
+            let Some((other, port)) = owners.iter().find(|(other, _)| **other != name) else { continue };
+            let key = describe((vip, protocol, *port));
+            let reason =
+                format!("`three-tuple` needs its VIPs to itself, and {key} is for {}", quoted(other));
+            problems.add(place, reason, "give one of the two another VIP, or use another affinity");
+        }
+    }
+}
+
+fn takes_all_ports(service: &file::Service, problems: &mut Problems) {
+    for port in service.ports.as_ref().map_or(&[][..], |ports| &ports.value) {
+        let Some(at) = port.port.as_ref().filter(|at| at.value.0 != 0) else { continue };
+        let reason = format!("`three-tuple` takes all ports of a protocol, not {} alone", at.value.0);
+        problems.add(&at.place, reason, "use `port: 0`, or another affinity");
+    }
+}
+
+/// For each VIP and protocol: the services that listen there, with one of their ports.
+fn listeners(file: &File) -> BTreeMap<(IpAddr, Protocol), BTreeMap<&str, u16>> {
+    let mut listeners: BTreeMap<_, BTreeMap<&str, u16>> = BTreeMap::new();
+    for service in elements(file.services.as_ref()) {
+        let (Some(vips), Some(ports)) = (service.vips.as_ref(), service.ports.as_ref()) else { continue };
+        let name = service.name.as_ref().map_or("", |name| name.value.as_str());
+        for (vip, port) in vips.value.iter().flat_map(|vip| ports.value.iter().map(move |port| (vip, port))) {
+            let Some(number) = number(port) else { continue };
+            listeners.entry((vip.value, protocol(port))).or_default().entry(name).or_insert(number);
+        }
+    }
+    listeners
 }
 
 fn describe((vip, protocol, port): (IpAddr, Protocol, u16)) -> String {

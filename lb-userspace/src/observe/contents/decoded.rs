@@ -152,7 +152,13 @@ impl Decoded {
                 "transition"
             },
             udp_on_change: if entry.flags.has(ServiceFlags::UDP_MOVES) { "move" } else { "keep" },
-            affinity: if client { "client" } else { "flow" },
+            affinity: if client {
+                "client"
+            } else if entry.flags.has(ServiceFlags::THREE_TUPLE) {
+                "three-tuple"
+            } else {
+                "flow"
+            },
             mask_v4: client.then(|| Address::from_v4_word(entry.mask_v4).into()),
             mask_v6: client.then(|| Address::from_v6_words(entry.mask_v6).into()),
         }

@@ -79,6 +79,7 @@ fn of_service<T: Tables>(
             Affinity::Flow => "flow",
             Affinity::Client => "client",
             Affinity::ClientPrefix { .. } => "client-prefix",
+            Affinity::ThreeTuple => "three-tuple",
         },
         tracking: match service.tracking {
             Tracking::Transition => "transition",

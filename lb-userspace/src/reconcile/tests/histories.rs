@@ -138,6 +138,7 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
         3 => Just(Affinity::Flow),
         1 => Just(Affinity::Client),
         1 => Just(Affinity::ClientPrefix { v4: 24, v6: 56 }),
+        1 => Just(Affinity::ThreeTuple),
     ];
     (prop::array::uniform3(0_u16..3), affinity, prop_oneof![Just(443), Just(0)], any::<bool>()).prop_map(
         move |(weights, affinity, port, local)| {

@@ -124,7 +124,7 @@ def selection(built):
         ("An any-port service takes a port that nobody names.", tcp4("198.51.100.40", 8443)(40000), "tx"),
         ("A service that names the port goes before the any-port one.", tcp4("198.51.100.40", 22)(40000), "tx"),
         ("A table of bounded HRW: a row of the lightest node.", to_backend(built, tcp4("198.51.100.75"), "203.0.113.91"), "tx 203.0.113.91"),
-        ("A table of bounded HRW: a row of the node over IPv6.", to_backend(built, tcp4("198.51.100.75"), "2001:db8:e::81"), "tx 2001:db8:e::81"),
+        ("A table of bounded HRW: a row of the node over IPv6.", to_backend(built, tcp4("198.51.100.75"), "2001:db8:e::91"), "tx 2001:db8:e::91"),
         ("The second pool has weight 0: the first takes all.", tcp4("198.51.100.74")(40000), "tx"),
         ("Only the draining node is in the table (one has weight 0, one is down).", tcp4("198.51.100.72")(40000), "tx 203.0.113.52"),
         ("All nodes are down: the pool fails open.", tcp4("198.51.100.73")(40000), "tx"),
