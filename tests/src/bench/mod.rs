@@ -15,6 +15,7 @@ mod quiet;
 pub mod report;
 mod resident;
 mod round;
+pub mod tables;
 mod world;
 
 use anyhow::Result;

@@ -29,6 +29,12 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What a change of a pool moves under each algorithm, how even the load is, what a table costs; needs no root
+    Tables {
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,6 +61,10 @@ fn run(bench: &Bench) -> Result<()> {
         }
         Bench::Control { subject, output } => {
             let report = bench::control::measure(subject)?;
+            print(*output, &report, &report.json()?);
+        }
+        Bench::Tables { output } => {
+            let report = bench::tables::measure()?;
             print(*output, &report, &report.json()?);
         }
     }
