@@ -21,10 +21,11 @@
 //! | `fragments` | LRU hash | [`Flow::fragment`](crate::flow::Flow::fragment) | [`FragmentEntry`] |
 //! | `programs` | program array | [`Program`] | the program |
 //! | `tracking_stats` | per-CPU array, 1 | 0 | [`TrackingCounters`] |
+//! | `quic_servers` | hash | [`QuicKey`] | [`QuicServer`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
-//! All but the counters, `devices`, `connections`, `budgets`, `fragments` and `programs` are memory-mapped by the agent. What must change as one lies in
-//! one aligned 64-bit word, and is stored as one.
+//! All but the counters, `devices`, `connections`, `budgets`, `fragments`, `programs` and `quic_servers` are
+//! memory-mapped by the agent. What must change as one lies in one aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
 macro_rules! flag_set {
@@ -72,6 +73,7 @@ mod counters;
 mod features;
 mod fragment;
 mod program;
+mod quic;
 mod service;
 mod table;
 mod tunnel;
@@ -85,6 +87,7 @@ pub use counters::{BackendCounters, ServiceCounters};
 pub use features::Features;
 pub use fragment::{FRAGMENTS, FragmentEntry};
 pub use program::Program;
+pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use tunnel::{INNER_SOURCE, TunnelEntry};
@@ -132,9 +135,11 @@ pub mod map {
     /// See the module's table.
     pub const PROGRAMS: &str = "programs";
     /// See the module's table.
+    pub const QUIC_SERVERS: &str = "quic_servers";
+    /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 19] = [
+    pub const ALL: [&str; 20] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -153,6 +158,7 @@ pub mod map {
         TRACKING_STATS,
         FRAGMENTS,
         PROGRAMS,
+        QUIC_SERVERS,
         STATE,
     ];
 }

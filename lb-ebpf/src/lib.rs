@@ -2,10 +2,11 @@
 //!
 //! 1. [`parse`]: link, network and transport headers;
 //! 2. [`classify`]: is the destination ours, and which service is it;
-//! 3. [`select`]: flow hash, cluster row, pool, node row;
-//! 4. [`track`]: which of a row's owners takes the packet;
-//! 5. [`encapsulate`]: the outer header;
-//! 6. [`transmit`]: out of which interface.
+//! 3. [`quic`]: which server a connection id names, where a service asks for that;
+//! 4. [`select`]: flow hash, cluster row, pool, node row;
+//! 5. [`track`]: which of a row's owners takes the packet;
+//! 6. [`encapsulate`]: the outer header;
+//! 7. [`transmit`]: out of which interface.
 //!
 //! [`pipeline::usual`] calls them in this order and does nothing else. A stage may end the packet with
 //! a [`verdict::End`]. What has no ports to go by, or does not fit the path, goes through
@@ -31,6 +32,7 @@ pub mod frame;
 pub mod icmp;
 pub mod parse;
 pub mod pipeline;
+pub mod quic;
 pub mod select;
 pub mod tables;
 pub mod track;

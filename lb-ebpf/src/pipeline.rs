@@ -5,13 +5,15 @@ pub mod unusual;
 
 use crate::frame::Frame;
 use crate::parse::{Network, Portless, Transport};
+use crate::quic::ConnectionId;
 use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
 use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
-use crate::{classify, encapsulate, parse, select, track, transmit};
-use lb_common::abi::{BackendFlags, Control};
-use lb_common::flow::Flow;
+use crate::wire::protocol;
+use crate::{classify, encapsulate, parse, quic, select, track, transmit};
+use lb_common::abi::{BackendFlags, Control, Features, ServiceFlags};
+use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 
 /// A packet's way from arrival to the action taken. The frame is changed only if it is sent to a backend or
@@ -64,7 +66,8 @@ fn forward<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Action, End> {
-    let choice = choose(&transport.flow, service, control, tables, || transport.segment())?;
+    let connection_id = || ConnectionId::find(frame, network, tables);
+    let choice = choose(&transport.flow, connection_id, service, control, tables, || transport.segment())?;
     if !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
@@ -85,7 +88,7 @@ fn deliver<F: Frame, T: Tables>(
         tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
     }
-    encapsulate::wrap(frame, network, backend, choice.selection.hash, tables)?;
+    encapsulate::wrap(frame, network, backend, choice.hash, tables)?;
     tables.count_sent(service, index, network.length as u64);
     Ok(transmit::send(frame, backend))
 }
@@ -93,26 +96,37 @@ fn deliver<F: Frame, T: Tables>(
 /// Where a packet of a service goes, and by which rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<'t> {
-    /// Where the tables say its flow belongs.
-    pub selection: Selection<'t>,
+    /// The flow's hash.
+    pub hash: FlowHash,
+    /// Where the tables say its flow belongs; `None`: they were not asked, for its connection id says it.
+    pub selection: Option<Selection<'t>>,
     /// Who takes it.
     pub owner: Owner<'t>,
 }
 
-/// Select and track: the decision, which `explain` and `plan` ask for without a packet. `segment` says what
-/// the packet tells of its connection, and is asked only where that matters.
+/// QUIC, select and track: the decision, which `explain` and `plan` ask for without a packet. `connection_id` and
+/// `segment` say what the packet tells of its connection, and are asked only where that matters.
 #[inline(always)]
 pub fn choose<'t, T: Tables>(
     flow: &Flow,
+    connection_id: impl FnOnce() -> Option<ConnectionId>,
     service: u32,
     control: &Control,
     tables: &'t T,
     segment: impl FnOnce() -> Segment,
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
-    let selection = select::select(select::hash(flow, entry, control.key()), entry, tables)?;
+    let hash = select::hash(flow, entry, control.key());
+    if tables.features().has(Features::QUIC)
+        && entry.flags.has(ServiceFlags::QUIC)
+        && flow.protocol == protocol::UDP
+        && let Some(owner) = connection_id().and_then(|id| quic::owner(id, service, entry, tables))
+    {
+        return Ok(Choice { hash, selection: None, owner });
+    }
+    let selection = select::select(hash, entry, tables)?;
     let owner = track::owner(flow, service, entry, &selection, tables, segment)?;
-    Ok(Choice { selection, owner })
+    Ok(Choice { hash, selection: Some(selection), owner })
 }
 
 #[cfg(test)]

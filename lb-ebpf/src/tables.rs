@@ -1,8 +1,8 @@
 //! What a stage may look up and count.
 
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
-    TableEntry, TunnelEntry, VipBucket,
+    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
+    Reply, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
 };
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
@@ -39,6 +39,11 @@ pub trait Tables {
 
     /// What headers toward the nodes of a pool need, if they are reached over VXLAN.
     fn tunnel(&self, pool: u32) -> Option<&TunnelEntry>;
+
+    /// The server that a connection id names. Maps without such servers have none.
+    fn quic_server(&self, _key: &QuicKey) -> Option<QuicServer> {
+        None
+    }
 
     /// The backend that the connection under this key is recorded with, and whether its end was seen before.
     /// A packet of it is here: it is alive, and `closing` if this packet ends it. Maps without connections

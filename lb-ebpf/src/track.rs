@@ -36,6 +36,8 @@ pub enum Decision {
     Tracked,
     /// The owner does not serve; it owns a fallback row, or is the pool's spare.
     Fallback,
+    /// The packet's connection id names it ([`quic`](crate::quic)); no row was asked.
+    Quic,
 }
 
 /// The backend that takes the packet.

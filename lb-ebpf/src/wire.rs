@@ -271,3 +271,28 @@ pub struct Word {
     /// Native reading.
     pub word: u64,
 }
+
+/// The first bytes of a QUIC packet with a short header (RFC 8999, section 5.2): 17 bytes, of the
+/// connection id as much as a server id can reach.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct QuicShort {
+    /// The uppermost bit is 0; all else is the version's.
+    pub first: u8,
+    /// Destination connection id, and perhaps what follows it, read natively.
+    pub id: [u64; 2],
+}
+
+/// The first bytes of a QUIC packet with a long header (RFC 8999, section 5.1): 22 bytes.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct QuicLong {
+    /// The uppermost bit is 1; all else is the version's.
+    pub first: u8,
+    /// Version, native reading.
+    pub version: u32,
+    /// Bytes of the destination connection id.
+    pub length: u8,
+    /// Destination connection id, and perhaps what follows it, read natively.
+    pub id: [u64; 2],
+}

@@ -27,7 +27,7 @@ fn every_generated_frame_comes_out_as_the_oracle_says() -> Result<()> {
     let effort = Effort::from_env(Effort::USUAL)?;
     let world = World::load()?;
     let host = Host::new(&world, INTERFACE)?;
-    let frames = Frames::new(effort.seed, &world).take(effort.frames);
+    let frames = Frames::new(effort.seed, &world)?.take(effort.frames);
     let Some(oracle) = Oracle::ask(&World::file(), frames)? else {
         println!("SKIP: python3 is not installed");
         return Ok(());

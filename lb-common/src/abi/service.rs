@@ -1,3 +1,4 @@
+use super::QuicLengths;
 use bytemuck::{Pod, Zeroable};
 
 /// A service. 32 bytes.
@@ -10,8 +11,8 @@ pub struct ServiceEntry {
     pub flags: ServiceFlags,
     /// Under client affinity: the part of an IPv4 client's address that is hashed, as a network-order mask.
     pub mask_v4: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Where QUIC is routed by connection id: the lengths of the server ids.
+    pub quic: QuicLengths,
     /// Under client affinity: the part of an IPv6 client's address that is hashed, as a network-order mask.
     pub mask_v6: [u64; 2],
 }
@@ -68,6 +69,8 @@ flag_set! {
         UDP_MOVES = 3;
         /// Its ports are not hashed. It takes all ports of its protocol, alone on each of its VIPs.
         THREE_TUPLE = 4;
+        /// QUIC goes to the server that its connection id names.
+        QUIC = 6;
     }
 }
 

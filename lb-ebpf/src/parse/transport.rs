@@ -12,7 +12,8 @@ use lb_common::reason::Reason;
 pub const MAX_EXTENSIONS: usize = 6;
 
 const TCP_LENGTH: usize = 20;
-const UDP_LENGTH: usize = 8;
+/// Bytes of a UDP header.
+pub const UDP_LENGTH: usize = 8;
 const FIN: u16 = 1;
 const SYN: u16 = 2;
 const RST: u16 = 4;

@@ -1,6 +1,7 @@
 //! Properties of the whole way: what is not for a VIP is left alone, what is sent is what came, wrapped.
 
 mod garbage;
+mod quic;
 mod unusual;
 mod world;
 

@@ -5,12 +5,13 @@ use super::{Choice, choose, deliver};
 use crate::frame::Frame;
 use crate::parse::transport::{Place, locate, ports};
 use crate::parse::{self, Network, Portless};
+use crate::quic::ConnectionId;
 use crate::select::MISSING;
 use crate::tables::Tables;
 use crate::track::Segment;
 use crate::verdict::{Action, End};
 use crate::{classify, encapsulate, fragment, icmp};
-use lb_common::abi::{Control, Reply, VipSlot};
+use lb_common::abi::{Control, Features, Reply, VipSlot};
 use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 
@@ -47,7 +48,7 @@ pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action,
     }
     let flow = icmp::error::flow(frame, &network, &place, kind, tables).map_err(of_vip)?;
     let service = classify::service(&flow, control.vips, tables)?;
-    let found = Found { flow, segment: Segment::Related, may_tell: false };
+    let found = Found { flow, connection_id: None, segment: Segment::Related, may_tell: false };
     guide(frame, &network, &found, service, control, tables)
 }
 
@@ -74,6 +75,8 @@ pub fn part<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, En
 /// What is known of a packet that may have no ports.
 struct Found {
     flow: Flow,
+    /// Of a whole packet: the parts of one must all go the same way.
+    connection_id: Option<ConnectionId>,
     segment: Segment,
     /// Whether its sender may be told that it does not fit: that is the whole packet, or the part with the ports.
     may_tell: bool,
@@ -89,13 +92,16 @@ fn find<F: Frame, T: Tables>(
     let (place, key) = (place(frame, network, tables)?, control.key());
     if let Some(piece) = place.piece.filter(|piece| !piece.first) {
         let flow = fragment::later(network, place.protocol, piece, key, tables)?;
-        return Ok(Found { flow, segment: Segment::Middle, may_tell: false });
+        return Ok(Found { flow, connection_id: None, segment: Segment::Middle, may_tell: false });
     }
     let transport = ports(frame, network, &place).map_err(Portless::reason)?;
+    let mut connection_id = None;
     if let Some(piece) = place.piece {
         fragment::remember(network, place.protocol, &transport.flow, piece, key, tables);
+    } else if tables.features().has(Features::QUIC) {
+        connection_id = ConnectionId::read(frame, &place, network.end());
     }
-    Ok(Found { flow: transport.flow, segment: transport.segment(), may_tell: true })
+    Ok(Found { flow: transport.flow, connection_id, segment: transport.segment(), may_tell: true })
 }
 
 /// To the backend, if it fits; what is lost is counted for the service.
@@ -124,7 +130,7 @@ fn attempt<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Action, End> {
-    let choice = choose(&found.flow, service, control, tables, || found.segment)?;
+    let choice = choose(&found.flow, || found.connection_id, service, control, tables, || found.segment)?;
     if encapsulate::fits(network, choice.owner.backend, tables.features()) {
         deliver(frame, network, &choice, service, tables)
     } else {

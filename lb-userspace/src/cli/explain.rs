@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// where rows moved lately.
     #[arg(long)]
     new: bool,
+    /// Ask about a QUIC packet with this destination connection id, in hexadecimal.
+    #[arg(long, value_name = "HEX", value_parser = bytes)]
+    connection_id: Option<Bytes>,
     /// Explain by this configuration instead of the maps in the kernel, taking every backend to be up. Needs no
     /// privilege.
     #[arg(long, value_name = "FILE", conflicts_with = "pin_path")]
@@ -44,6 +47,18 @@ enum Transport {
     Udp,
 }
 
+/// A connection id of up to 255 bytes (RFC 8999).
+#[derive(Debug, Clone)]
+struct Bytes(Vec<u8>);
+
+fn bytes(text: &str) -> Result<Bytes, &'static str> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<_>> = pairs.iter().map(byte).collect();
+    let bytes = bytes.filter(|bytes| rest.is_empty() && bytes.len() < 256 && !text.contains('+'));
+    bytes.map(Bytes).ok_or("write pairs of hexadecimal digits: 07c4605e4504cc4f")
+}
+
 fn place(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write ADDRESS:PORT, an IPv6 address in brackets: [2001:db8::1]:443")
 }
@@ -56,6 +71,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let query = Query::new(protocol, options.source, options.destination)
         .map_err(|error| Failure::usage(error.into()))?;
     let query = if options.new { query.first() } else { query };
+    let query = options.connection_id.as_ref().map_or(query, |Bytes(id)| query.with_connection_id(id));
     let explanation = match &options.config {
         Some(file) => by_file(&query, file)?,
         None => by_pins(&query, &options.answer.pinned)?,

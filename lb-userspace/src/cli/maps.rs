@@ -49,8 +49,8 @@ struct Get {
     /// The map.
     #[arg(value_parser = name_parser())]
     name: &'static str,
-    /// The entry: an index; in `vips` also ADDRESS:PORT/tcp; in `reason_stats` a reason's name; in `state`
-    /// `agent` or `record`.
+    /// The entry: an index; in `vips` also ADDRESS:PORT/tcp; in `reason_stats` a reason's name; in
+    /// `quic_servers` SERVICE/CONFIGURATION/SERVER-ID; in `state` `agent` or `record`.
     key: String,
     #[command(flatten)]
     source: Source,
@@ -129,6 +129,7 @@ fn purpose(name: &str) -> &'static str {
         map::PROGRAMS => "the programs for ICMP, fragments, and what does not fit",
         map::BUDGETS => "connections recorded and answers given in the current second",
         map::TRACKING_STATS => "what became of packets on rows that moved",
+        map::QUIC_SERVERS => "server id of a QUIC connection id to backend",
         map::STATE => "the agent's record: names, indices, health",
         _ => "",
     }

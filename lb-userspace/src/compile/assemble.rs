@@ -5,6 +5,7 @@ use super::identity;
 use super::image::MapImage;
 use super::ledger::Ledger;
 use super::members::{Selection, select};
+use super::quic;
 use super::record::{Record, ServiceRecord, TableRecord, Tier};
 use super::rows;
 use super::sizes::Sizes;
@@ -84,6 +85,7 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
         slab: BTreeMap::new(),
         backends: BTreeMap::new(),
         tunnels: BTreeMap::new(),
+        quic_servers: quic::servers(desired, record, sizes)?,
     })
 }
 

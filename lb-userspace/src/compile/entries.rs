@@ -1,6 +1,7 @@
 //! Single entries of the maps.
 
 use super::members::Selection;
+use super::quic;
 use crate::config::model::{Affinity, EncapKind, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
@@ -21,20 +22,25 @@ pub(super) fn service(select: Selector, service: &Service) -> ServiceEntry {
         UdpOnChange::Keep => flags,
         UdpOnChange::Move => flags.with(ServiceFlags::UDP_MOVES),
     };
+    let flags = if service.quic.is_empty() { flags } else { flags.with(ServiceFlags::QUIC) };
+    let quic = quic::lengths(&service.quic);
     let client = |v4: u8, v6: u8| ServiceEntry {
         select,
         flags: flags.with(ServiceFlags::CLIENT_AFFINITY),
         mask_v4: prefix_mask_v4(v4.into()),
-        reserved: 0,
+        quic,
         mask_v6: prefix_mask_v6(v6.into()),
     };
     match service.affinity {
-        Affinity::Flow => ServiceEntry { select, flags, ..ServiceEntry::default() },
+        Affinity::Flow => ServiceEntry { select, flags, quic, ..ServiceEntry::default() },
         Affinity::Client => client(32, 128),
         Affinity::ClientPrefix { v4, v6 } => client(v4, v6),
-        Affinity::ThreeTuple => {
-            ServiceEntry { select, flags: flags.with(ServiceFlags::THREE_TUPLE), ..ServiceEntry::default() }
-        }
+        Affinity::ThreeTuple => ServiceEntry {
+            select,
+            flags: flags.with(ServiceFlags::THREE_TUPLE),
+            quic,
+            ..ServiceEntry::default()
+        },
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Resource {
     Rows,
     /// VIP addresses, and combinations of address, port and protocol.
     VipKeys,
+    /// Server ids of the services that route QUIC by connection id, in each of their configurations.
+    QuicServers,
 }
 
 impl Resource {
@@ -54,6 +56,7 @@ impl Resource {
             Self::Services | Self::VipKeys => "raise gateway.limits.services",
             Self::Backends => "raise gateway.limits.backends (at most 16384), or remove endpoints",
             Self::Rows => "raise gateway.limits.rows, or lower the pools' rows",
+            Self::QuicServers => "raise gateway.limits.backends, or remove a QUIC configuration",
             Self::Pools => "merge pools; 16384 is the most that fit a row",
             Self::Tables => "wait until the quarantine is over, or raise gateway.limits.services",
         }
@@ -69,6 +72,7 @@ impl fmt::Display for Resource {
             Self::Tables => "tables",
             Self::Rows => "table rows",
             Self::VipKeys => "VIP keys",
+            Self::QuicServers => "QUIC server ids",
         })
     }
 }

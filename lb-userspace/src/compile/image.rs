@@ -1,6 +1,8 @@
 //! What the maps should hold, in full but sparsely: an index that is not here holds nothing.
 
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket};
+use lb_common::abi::{
+    BackendEntry, Control, PoolEntry, QuicKey, QuicServer, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+};
 use lb_common::row::{ROWS_PER_WORD, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub struct MapImage {
     pub backends: BTreeMap<u32, BackendEntry>,
     /// By index of the pool.
     pub tunnels: BTreeMap<u32, TunnelEntry>,
+    /// Who has which server id.
+    pub quic_servers: BTreeMap<QuicKey, QuicServer>,
 }
 
 impl MapImage {

@@ -1,7 +1,9 @@
 //! The image as the packet program sees it: what a flow would meet, with nothing loaded.
 
 use super::image::MapImage;
-use lb_common::abi::{BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket};
+use lb_common::abi::{
+    BackendEntry, Control, PoolEntry, QuicKey, QuicServer, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+};
 use lb_ebpf::tables::Tables;
 
 impl Tables for MapImage {
@@ -39,6 +41,10 @@ impl Tables for MapImage {
 
     fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
         self.tunnels.get(&pool)
+    }
+
+    fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
+        self.quic_servers.get(key).copied()
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

@@ -5,7 +5,8 @@
 //! 3. [`rendezvous`]: a cluster table for each new list of pools and weights;
 //! 4. [`history`]: what a table's rows have been through goes over to its successor;
 //! 5. [`vips`]: the two-choice table of addresses and ports, and the filter before it;
-//! 6. [`image`]: all of it laid out as the maps' content.
+//! 6. [`quic`]: which server ids lead to which backends;
+//! 7. [`image`]: all of it laid out as the maps' content.
 //!
 //! What an earlier generation named and this one does not stays in quarantine until it is released, so
 //! that no packet under way, and no recorded connection, ever meets an index that means something else.
@@ -22,6 +23,7 @@ mod lookup;
 pub mod maglev;
 pub mod members;
 pub mod node;
+mod quic;
 pub mod record;
 pub mod rendezvous;
 mod rows;

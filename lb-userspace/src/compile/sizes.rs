@@ -47,6 +47,16 @@ impl Sizes {
         [(self.connections / 128).max(16); 2]
     }
 
+    /// QUIC server ids of one generation: each endpoint in two configurations of one service, or in one of two.
+    pub fn quic_servers(&self) -> u32 {
+        self.backends * 2
+    }
+
+    /// Entries of `quic_servers`: those of a generation are there before those of the one before it go.
+    pub fn quic_entries(&self) -> u32 {
+        self.quic_servers() * 2
+    }
+
     /// Entries of `slab`.
     pub fn slab_words(&self) -> u32 {
         self.rows / ROWS_PER_WORD

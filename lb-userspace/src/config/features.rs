@@ -6,8 +6,10 @@ use super::model::{Config, EncapKind};
 
 /// The features without which the program could not serve it.
 pub fn features(config: &Config) -> Features {
+    let quic = config.services.iter().any(|service| !service.quic.is_empty());
+    let quic = if quic { Features::QUIC } else { Features::default() };
     let needed = config.clusters.iter().map(|cluster| encapsulation(cluster.encap.kind));
-    needed.fold(Features::default(), Features::with)
+    needed.fold(quic, Features::with)
 }
 
 fn encapsulation(kind: EncapKind) -> Features {

@@ -6,6 +6,7 @@ mod clusters;
 mod encap;
 mod gateway;
 mod pools;
+mod quic;
 mod services;
 
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Vxlan};
 pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use pools::{Endpoint, Pool};
+pub(crate) use quic::QuicConfig;
 pub(crate) use services::{Affinity, Service, ServicePort};
 
 use super::problem::{Place, Problems};

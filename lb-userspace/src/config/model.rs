@@ -1,6 +1,10 @@
 //! The validated configuration. A value of [`Config`] is consistent: names are unique, references
 //! resolve, weights and sizes are in range. The stages behind it need not check again.
 
+mod quic;
+
+pub use quic::{QuicConfig, ServerId};
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -230,6 +234,8 @@ pub struct Service {
     pub udp_on_change: UdpOnChange,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
+    /// How the connection ids of QUIC are read; none: they are not. Different ids, one length of server ids.
+    pub quic: Vec<QuicConfig>,
     /// The VIP may be an address of this machine.
     pub allow_local: bool,
 }
@@ -339,6 +345,8 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// Share within the pool; 0 takes no new flows.
     pub weight: u16,
+    /// What its QUIC connection ids say of it. There, and of the right length, if a service of the pool reads them.
+    pub server_id: Option<ServerId>,
 }
 
 /// How a pool's nodes are probed.

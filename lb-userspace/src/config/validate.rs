@@ -9,6 +9,7 @@ mod gateway;
 mod limits;
 mod names;
 mod pools;
+mod quic;
 mod secret;
 mod services;
 
@@ -50,6 +51,7 @@ fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
         services::three_tuple_is_alone(file, problems);
     }
     pools::no_endpoint_is_a_vip(file, names, problems);
+    quic::servers_are_told_apart(file, names, problems);
     clusters::mtu_fits(file, names, problems);
 }
 

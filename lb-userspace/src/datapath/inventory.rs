@@ -45,6 +45,7 @@ fn word(kind: MapType) -> &'static str {
         MapType::Array => "array",
         MapType::PerCpuArray => "percpu_array",
         MapType::DevMapHash => "devmap_hash",
+        MapType::Hash => "hash",
         MapType::LruHash => "lru_hash",
         MapType::ProgramArray => "prog_array",
         _ => "other",

@@ -1,6 +1,6 @@
 //! The kernel's maps, opened from their pins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,14 +8,16 @@ use std::time::Duration;
 use aya::Pod;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
+    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, QuicKey, QuicServer,
+    ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
+use tracing::error;
 
 use super::mapping::{Access, Mapping};
 use super::pins::Pins;
+use super::quic_servers::QuicServers;
 use crate::compile::Sizes;
 use crate::reconcile::{KernelView, Maps};
 
@@ -89,6 +91,7 @@ pub struct KernelMaps {
     reasons: PerCpuArray<MapData, u64>,
     tracking: PerCpuArray<MapData, Wire<TrackingCounters>>,
     budgets: Array<MapData, Wire<Budget>>,
+    quic_servers: QuicServers,
 }
 
 impl KernelMaps {
@@ -96,6 +99,7 @@ impl KernelMaps {
     pub fn open(pins: &Pins, sizes: &Sizes, access: Access) -> Result<Self, MapsError> {
         let shapes = shapes(sizes).map(|(name, entries, value)| (name, Some(entries), value));
         check(pins, map::CONNECTIONS, Some(sizes.connections), size_of::<Connection>())?;
+        check(pins, map::QUIC_SERVERS, Some(sizes.quic_entries()), size_of::<QuicServer>())?;
         Self::open_shaped(pins, &shapes, access)
     }
 
@@ -122,6 +126,7 @@ impl KernelMaps {
             reasons: per_cpu(pins, map::REASON_STATS)?,
             tracking: per_cpu(pins, map::TRACKING_STATS)?,
             budgets: budgets(pins)?,
+            quic_servers: QuicServers::open(pins)?,
         })
     }
 
@@ -187,11 +192,26 @@ impl KernelView for KernelMaps {
             *value = word.load(Ordering::Acquire);
         }
     }
+
+    /// What cannot be read is not there: the plan writes it anew, and says what hinders it.
+    fn quic_servers(&self) -> BTreeMap<QuicKey, QuicServer> {
+        self.quic_servers.all().unwrap_or_else(|reason| {
+            error!(event = "quic", %reason, "server ids cannot be read");
+            BTreeMap::new()
+        })
+    }
 }
 
 impl Maps for KernelMaps {
     fn store(&mut self, map: &'static str, word: usize, value: u64) {
         self.mapping(map).store(word, value);
+    }
+
+    /// What fails is tried again with the next plan, which finds it missing.
+    fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>) {
+        if let Err(reason) = self.quic_servers.set(key, server) {
+            error!(event = "quic", %reason, "a server id stays as it is");
+        }
     }
 
     fn grace(&mut self) {

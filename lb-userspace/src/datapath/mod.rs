@@ -7,6 +7,7 @@
 //! what is missing.
 
 pub mod attach;
+mod batch;
 pub mod clock;
 pub mod connections;
 pub mod devices;
@@ -19,4 +20,5 @@ pub mod nexthop;
 pub mod packet_log;
 pub mod pins;
 pub mod privilege;
+mod quic_servers;
 pub mod state;

@@ -98,7 +98,7 @@ pub fn connection<T: Tables>(query: &Query, tables: &T) -> Option<u64> {
 /// Explains a flow by these tables; `record` has the names of what they hold.
 pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: InterfaceName) -> Explanation {
     let names = Names::of(record);
-    let Way { service, outcome } = walk(&query.flow(), query.segment(), tables);
+    let Way { service, outcome } = walk(query, tables);
     let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
     let (decision, reason_name) = decision(outcome);
     let hash = service.and_then(|steps| steps.hash);
@@ -108,7 +108,7 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
         hash: hash.map(|hash| format!("0x{:016x}", hash.0)),
         cluster: service.and_then(|steps| cluster(&steps, &names)),
         decision,
-        reason: sentence(reason_name, node.as_ref()),
+        reason: sentence(reason_name, outcome.ok(), node.as_ref()),
         reason_name: reason_name.map(Reason::name),
         node,
         outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
@@ -125,6 +125,7 @@ fn decision(outcome: Result<Owner, End>) -> (&'static str, Option<Reason>) {
                 Decision::Stable => "stable",
                 Decision::Tracked => "tracked",
                 Decision::Fallback => "fallback",
+                Decision::Quic => "quic",
             };
             (word, local.then_some(Reason::LocalBackend))
         }
@@ -135,9 +136,13 @@ fn decision(outcome: Result<Owner, End>) -> (&'static str, Option<Reason>) {
     }
 }
 
-fn sentence(reason: Option<Reason>, node: Option<&NodeStep>) -> String {
+fn sentence(reason: Option<Reason>, taker: Option<Owner>, node: Option<&NodeStep>) -> String {
+    let named = taker.filter(|owner| owner.decision == Decision::Quic);
     match (reason, node) {
         (Some(reason), _) => reason.sentence().to_owned(),
+        _ if let Some(owner) = named => {
+            format!("{} is the server that the connection id names.", IpAddr::from(owner.backend.destination))
+        }
         (None, Some(NodeStep { row, backend: Some(backend), owner, .. })) => match owner {
             Some(owner) if owner != backend => {
                 format!("{owner} owns row {row} and does not serve; {backend} stands in.")

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use lb_common::flow::Flow;
 use lb_common::net::{Family, NetworkU16};
+use lb_ebpf::quic::ConnectionId;
 use lb_ebpf::track::Segment;
 use lb_ebpf::wire::protocol;
 use thiserror::Error;
@@ -21,6 +22,8 @@ pub struct Query {
     pub destination: SocketAddr,
     /// Whether its first packet is asked about, the SYN of TCP, or one that comes later.
     pub first: bool,
+    /// The QUIC connection id in it, in full.
+    pub connection_id: Option<ConnectionId>,
 }
 
 /// No packet has addresses of two families.
@@ -45,7 +48,7 @@ impl Query {
         if source.is_ipv4() != destination.is_ipv4() {
             return Err(MixedFamilies { source_ip: source.ip(), destination_ip: destination.ip() });
         }
-        Ok(Self { protocol, source, destination, first: false })
+        Ok(Self { protocol, source, destination, first: false, connection_id: None })
     }
 
     /// As the program sees it.
@@ -67,6 +70,15 @@ impl Query {
     #[must_use]
     pub fn first(self) -> Self {
         Self { first: true, ..self }
+    }
+
+    /// A packet of the same flow with this QUIC connection id.
+    #[must_use]
+    pub fn with_connection_id(self, id: &[u8]) -> Self {
+        let mut head = [0; 16];
+        head.iter_mut().zip(id).for_each(|(place, byte)| *place = *byte);
+        let length = u32::try_from(id.len()).unwrap_or(u32::MAX);
+        Self { connection_id: Some(ConnectionId { head: bytemuck::cast(head), length }), ..self }
     }
 
     /// What the packet tells of its connection.

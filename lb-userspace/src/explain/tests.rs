@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use lb_ebpf::frame::SliceFrame;
 use lb_ebpf::parse;
+use lb_ebpf::quic::ConnectionId;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::compile::{MapImage, Record};
 use crate::config;
 use crate::config::model::Protocol;
+use crate::reconcile::MemoryMaps;
 use lb_common::abi::{BackendFlags, Route};
 
 const WORLD: &str = include_str!("../../../tests/fixtures/vectors/world.json");
@@ -19,8 +21,18 @@ const FRAMES: &str = include_str!("../../../tests/fixtures/vectors/frames.json")
 const HASHES: &str = include_str!("../../../tests/fixtures/vectors/flow_hash.json");
 
 /// Pools whose endpoints are all well, as they are to one who knows the configuration alone.
-const POOLS: [&str; 9] =
-    ["web-eu", "web-us", "web6-eu", "mixed-eu", "parked-us", "hrw-eu", "gue", "vx-near", "vx-far"];
+const POOLS: [&str; 10] = [
+    "web-eu",
+    "web-us",
+    "web6-eu",
+    "mixed-eu",
+    "parked-us",
+    "hrw-eu",
+    "gue",
+    "vx-near",
+    "vx-far",
+    "h3-wide-eu",
+];
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
@@ -36,8 +48,10 @@ fn configuration(world: &Value) -> Value {
     let services = list(&world["services"]).iter().filter(|service| kept(service));
     let pools = list(&world["pools"]).iter().filter(|pool| POOLS.iter().any(|name| pool["name"] == *name));
     let endpoints = |pool: &Value| {
-        let endpoint =
-            |endpoint: &Value| json!({"address": endpoint["address"], "weight": endpoint["weight"]});
+        let endpoint = |endpoint: &Value| {
+            let known = ["address", "weight", "serverId"].into_iter();
+            known.filter_map(|key| Some((key, endpoint.get(key)?.clone()))).collect::<Value>()
+        };
         list(&pool["endpoints"]).iter().map(endpoint).collect::<Vec<_>>()
     };
     json!({
@@ -45,9 +59,10 @@ fn configuration(world: &Value) -> Value {
         "clusterSet": {"id": "oracle", "secretFile": "hash.key"},
         "gateway": {"interfaces": ["eth0"], "source": world["outerSource"]},
         "clusters": clusters.map(|c| json!({"name": c["name"], "encap": encap(c)})).collect::<Vec<_>>(),
-        "services": services.map(|s| json!({
-            "name": s["name"], "vips": s["vips"], "ports": s["ports"], "affinity": s["affinity"], "pools": s["pools"],
-        })).collect::<Vec<_>>(),
+        "services": services.map(|s| {
+            let known = ["name", "vips", "ports", "affinity", "pools", "quic"].into_iter();
+            known.filter_map(|key| Some((key, s.get(key)?.clone()))).collect::<Value>()
+        }).collect::<Vec<_>>(),
         "pools": pools.map(|p| json!({
             "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"],
             "algorithm": p.get("algorithm").unwrap_or(&json!("maglev")), "endpoints": endpoints(p),
@@ -90,15 +105,18 @@ fn unhex(digits: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
-/// The flow of a frame that has one.
+/// The flow of a frame that has one; of a packet with a short header the id is as long as can be.
 fn asked(frame: &str) -> Option<Query> {
     let mut bytes = unhex(frame);
     let frame = SliceFrame::new(&mut bytes, 0, 1);
-    let flow = parse::transport(&frame, &parse::network(&frame).ok()?).ok()?.flow;
+    let network = parse::network(&frame).ok()?;
+    let flow = parse::transport(&frame, &network).ok()?.flow;
+    let connection_id = ConnectionId::find(&frame, &network, &MemoryMaps::default());
     let protocol = if flow.protocol == 6 { Protocol::Tcp } else { Protocol::Udp };
     let place = |address, port| SocketAddr::new(IpAddr::from(address), port);
     let source = place(flow.source, flow.source_port.get());
-    Query::new(protocol, source, place(flow.destination, flow.destination_port.get())).ok()
+    let query = Query::new(protocol, source, place(flow.destination, flow.destination_port.get())).ok()?;
+    Some(Query { connection_id, ..query })
 }
 
 /// The reason of a packet whose sender is told that it does not fit.
@@ -110,7 +128,7 @@ fn flows_go_where_the_oracle_sends_them() {
         (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(FRAMES).unwrap());
     let maps = imagined(&world);
     let service = |name: &Value| list(&world["services"]).iter().find(|service| service["name"] == *name);
-    let (mut compared, mut kinds, ipip) = (0, BTreeSet::new(), json!("ipip"));
+    let (mut compared, mut by_id, mut kinds, ipip) = (0, 0, BTreeSet::new(), json!("ipip"));
     for case in list(&frames["cases"]).iter().filter(|case| service(&case["service"]).is_some_and(kept)) {
         // What has no ports of its own, or is answered, nobody can ask about.
         let Some(query) = asked(case["input"].as_str().unwrap()).filter(|_| case["reason"] != TOLD) else {
@@ -120,8 +138,13 @@ fn flows_go_where_the_oracle_sends_them() {
         let about = case["about"].as_str().unwrap();
         assert_eq!(told["service"], case["service"], "{about}");
         assert_eq!(told["cluster"]["name"], case["cluster"], "{about}");
-        assert_eq!(told["node"]["row"], case["nodeRow"], "{about}");
         assert_eq!(told["node"]["backend"], case["backend"], "{about}");
+        if case["nodeRow"].is_null() {
+            assert_eq!(told["decision"], "quic", "{about}");
+            by_id += 1;
+            continue;
+        }
+        assert_eq!(told["node"]["row"], case["nodeRow"], "{about}");
         assert_eq!(told["node"]["owner"], case["backend"], "{about}");
         assert_eq!(told["outer"]["destination"], case["backend"], "{about}");
         assert_eq!(told["decision"], "current", "{about}");
@@ -141,6 +164,7 @@ fn flows_go_where_the_oracle_sends_them() {
         compared += 1;
     }
     assert!(compared >= 60 && kinds.len() == 3, "{compared} flows, {kinds:?}");
+    assert!(by_id > 0, "none by connection id");
 }
 
 #[test]
@@ -212,6 +236,26 @@ fn the_answer_has_the_documented_shape() {
         "nextHop": null,
     });
     assert_eq!(told(&flow, &maps), expected);
+}
+
+/// The rows of both servers' pool lead some client to the first, and its connection id to the second.
+#[test]
+fn a_connection_id_names_its_server_whatever_the_rows_say() {
+    let mut maps = imagined(&serde_json::from_str(WORLD).unwrap());
+    let from = |client: u8| query(Protocol::Udp, &format!("192.0.2.{client}:40000"), "198.51.100.91:443");
+    let first = |query: &Query| told(query, &maps)["node"]["backend"] == "203.0.113.111";
+    let flow = (0..=255).map(from).find(first).unwrap();
+    let id = unhex("cd0102030405060708f211223344");
+    let answer = told(&flow.with_connection_id(&id), &maps);
+    assert_eq!((&answer["decision"], &answer["reasonName"]), (&json!("quic"), &Value::Null));
+    assert_eq!(answer["node"]["owner"], "203.0.113.111");
+    assert_eq!(answer["node"]["backend"], "203.0.113.112");
+    assert_eq!(answer["outer"]["destination"], "203.0.113.112");
+    assert_eq!(answer["reason"], "203.0.113.112 is the server that the connection id names.");
+    let cut = told(&flow.with_connection_id(&id[..13]), &maps);
+    assert_eq!(cut["decision"], "current", "too short for the configuration");
+    fail(&mut maps.0, |address| address == IpAddr::from([203, 0, 113, 112]));
+    assert_eq!(told(&flow.with_connection_id(&id), &maps)["node"]["backend"], "203.0.113.111");
 }
 
 #[test]

@@ -2,9 +2,11 @@ use lb_common::abi::{Control, VipKey};
 use lb_common::flow::{Flow, FlowHash};
 use lb_ebpf::select::{self, MISSING, Place};
 use lb_ebpf::tables::Tables;
-use lb_ebpf::track::{Owner, Segment};
+use lb_ebpf::track::Owner;
 use lb_ebpf::verdict::End;
 use lb_ebpf::{classify, pipeline};
+
+use super::query::Query;
 
 /// How far a flow gets, and its end there or the backend that takes it.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +32,15 @@ pub(super) struct Steps {
     pub(super) node: Option<(Place, u32)>,
 }
 
-/// Walks a flow through the tables.
-pub(super) fn walk<'t, T: Tables>(flow: &Flow, segment: Segment, tables: &'t T) -> Way<'t> {
+/// Walks the packet that is asked about through the tables.
+pub(super) fn walk<'t, T: Tables>(query: &Query, tables: &'t T) -> Way<'t> {
+    let (flow, id, segment) = (&query.flow(), query.connection_id, query.segment());
     match arrive(flow, tables) {
         Err(end) => Way { service: None, outcome: Err(end) },
         Ok((control, service)) => Way {
             service: Some(steps(flow, service, control, tables)),
-            outcome: pipeline::choose(flow, service, control, tables, || segment).map(|choice| choice.owner),
+            outcome: pipeline::choose(flow, || id, service, control, tables, || segment)
+                .map(|choice| choice.owner),
         },
     }
 }

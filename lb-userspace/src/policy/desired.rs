@@ -2,7 +2,8 @@
 
 use super::observed::NextHop;
 use crate::config::model::{
-    Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, Replies, ServicePort, Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, ServerId, ServicePort,
+    Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -52,6 +53,8 @@ pub struct Service {
     pub udp_on_change: UdpOnChange,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
+    /// How its connection ids are read; none: they are not.
+    pub quic: Vec<QuicConfig>,
     /// All of its pools, also those of weight 0.
     pub shares: Vec<Share>,
 }
@@ -102,6 +105,8 @@ pub struct Member {
     pub address: IpAddr,
     /// Configured share within the pool.
     pub weight: u16,
+    /// What its QUIC connection ids say of it.
+    pub server_id: Option<ServerId>,
     /// Whether it takes new flows, old ones, or none.
     pub state: MemberState,
     /// Why it is in that state, for people; empty: nothing to say.

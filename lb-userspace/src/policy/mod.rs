@@ -83,6 +83,7 @@ fn meet(
     Member {
         address: endpoint.address,
         weight: endpoint.weight,
+        server_id: endpoint.server_id,
         state,
         reason: health.map_or_else(String::new, |health| health.reason.clone()),
         changed_ms: health.map_or(0, |health| health.changed_ms),
@@ -159,6 +160,7 @@ fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &
         tracking: service.tracking,
         udp_on_change: service.udp_on_change,
         on_no_backend: service.on_no_backend,
+        quic: service.quic.clone(),
         shares: pools.iter().map(share).collect(),
     }
 }

@@ -11,7 +11,8 @@ fn config() -> Config {
         state: ClusterState::Active,
         encap: Encap { kind: EncapKind::Ipip, mtu },
     };
-    let endpoint = |address: &str, weight| Endpoint { address: address.parse().unwrap(), weight };
+    let endpoint =
+        |address: &str, weight| Endpoint { address: address.parse().unwrap(), weight, server_id: None };
     let pool = |name: &str, cluster: &str, weight, endpoints| model::Pool {
         name: name.into(),
         cluster: cluster.into(),
@@ -48,6 +49,7 @@ fn config() -> Config {
             tracking: Tracking::Transition,
             udp_on_change: UdpOnChange::Keep,
             on_no_backend: OnNoBackend::Drop,
+            quic: Vec::new(),
             allow_local: true,
         }],
         pools: vec![

@@ -19,6 +19,9 @@ pub fn reconcile(image: &MapImage, maps: &mut impl Maps) -> usize {
 pub fn perform(op: &Op, maps: &mut impl Maps) {
     match op {
         Op::Store { map, words, .. } => words.iter().for_each(|&(word, value)| maps.store(map, word, value)),
+        Op::QuicServers { servers, .. } => {
+            servers.iter().for_each(|(key, server)| maps.set_quic_server(key, *server));
+        }
         Op::Grace => maps.grace(),
     }
 }

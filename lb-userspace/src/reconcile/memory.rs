@@ -5,14 +5,14 @@ use super::{KernelView, Maps};
 use crate::compile::Sizes;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, FILTER_WORDS, FragmentEntry, Insert, PoolEntry, ServiceEntry,
-    TableEntry, TunnelEntry, VipBucket, map,
+    BackendEntry, Connection, Control, FILTER_WORDS, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
+    ServiceEntry, TableEntry, TunnelEntry, VipBucket, map,
 };
 use lb_ebpf::tables::Tables;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-/// The memory-mapped maps, in this process's memory. Nothing is counted.
+/// The maps that packets go by, in this process's memory. Nothing is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryMaps {
     /// The one entry of `control`; none in maps that hold nothing.
@@ -33,6 +33,8 @@ pub struct MemoryMaps {
     pub backends: Vec<BackendEntry>,
     /// Entries of `tunnels`.
     pub tunnels: Vec<TunnelEntry>,
+    /// Entries of `quic_servers`; any number fits.
+    pub quic_servers: BTreeMap<QuicKey, QuicServer>,
     /// Recorded connections; any number fits, and no budget limits them.
     pub connections: RefCell<BTreeMap<u64, Connection>>,
     /// What first fragments told; any number fits.
@@ -72,6 +74,7 @@ impl MemoryMaps {
             pools: entries(kernel, map::POOLS),
             tables: entries(kernel, map::TABLES),
             slab: entries(kernel, map::SLAB),
+            quic_servers: kernel.quic_servers(),
             backends: entries(kernel, map::BACKENDS),
             tunnels: entries(kernel, map::TUNNELS),
             ..Self::default()
@@ -132,6 +135,10 @@ impl KernelView for MemoryMaps {
         words[..length].copy_from_slice(&held[..length]);
         words[length..].fill(0);
     }
+
+    fn quic_servers(&self) -> BTreeMap<QuicKey, QuicServer> {
+        self.quic_servers.clone()
+    }
 }
 
 impl Maps for MemoryMaps {
@@ -139,6 +146,13 @@ impl Maps for MemoryMaps {
         if let Some(place) = self.map_mut(map).and_then(|words| words.get_mut(word)) {
             *place = value;
         }
+    }
+
+    fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>) {
+        match server {
+            Some(server) => self.quic_servers.insert(*key, server),
+            None => self.quic_servers.remove(key),
+        };
     }
 
     fn grace(&mut self) {}
@@ -181,6 +195,10 @@ impl Tables for MemoryMaps {
         self.tunnels.get(pool as usize)
     }
 
+    fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
+        self.quic_servers.get(key).copied()
+    }
+
     fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {
         let mut connections = self.connections.borrow_mut();
         let held = connections.get_mut(&key)?;
@@ -221,7 +239,12 @@ mod tests {
     fn a_copy_is_what_was_copied() {
         let route = Route { flags: BackendFlags::SERVES, interface: 7 };
         let second = BackendEntry { route, mtu: 1500, ..BackendEntry::default() };
-        let maps = MemoryMaps { backends: vec![BackendEntry::default(), second], ..MemoryMaps::default() };
+        let server = (QuicKey::new(1, 2, &[3]), QuicServer { backend: 1, shortest: 6 });
+        let maps = MemoryMaps {
+            backends: vec![BackendEntry::default(), second],
+            quic_servers: [server].into(),
+            ..MemoryMaps::default()
+        };
         assert_eq!(MemoryMaps::of(&maps), maps);
     }
 

@@ -18,7 +18,10 @@ pub use apply::{mark_down, perform, reconcile};
 pub use memory::MemoryMaps;
 pub use plan::{Op, Step, plan};
 
-/// The maps' 64-bit words, by the maps' names in [`lb_common::abi::map`].
+use lb_common::abi::{QuicKey, QuicServer};
+use std::collections::BTreeMap;
+
+/// The maps' 64-bit words, by the maps' names in [`lb_common::abi::map`], and the one hash map that is reconciled.
 pub trait KernelView {
     /// Number of words of a map; 0 if there is no such map.
     fn words(&self, map: &'static str) -> usize;
@@ -32,12 +35,18 @@ pub trait KernelView {
             *value = self.load(map, word);
         }
     }
+
+    /// The entries of `quic_servers`.
+    fn quic_servers(&self) -> BTreeMap<QuicKey, QuicServer>;
 }
 
 /// Maps that can be changed. One owner at a time stores to them.
 pub trait Maps: KernelView {
     /// Stores a word as one. Stores become visible to the kernel program in the order in which they are made.
     fn store(&mut self, map: &'static str, word: usize, value: u64);
+
+    /// Gives a key of `quic_servers` its server, or takes the entry away.
+    fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>);
 
     /// Returns once every packet that the program began with before is finished.
     fn grace(&mut self);

@@ -5,13 +5,13 @@
 //! 1. the rows in force of backends that begin to serve again: at least RESIDUE, for flows are recorded with
 //!    those that stood in for them; and a wait until no packet is under way that saw them clean;
 //! 2. the tunnels that backends are to be reached by; backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
-//! 3. rows and tables that nothing names yet; then pools, then services;
+//! 3. rows and tables that nothing names yet; then pools and QUIC server ids, then services;
 //! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
 //! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
 //!    then backends that the image does not have cease to serve, for connections may still be recorded with them;
-//! 6. once the packets under way are through: services, pools, tables, backends and filter bits that the
-//!    image does not have.
+//! 6. once the packets under way are through: QUIC server ids, services, pools, tables, backends and filter bits that
+//!    the image does not have.
 
 use super::KernelView;
 use super::diff::{
@@ -23,7 +23,9 @@ use super::rouse::{clean_rows, merged};
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
-use lb_common::abi::{BackendEntry, Control, FILTER_WORDS, PoolEntry, Route, VipBucket, VipTable, map};
+use lb_common::abi::{
+    BackendEntry, Control, FILTER_WORDS, PoolEntry, QuicKey, QuicServer, Route, VipBucket, VipTable, map,
+};
 use lb_common::row::ROWS_PER_WORD;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +41,25 @@ pub enum Op {
         /// Word in the map and its new value.
         words: Vec<(usize, u64)>,
     },
+    /// Changes entries of `quic_servers`.
+    QuicServers {
+        /// Why.
+        step: Step,
+        /// The keys and their servers; `None`: the entry goes.
+        servers: Vec<(QuicKey, Option<QuicServer>)>,
+    },
     /// Waits until the packets under way are through.
     Grace,
+}
+
+impl Op {
+    /// What it is for; `None`: it waits.
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::Store { step, .. } | Self::QuicServers { step, .. } => Some(*step),
+            Self::Grace => None,
+        }
+    }
 }
 
 /// What an operation is for, in the order of the plan.
@@ -62,6 +81,8 @@ pub enum Step {
     Table,
     /// A pool gets its table.
     Pool,
+    /// A server id gets its backend.
+    QuicServer,
     /// A service gets its pools.
     Service,
     /// The VIP table to come, or bits of its filter.
@@ -84,6 +105,7 @@ pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     draft.backends();
     draft.tables();
     draft.pools();
+    draft.quic_servers();
     draft.services();
     draft.vips();
     draft.empty();
@@ -188,6 +210,20 @@ impl<K: KernelView> Draft<'_, K> {
         }
     }
 
+    fn quic_servers(&mut self) {
+        let held = self.kernel.quic_servers();
+        let wanted = self.image.quic_servers.iter();
+        let servers = wanted.filter(|(key, server)| held.get(key) != Some(server));
+        let servers = servers.map(|(key, server)| (*key, Some(*server))).collect();
+        self.set(Step::QuicServer, servers);
+    }
+
+    fn set(&mut self, step: Step, servers: Vec<(QuicKey, Option<QuicServer>)>) {
+        if !servers.is_empty() {
+            self.ops.push(Op::QuicServers { step, servers });
+        }
+    }
+
     fn services(&mut self) {
         for (index, service) in &self.image.services {
             if !self.emptied.services.contains(index) {
@@ -256,8 +292,11 @@ impl<K: KernelView> Draft<'_, K> {
     }
 
     fn remove(&mut self) {
-        let exchanged = self.ops.iter().any(|op| matches!(op, Op::Store { step, .. } if *step >= Step::Pool));
+        let exchanged = self.ops.iter().any(|op| op.step().is_some_and(|step| step >= Step::Pool));
         let before = std::mem::take(&mut self.ops);
+        let held = self.kernel.quic_servers().into_keys();
+        let unnamed = held.filter(|key| !self.image.quic_servers.contains_key(key));
+        self.set(Step::Remove, unnamed.map(|key| (key, None)).collect());
         self.clear(map::SERVICES, &self.image.services, FIRST_LAST_OF_4);
         self.clear(map::POOLS, &self.image.pools, SINGLE);
         self.clear(map::TABLES, &self.image.tables, FIRST_LAST_OF_4);

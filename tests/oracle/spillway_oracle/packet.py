@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
     node_row: int | None = None
     """The row of the first try, also where a fallback decided."""
     fallback: int | None = None
-    """0 for the row's owner, 1 and 2 for the rehashes, 3 for the pool's last serving backend."""
+    """0 for the row's owner, 1 and 2 for the rehashes, 3 for the pool's last serving backend; None where a connection
+    id decided."""
     backend: str | None = None
 
 
@@ -194,10 +195,15 @@ def encapsulate(frame: bytes, inner: Inner, backend, value: int) -> bytes:
 
 
 def forward(world, service, frame: bytes, inner: Inner, flow, may_tell: bool) -> Outcome:
-    """Hash, select and encapsulate a packet of a service. `flow`: (client, protocol, ports)."""
+    """Hash, select (by connection id or by the tables) and send a packet of a service. `flow`: (client, protocol, ports)."""
     client, protocol, ports = flow
     prefix = service.prefix[len(client)]
     value = flowhash.flow_hash(world.key, service.affinity, client, inner.destination, *ports, protocol, prefix)
+    named = None
+    if service.quic is not None and inner.protocol == UDP and inner.fragment is None:
+        named = service.quic.named(frame[inner.transport + TRANSPORT_BYTES[UDP] : inner.start + inner.length])
+    if named is not None:
+        return send(frame, inner, named, value, (service.name, named.cluster, None, None, None), may_tell)
     row = flowhash.cluster_row(value)
     pool = service.only if service.only is not None else service.cluster_rows[row] if service.cluster_rows else None
     if pool is None:
@@ -206,6 +212,11 @@ def forward(world, service, frame: bytes, inner: Inner, flow, may_tell: bool) ->
     facts = service.name, pool.cluster, row, node_row, fallback
     if backend is None:
         return Outcome("drop", "no-backend", None, *facts)
+    return send(frame, inner, backend, value, facts, may_tell)
+
+
+def send(frame: bytes, inner: Inner, backend, value: int, facts: tuple, may_tell: bool) -> Outcome:
+    """A packet to the backend that was selected; `facts` say how."""
     if backend.local:
         return Outcome("pass", "local", None, *facts, backend.name)
     if inner.length > backend.largest:

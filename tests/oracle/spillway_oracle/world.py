@@ -7,7 +7,7 @@ import ipaddress
 import json
 from dataclasses import dataclass, field
 
-from . import flowhash, hrw, maglev, nodehrw
+from . import flowhash, hrw, maglev, nodehrw, quic
 from .headers import BETWEEN, OVERHEAD, ethernet
 from .siphash13 import key_words
 
@@ -33,6 +33,7 @@ class Backend:
     """`kind`, and what that needs."""
     largest: int
     """The longest inner packet, in bytes, that still fits after encapsulation."""
+    cluster: str
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class Pool:
     table: list
     """The Backend of each row; empty if nobody takes part."""
     last_serving: Backend | None
+    servers: dict
+    """Backends by server id."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class Service:
     cluster_rows: list
     """The Pool of each of 4,096 rows; empty where `only` decides."""
     only: Pool | None
+    quic: quic.Servers | None
 
 
 @dataclass(slots=True)
@@ -93,7 +97,7 @@ def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool) -> Bac
     source = sources["v6" if len(address) == 16 else "v4"]
     encap = cluster.get("encap", IPIP)
     largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
-    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest)
+    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, cluster["name"])
 
 
 def member(entry: dict, encap: dict) -> maglev.Member:
@@ -110,7 +114,9 @@ def pool(entry: dict, cluster: dict, sources: dict) -> Pool:
     owners = TABLES[entry.get("algorithm", "maglev")](members, entry.get("rows", 65536))
     table = [backends[members[owner].address] for owner in owners]
     last = entry.get("lastServing")
-    return Pool(entry["name"], entry["cluster"], entry.get("weight", 100), len(table), table, last and backends[last])
+    servers = {bytes.fromhex(e["serverId"]): backends[e["address"]] for e in entry["endpoints"] if "serverId" in e}
+    weight = entry.get("weight", 100)
+    return Pool(entry["name"], entry["cluster"], weight, len(table), table, last and backends[last], servers)
 
 
 def service(entry: dict, pools: dict) -> Service:
@@ -124,7 +130,11 @@ def service(entry: dict, pools: dict) -> Service:
         rows = [by_cluster[name] for name in hrw.cluster_rows({p.cluster: p.weight for p in weighted})]
     bits = entry.get("clientPrefix", {})
     prefix = {4: bits.get("v4", 24), 16: bits.get("v6", 56)}
-    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only)
+    servers = None
+    if "quic" in entry:
+        named = {id: backend for name in entry["pools"] for id, backend in pools[name].servers.items()}
+        servers = quic.Servers(entry["quic"]["configs"], named)
+    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers)
 
 
 def build(tree: dict) -> World:

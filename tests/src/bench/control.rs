@@ -150,6 +150,7 @@ fn service(number: u16, distinct: bool) -> Service {
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: Vec::new(),
         shares: (0..POOLS).map(share).collect(),
     }
 }
@@ -177,5 +178,6 @@ fn member(address: IpAddr) -> Member {
         mtu: 1500,
     };
     let reach = Reach::Via(Egress { hop, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), mtu: 1500 });
-    Member { address, weight: 1, state: MemberState::Up, reason: String::new(), changed_ms: 0, reach }
+    let state = MemberState::Up;
+    Member { address, weight: 1, server_id: None, state, reason: String::new(), changed_ms: 0, reach }
 }

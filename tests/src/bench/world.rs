@@ -138,6 +138,7 @@ fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: Vec::new(),
         shares: pools.iter().map(share).collect(),
     }
 }
@@ -170,7 +171,7 @@ fn member(address: IpAddr, node: u8) -> Member {
     };
     let reach = Reach::Via(Egress { hop, source, mtu: MTU });
     let (reason, state) = (String::new(), MemberState::Up);
-    Member { address, weight: 100, state, reason, changed_ms: 0, reach }
+    Member { address, weight: 100, server_id: None, state, reason, changed_ms: 0, reach }
 }
 
 #[cfg(test)]

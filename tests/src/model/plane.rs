@@ -32,7 +32,7 @@ impl Plane for MemoryMaps {
         let (word, bit) = VipKey::filter_bit(flow.family, &flow.destination);
         let control = self.control().filter(|_| self.filter(word).unwrap_or(0) & bit != 0)?;
         let service = classify::service(flow, control.vips, self).ok()?;
-        Some(pipeline::choose(flow, service, control, self, || segment).ok()?.owner.index)
+        Some(pipeline::choose(flow, || None, service, control, self, || segment).ok()?.owner.index)
     }
 
     fn connections(&self) -> Vec<(u64, Connection)> {

@@ -75,7 +75,7 @@ impl World {
         let address = address(pool, node);
         let endpoints = &mut self.config.pools[usize::from(pool)].endpoints;
         if endpoints.iter().all(|endpoint| endpoint.address != address) {
-            endpoints.push(Endpoint { address, weight });
+            endpoints.push(Endpoint { address, weight, server_id: None });
             self.observed.next_hops.insert(address, hop());
         }
     }
@@ -249,6 +249,7 @@ fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Af
         tracking,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: Vec::new(),
         allow_local: false,
     }
 }

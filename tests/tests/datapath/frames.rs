@@ -57,7 +57,7 @@ fn every_generated_frame_comes_out_of_the_program_as_of_the_library() -> Result<
     let (mut program, host) =
         (Program::load(&world, INTERFACE, PacketLog::Off)?, Host::new(&world, INTERFACE)?);
     let mut sent = 0;
-    let frames = Frames::new(effort.seed, &world).filter(|frame| frame.len() >= Program::SHORTEST);
+    let frames = Frames::new(effort.seed, &world)?.filter(|frame| frame.len() >= Program::SHORTEST);
     for frame in frames.take(effort.frames) {
         let ran = compare(&mut program, &host, &frame).with_context(|| hex(&frame))?;
         sent += usize::from(ran.action == Action::Transmit);

@@ -1,11 +1,12 @@
 //! Maps in the kernel beside maps in memory: each packet goes through the loaded program and through the
 //! library, and must find the same backend.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use etherparse::{Icmpv4Type, PacketBuilder};
-use lb_common::abi::{Connection, Features, TrackingCounters};
+use lb_common::abi::{Connection, Features, QuicKey, QuicServer, TrackingCounters};
 use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_ebpf::track::Segment;
@@ -77,12 +78,21 @@ impl KernelView for Twin {
     fn read(&self, map: &'static str, first: usize, words: &mut [u64]) {
         self.loaded.maps.read(map, first, words);
     }
+
+    fn quic_servers(&self) -> BTreeMap<QuicKey, QuicServer> {
+        self.loaded.maps.quic_servers()
+    }
 }
 
 impl Maps for Twin {
     fn store(&mut self, map: &'static str, word: usize, value: u64) {
         self.loaded.maps.store(map, word, value);
         self.memory.store(map, word, value);
+    }
+
+    fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>) {
+        self.loaded.maps.set_quic_server(key, server);
+        self.memory.set_quic_server(key, server);
     }
 
     /// Between two test runs no packet is under way.

@@ -59,7 +59,7 @@ type Answer = (Vec<u8>, Outcome);
 /// What the oracle says about ordinary and generated frames; `None`: there is no Python.
 fn asked(gateway: &Gateway) -> Result<Option<Vec<Answer>>> {
     let (file, effort) = (wire::write_world(gateway)?, Effort::from_env(GENERATED)?);
-    let generated = Frames::new(effort.seed, &World::read(&file)?).filter(|frame| fits(frame));
+    let generated = Frames::new(effort.seed, &World::read(&file)?)?.filter(|frame| fits(frame));
     let frames: Vec<_> = ordinary().into_iter().chain(generated.take(effort.frames)).collect();
     let Some(oracle) = Oracle::ask(&file, frames.into_iter())? else { return Ok(None) };
     // Padding leaves as it came, and can make a frame too long that would not be without.

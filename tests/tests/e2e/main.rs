@@ -10,6 +10,7 @@ mod lab;
 mod packet_log;
 mod packets;
 mod path;
+mod quic;
 mod refusals;
 mod restart;
 mod storm;

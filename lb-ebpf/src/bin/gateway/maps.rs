@@ -1,14 +1,15 @@
 //! The maps of `lb_common::abi`. Sizes are defaults; the agent sets them when it loads the program.
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, LruHashMap, PerCpuArray, ProgramArray};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
     self, BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, FragmentEntry, PoolEntry,
-    Program, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    Program, QuicKey, QuicServer, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
+    VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -59,6 +60,10 @@ pub(crate) static TRACKING_STATS: PerCpuArray<TrackingCounters> = PerCpuArray::w
 /// A word on its way through a program. Not pinned: each program has its own.
 #[map(name = "scratch")]
 pub(crate) static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+/// Takes memory only for what it holds: few have QUIC servers.
+#[map(name = "quic_servers")]
+pub(crate) static QUIC_SERVERS: HashMap<QuicKey, QuicServer> =
+    HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 /// Kept for the agent; no packet reads it.
 #[map(name = "state")]
 pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);

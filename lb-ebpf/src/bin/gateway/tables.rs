@@ -4,8 +4,8 @@ use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, Reply, ServiceEntry,
-    TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
+    Reply, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
@@ -73,6 +73,13 @@ impl Tables for BpfTables {
     #[inline(always)]
     fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
         maps::TUNNELS.get(pool)
+    }
+
+    #[inline(always)]
+    fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
+        // SAFETY: the entry may go while it is read: its memory stays, and may then be another entry's, whose two
+        // halves are read as one word. That is a server of this table, too, and the packet is late anyway.
+        unsafe { maps::QUIC_SERVERS.get(key) }.copied()
     }
 
     #[inline(always)]

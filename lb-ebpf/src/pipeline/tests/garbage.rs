@@ -6,7 +6,8 @@ use crate::frame::SliceFrame;
 use crate::tables::Tables;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Control, PoolEntry, ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey,
+    BackendEntry, Control, PoolEntry, QuicKey, QuicServer, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+    VipFlags, VipKey,
 };
 use lb_common::net::{Family, NetworkU16};
 use proptest::prelude::*;
@@ -86,6 +87,9 @@ impl Tables for Garbage {
     }
     fn tunnel(&self, _pool: u32) -> Option<&TunnelEntry> {
         self.tunnel.as_ref()
+    }
+    fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
+        sometimes(self.seed, u32::from(key.config()))
     }
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}
     fn count_dropped(&self, _service: u32) {}

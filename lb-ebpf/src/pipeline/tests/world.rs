@@ -3,8 +3,9 @@
 use crate::tables::Tables;
 use core::cell::RefCell;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, Route, Selector,
-    ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
+    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, QuicKey,
+    QuicServer, Route, Selector, ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey, VipSlot,
+    VipTable, outer_v4_sum,
 };
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -50,6 +51,7 @@ pub(super) struct World {
     fragments: RefCell<BTreeMap<u64, FragmentEntry>>,
     pub(super) tunnels: Vec<TunnelEntry>,
     pub(super) features: Features,
+    pub(super) servers: BTreeMap<QuicKey, QuicServer>,
     counts: RefCell<Vec<Count>>,
 }
 
@@ -96,6 +98,7 @@ impl World {
             fragments: RefCell::default(),
             tunnels: [TunnelEntry::new(VNI, INNER); 2].to_vec(),
             features: Features::ALL,
+            servers: BTreeMap::new(),
             counts: RefCell::default(),
         };
         world.add_vip(VIP_V4.into(), Family::V4, flags);
@@ -185,6 +188,9 @@ impl Tables for World {
     }
     fn tunnel(&self, pool: u32) -> Option<&TunnelEntry> {
         self.tunnels.get(pool as usize)
+    }
+    fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
+        self.servers.get(key).copied()
     }
     fn count_sent(&self, service: u32, backend: u32, bytes: u64) {
         self.counts.borrow_mut().push(Count::Sent(service, backend, bytes));

@@ -6,8 +6,8 @@ mod vectors;
 
 use super::*;
 use crate::config::model::{
-    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
-    Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServerId,
+    ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -34,7 +34,8 @@ fn via() -> Reach {
 
 fn member(last: u8, weight: u16, state: MemberState) -> Member {
     let address = [10, 0, 0, last].into();
-    Member { address, weight, state, reason: String::new(), changed_ms: 0, reach: via() }
+    let server_id = ServerId::new(&[0xab, last]);
+    Member { address, weight, server_id, state, reason: String::new(), changed_ms: 0, reach: via() }
 }
 
 fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {
@@ -67,6 +68,7 @@ fn service(name: &str, last: u8, shares: &[(&str, &str, u16)]) -> Service {
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: Vec::new(),
         shares: shares.iter().map(share).collect(),
     }
 }

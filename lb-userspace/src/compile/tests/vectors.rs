@@ -47,6 +47,7 @@ fn endpoint(value: &Value) -> Member {
     Member {
         address: address(&value["address"]),
         weight: number(&value["weight"]),
+        server_id: None,
         state: MemberState::deserialize(&value["state"]).unwrap(),
         reason: String::new(),
         changed_ms: 0,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 
+use super::quic::WrittenId;
 use crate::config::model::Algorithm;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
@@ -71,12 +72,18 @@ pub(crate) struct Endpoint {
     /// Share within the pool; 0 takes no new flows.
     #[schemars(range(min = 0, max = 65535), extend("default" = 1))]
     pub(crate) weight: Option<Located<Integer>>,
+    /// Who it is by its QUIC connection ids, for services with `quic`; unique in a service.
+    pub(crate) server_id: Option<Located<WrittenId>>,
 }
 
 impl Read for Endpoint {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         let mut section = Section::open(node, place, problems)?;
-        let endpoint = Self { address: section.required("address"), weight: section.optional("weight") };
+        let endpoint = Self {
+            address: section.required("address"),
+            weight: section.optional("weight"),
+            server_id: section.optional("serverId"),
+        };
         section.close(&[]);
         Some(endpoint)
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::quic::Quic;
 use crate::config::model::{OnNoBackend, Protocol, Tracking, UdpOnChange};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
@@ -38,6 +39,8 @@ pub(crate) struct Service {
     /// What happens to a packet for which there is nothing to send to.
     #[schemars(extend("default" = "drop"))]
     pub(crate) on_no_backend: Option<Located<Choice<OnNoBackend>>>,
+    /// How QUIC finds its server by connection id.
+    pub(crate) quic: Option<Located<Quic>>,
     /// The VIP may be an address of this machine.
     #[schemars(extend("default" = false))]
     pub(crate) allow_local: Option<Located<bool>>,
@@ -60,6 +63,7 @@ impl Read for Service {
             udp_on_change: section.optional("udpOnChange"),
             pools: section.required("pools"),
             on_no_backend: section.optional("onNoBackend"),
+            quic: section.optional("quic"),
             allow_local: section.optional("allowLocal"),
         };
         section.close(REFUSED);

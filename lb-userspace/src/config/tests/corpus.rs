@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
-use crate::config::model::{Affinity, Algorithm, CheckKind, Config, EncapKind, XdpMode};
+use crate::config::model::{Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, XdpMode};
 use crate::config::{Problems, features, load, parse};
 use lb_common::abi::Features;
 
@@ -97,6 +97,11 @@ fn every_key_arrives_in_the_model() {
     let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];
     assert_eq!(config.pools.iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);
     assert_eq!(config.pools[0].endpoints.iter().map(|e| e.weight).collect::<Vec<_>>(), [2, 1, 0]);
+    let ids = config.pools[0].endpoints.iter().filter_map(|endpoint| Some(endpoint.server_id?.to_string()));
+    assert_eq!(ids.collect::<Vec<_>>(), ["0a01", "0002", "ff03"]);
+    let quic = |id, nonce_length| QuicConfig { id, server_id_length: 2, nonce_length };
+    assert_eq!(config.services[0].quic, [quic(0, 4), quic(6, 17)]);
+    assert!(config.services[1].quic.is_empty() && config.pools[2].endpoints.is_empty());
     let check = &config.health_checks[0];
     let http = |expect| CheckKind::Http {
         path: "/healthz?full=1".into(),

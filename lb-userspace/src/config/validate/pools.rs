@@ -104,7 +104,8 @@ fn endpoints(list: &Located<List<file::Endpoint>>, problems: &mut Problems) -> V
             problems.add(&address.place, reason, "remove one of the two; a node's share is its `weight`");
         }
         let weight = within(endpoint.weight.as_ref(), 1, &WEIGHTS, problems);
-        endpoints.push(Endpoint { address: address.value, weight });
+        let server_id = endpoint.server_id.as_ref().and_then(|id| id.value.0);
+        endpoints.push(Endpoint { address: address.value, weight, server_id });
     }
     let read_all = endpoints.len() == list.len();
     if read_all && !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {

@@ -35,6 +35,7 @@ pub(super) fn service(
         tracking: service.tracking.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         udp_on_change: service.udp_on_change.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         on_no_backend: service.on_no_backend.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
+        quic: super::quic::configs(service, problems),
         allow_local: service.allow_local.as_ref().is_some_and(|allow| allow.value),
     })
 }
@@ -76,7 +77,7 @@ fn number(port: &file::ServicePort) -> Option<u16> {
     port.port.as_ref()?.value.0.try_into().ok()
 }
 
-fn protocol(port: &file::ServicePort) -> Protocol {
+pub(super) fn protocol(port: &file::ServicePort) -> Protocol {
     port.protocol.as_ref().map_or(Protocol::Tcp, |protocol| protocol.value.0)
 }
 

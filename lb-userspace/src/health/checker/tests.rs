@@ -90,7 +90,7 @@ fn address(host: u8) -> IpAddr {
 }
 
 fn config(hosts: u8) -> Config {
-    let endpoint = |host| Endpoint { address: address(host), weight: 1 };
+    let endpoint = |host| Endpoint { address: address(host), weight: 1, server_id: None };
     Config {
         digest: String::new(),
         cluster_set: ClusterSet {

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, FragmentEntry, NO_BACKEND,
-    PoolEntry, Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
-    TunnelEntry,
+    PoolEntry, QUIC_CONFIGS, QuicKey, QuicServer, Selector, ServiceCounters, ServiceEntry, ServiceFlags,
+    TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -61,7 +61,10 @@ pub enum Decoded {
         affinity: &'static str,
         mask_v4: Option<IpAddr>,
         mask_v6: Option<IpAddr>,
+        quic: Option<Vec<QuicView>>,
     },
+    /// `quic_servers`; `shortest` in bytes.
+    QuicServer { backend: u32, shortest: u32 },
     /// `pools`.
     Pool { table: Option<u32>, spare: Option<u16> },
     /// `tables`: first rows of the regions in the slab, and their length.
@@ -117,6 +120,16 @@ pub struct VipTable {
     pub seed: u32,
 }
 
+/// How a service's connection ids are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuicView {
+    /// Number of the configuration.
+    pub config: u32,
+    /// Bytes of a server id.
+    pub server_id_length: u32,
+}
+
 /// A row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,6 +174,10 @@ impl Decoded {
             },
             mask_v4: client.then(|| Address::from_v4_word(entry.mask_v4).into()),
             mask_v6: client.then(|| Address::from_v6_words(entry.mask_v6).into()),
+            quic: entry.flags.has(ServiceFlags::QUIC).then(|| {
+                let view = |config| QuicView { config, server_id_length: entry.quic.of(config) };
+                (0..QUIC_CONFIGS).map(view).filter(|view| view.server_id_length > 0).collect()
+            }),
         }
     }
 
@@ -239,6 +256,13 @@ impl Entry {
         let (source_port, destination_port) = (source_port.get(), destination_port.get());
         let value = Decoded::Fragment { source_port, destination_port, protocol };
         Self { key: Key::Text(format!("0x{key:016x}")), value }
+    }
+
+    pub(super) fn of_quic_server((key, server): (&QuicKey, &QuicServer)) -> Self {
+        let (bytes, length) = key.server_id();
+        let id: String = bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect();
+        let value = Decoded::QuicServer { backend: server.backend, shortest: server.shortest };
+        Self { key: Key::Text(format!("{}/{}/{id}", key.service, key.config())), value }
     }
 
     pub(super) fn of_budget((index, budget): (u32, &Budget)) -> Self {

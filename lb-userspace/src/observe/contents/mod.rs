@@ -88,6 +88,7 @@ impl<'a> Contents<'a> {
             map::PROGRAMS => Box::new(std::iter::empty()),
             map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
             map::TRACKING_STATS => Box::new(std::iter::once(Entry::of_tracking(self.counts.tracking()))),
+            map::QUIC_SERVERS => Box::new(self.snapshot.quic_servers.iter().map(Entry::of_quic_server)),
             map::STATE => Box::new(self.published.into_iter().flat_map(Entry::of_state)),
             _ => Box::new((0..self.length(name)).filter_map(move |index| {
                 live.has(name, index, self).then(|| self.indexed(name, index)).flatten()
@@ -106,6 +107,13 @@ impl<'a> Contents<'a> {
                 found.ok_or_else(|| absent(name, key, "see `maps dump fragments`"))
             }
             map::PROGRAMS => Err(absent(name, key, "`bpftool prog` shows the programs of this machine")),
+            map::QUIC_SERVERS => {
+                let text = Key::Text(key.to_ascii_lowercase());
+                let found = self.dump(name).find(|entry| entry.key == text);
+                found.ok_or_else(|| {
+                    absent(name, key, "write SERVICE/CONFIGURATION/SERVER-ID, as in `maps dump` of it")
+                })
+            }
             map::BUDGETS | map::TRACKING_STATS => {
                 let index = Key::Index(number(name, key)?);
                 let found = self.dump(name).find(|entry| entry.key == index);

@@ -135,6 +135,7 @@ fn member(address: IpAddr, backend: &BackendRecord) -> Member {
     Member {
         address,
         weight: backend.weight,
+        server_id: None,
         state: backend.state,
         reason: String::new(),
         changed_ms: 0,

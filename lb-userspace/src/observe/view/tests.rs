@@ -25,7 +25,8 @@ fn config() -> Config {
         let encap = Encap { kind: EncapKind::Ipip, mtu: None };
         Cluster { name: name.into(), state, encap }
     };
-    let endpoint = |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight };
+    let endpoint =
+        |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
     let pool = |name: &str, cluster: &str, weight, endpoints: &[(u8, u16)]| Pool {
         name: name.into(),
         cluster: cluster.into(),
@@ -44,6 +45,7 @@ fn config() -> Config {
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: Vec::new(),
         allow_local: false,
     };
     Config {

@@ -1,8 +1,8 @@
 //! Random changes of a small world.
 
 use crate::config::model::{
-    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
-    Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, QuicConfig, Replies,
+    ServerId, ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -114,6 +114,7 @@ fn member(last: u8) -> impl Strategy<Value = Member> {
     (0_u16..3, state, reach).prop_map(move |(weight, state, reach)| Member {
         address: [10, 0, 0, last].into(),
         weight,
+        server_id: server_id(last),
         state,
         reason: String::new(),
         changed_ms: 0,
@@ -140,8 +141,9 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
         1 => Just(Affinity::ClientPrefix { v4: 24, v6: 56 }),
         1 => Just(Affinity::ThreeTuple),
     ];
-    (prop::array::uniform3(0_u16..3), affinity, prop_oneof![Just(443), Just(0)], any::<bool>()).prop_map(
-        move |(weights, affinity, port, local)| {
+    let quic = prop::collection::btree_set(0_u8..7, 0..3);
+    (prop::array::uniform3(0_u16..3), affinity, prop_oneof![Just(443), Just(0)], any::<bool>(), quic)
+        .prop_map(move |(weights, affinity, port, local, quic)| {
             let share = |(&cluster, weight): (&&str, u16)| Share {
                 pool: format!("web-{cluster}"),
                 cluster: cluster.into(),
@@ -155,10 +157,19 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
                 tracking: Tracking::None,
                 udp_on_change: UdpOnChange::Keep,
                 on_no_backend: OnNoBackend::Drop,
+                quic: quic.into_iter().map(configuration).collect(),
                 shares: CLUSTERS.iter().zip(weights).map(share).collect(),
             }
-        },
-    )
+        })
+}
+
+/// The last byte of an endpoint's address.
+fn server_id(last: u8) -> Option<ServerId> {
+    ServerId::new(&[last])
+}
+
+fn configuration(id: u8) -> QuicConfig {
+    QuicConfig { id, server_id_length: 1, nonce_length: 4 }
 }
 
 /// The even ones are IPv4, the odd IPv6.
@@ -175,6 +186,7 @@ pub(super) fn world() -> Desired {
     let member = |last: u8| Member {
         address: [10, 0, 0, last].into(),
         weight: 1,
+        server_id: server_id(last),
         state: MemberState::Up,
         reason: String::new(),
         changed_ms: 0,
@@ -198,6 +210,7 @@ pub(super) fn world() -> Desired {
         tracking: Tracking::None,
         udp_on_change: UdpOnChange::Keep,
         on_no_backend: OnNoBackend::Drop,
+        quic: vec![configuration(0)],
         shares: clusters.iter().map(|cluster| share(cluster)).collect(),
     };
     let lists: [&[&str]; 4] = [&["ap"], &["eu"], &["us"], &["ap", "eu", "us"]];

@@ -2,6 +2,7 @@
 
 mod histories;
 mod observer;
+mod quic;
 
 use super::*;
 use crate::compile::{Cache, Ledger, MapImage, Record, Sizes, compile};
@@ -74,8 +75,10 @@ impl Agent {
             for expectation in &expectations {
                 expectation.check(&self.maps, op);
             }
+            quic::no_server_is_mistaken_for_another(&self.maps, op);
         }
         assert_eq!(plan(&image, &self.maps), [], "applied once is applied");
+        assert_eq!(self.maps.quic_servers, image.quic_servers);
         for flow in flows() {
             assert_eq!(resolve(&flow, &self.maps), resolve(&flow, &image), "the maps answer as the image");
         }

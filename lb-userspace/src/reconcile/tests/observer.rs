@@ -30,16 +30,16 @@ pub(super) fn resolve(flow: &Flow, tables: &impl Tables) -> Result<Found, End> {
         return Err(End::NOT_OURS);
     }
     let (control, service) = (tables.control().unwrap(), service(flow, tables)?);
-    let choice = pipeline::choose(flow, service, control, tables, || Segment::Middle)?;
-    let owner = choice.owner;
-    assert_eq!(u32::from(owner.backend.pool), choice.selection.pool, "a backend of another pool");
+    let choice = pipeline::choose(flow, || None, service, control, tables, || Segment::Middle)?;
+    let (owner, pool) = (choice.owner, choice.selection.unwrap().pool);
+    assert_eq!(u32::from(owner.backend.pool), pool, "a backend of another pool");
     assert!(owner.backend.route.flags.has(BackendFlags::SERVES));
     if owner.backend.route.flags.has(BackendFlags::VXLAN) {
         let tunnel = tables.tunnel(owner.backend.pool.into()).unwrap();
         assert_ne!(tunnel.mac.mac(), [0; 6], "a tunnel that is not there");
     }
     Ok(Found {
-        pool: choice.selection.pool,
+        pool,
         backend: owner.index,
         destination: owner.backend.destination,
         fallback: owner.decision == Decision::Fallback,

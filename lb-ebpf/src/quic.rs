@@ -1,0 +1,94 @@
+//! The server that a QUIC packet names: a connection id that the server made says who it is, so that a client which
+//! changes its address or port stays with it (draft-ietf-quic-load-balancers-21, ids that are not encrypted).
+//!
+//! The first packet of a datagram decides. Only what no version of QUIC changes is looked at (RFC 8999): which of
+//! two forms the header has, and where the destination connection id lies. An id whose configuration, server id or
+//! length is not a server's, such as nearly all that a client has chosen, names nobody; so does one of a server that
+//! takes nothing. Such a packet goes as any other, by its flow's hash.
+
+use crate::frame::Frame;
+use crate::parse::Network;
+use crate::parse::transport::{Place, UDP_LENGTH, locate};
+use crate::tables::Tables;
+use crate::track::{Decision, Owner};
+use crate::wire::{QuicLong, QuicShort};
+use lb_common::abi::{BackendEntry, QuicKey, QuicLengths, QuicServer, ServiceEntry};
+
+/// In a packet's first byte: the header is long.
+const LONG: u8 = 0x80;
+
+/// The destination connection id of the packet that a datagram begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionId {
+    /// Its first sixteen bytes, with whatever follows where it is shorter, read natively.
+    pub head: [u64; 2],
+    /// Its length in bytes; in a packet that does not say it, the longest there is.
+    pub length: u32,
+}
+
+impl ConnectionId {
+    /// What a packet with a short header does not say: it is as long as the server knows.
+    const UNSAID: u32 = 255;
+
+    /// Of the packet at hand. It is located anew: an offset that is kept is dear to verify.
+    #[inline(always)]
+    pub fn find<F: Frame, T: Tables>(frame: &F, network: &Network, tables: &T) -> Option<Self> {
+        let place = locate(frame, network).ok()?;
+        Self::read(frame, &Place::of_word(tables.forgotten(place.word())), network.end())
+    }
+
+    /// Of a UDP packet that ends at `end`, whose header lies at `place`. `None`: its data are too short for a QUIC
+    /// packet to a server that has a server id (17 bytes with a short header, 22 with a long one).
+    #[inline(always)]
+    pub fn read<F: Frame>(frame: &F, place: &Place, end: usize) -> Option<Self> {
+        let offset = place.offset + UDP_LENGTH;
+        let short = frame.header::<QuicShort>(offset)?;
+        // After the frame was asked, as in `parse`.
+        if offset + size_of::<QuicShort>() > end {
+            return None;
+        }
+        if short.first & LONG == 0 {
+            return Some(Self { head: short.id, length: Self::UNSAID });
+        }
+        let long = frame.header::<QuicLong>(offset)?;
+        (offset + size_of::<QuicLong>() <= end)
+            .then_some(Self { head: long.id, length: u32::from(long.length) })
+    }
+}
+
+/// The backend that a connection id of a service names, if it serves.
+#[inline(always)]
+pub fn owner<'t, T: Tables>(
+    id: ConnectionId,
+    service: u32,
+    entry: &ServiceEntry,
+    tables: &'t T,
+) -> Option<Owner<'t>> {
+    let index = named(&Asked { id, service, lengths: entry.quic }, tables);
+    let backend = tables.backend(index)?;
+    Some(Owner { index, backend, decision: Decision::Quic })
+}
+
+/// A connection id of a service.
+struct Asked {
+    id: ConnectionId,
+    service: u32,
+    lengths: QuicLengths,
+}
+
+/// No backend: an index that no map has.
+const NOBODY: u32 = u32::MAX;
+
+/// The index of the backend. A function of its own in the kernel program, too, so that all ways through it are one
+/// to the verifier.
+#[inline(never)]
+fn named<T: Tables>(asked: &Asked, tables: &T) -> u32 {
+    let server =
+        QuicKey::of(asked.service, asked.lengths, asked.id.head).and_then(|key| tables.quic_server(&key));
+    let server = server.filter(|server| server.shortest <= asked.id.length);
+    let serves = |server: &QuicServer| tables.backend(server.backend).is_some_and(BackendEntry::serves);
+    server.filter(serves).map_or(NOBODY, |server| server.backend)
+}
+
+#[cfg(test)]
+mod tests;
