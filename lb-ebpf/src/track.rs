@@ -64,6 +64,19 @@ pub enum Segment {
     Related,
 }
 
+impl Segment {
+    /// From its number in the lower two bits.
+    #[inline(always)]
+    pub const fn of(number: u64) -> Self {
+        match number & 3 {
+            0 => Self::Opening,
+            1 => Self::Middle,
+            2 => Self::Closing,
+            _ => Self::Related,
+        }
+    }
+}
+
 /// A packet's flow in the name of its service, and where the tables say it belongs.
 #[derive(Debug)]
 pub struct Candidate<'t> {

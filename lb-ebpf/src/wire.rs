@@ -264,6 +264,14 @@ pub struct IcmpMessage {
     pub rest: u32,
 }
 
+/// Four bytes of anything.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct Half {
+    /// Native reading.
+    pub half: u32,
+}
+
 /// Eight bytes of anything.
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

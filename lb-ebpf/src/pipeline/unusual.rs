@@ -13,6 +13,7 @@ use crate::verdict::{Action, End};
 use crate::{classify, encapsulate, fragment, icmp};
 use lb_common::abi::{Control, Features, Reply, VipSlot};
 use lb_common::flow::Flow;
+use lb_common::net::NetworkU16;
 use lb_common::reason::Reason;
 
 /// What every packet is looked at for: its network header, the maps' heart, the VIP.
@@ -48,7 +49,8 @@ pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action,
     }
     let flow = icmp::error::flow(frame, &network, &place, kind, tables).map_err(of_vip)?;
     let service = classify::service(&flow, control.vips, tables)?;
-    let found = Found { flow, connection_id: None, segment: Segment::Related, may_tell: false };
+    let found =
+        Found { flow, connection_id: None, segment: Segment::Related, may_tell: false }.forgotten(tables);
     guide(frame, &network, &found, service, control, tables)
 }
 
@@ -68,6 +70,7 @@ fn echo<F: Frame, T: Tables>(frame: &mut F, network: &Network, place: &Place, ta
 pub fn part<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let (network, control, vip) = arrive(frame, tables)?;
     let found = find(frame, &network, control, tables).map_err(|reason| classify::of_vip(vip, reason))?;
+    let found = found.forgotten(tables);
     let service = classify::service(&found.flow, control.vips, tables)?;
     guide(frame, &network, &found, service, control, tables)
 }
@@ -80,6 +83,28 @@ struct Found {
     segment: Segment,
     /// Whether its sender may be told that it does not fit: that is the whole packet, or the part with the ports.
     may_tell: bool,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the bits of one of its parts are meant")]
+impl Found {
+    const MAY_TELL: u64 = 1 << 42;
+
+    /// The same, of which the verifier does not know how it was found.
+    #[inline(always)]
+    fn forgotten<T: Tables>(self, tables: &T) -> Self {
+        let Flow { source_port, destination_port, protocol, .. } = self.flow;
+        let ports = u64::from(source_port.wire()) | u64::from(destination_port.wire()) << 16;
+        let told = if self.may_tell { Self::MAY_TELL } else { 0 };
+        let word = ports | u64::from(protocol) << 32 | (self.segment as u64) << 40 | told;
+        let word = tables.forgotten(word);
+        let flow = Flow {
+            source_port: NetworkU16::from_wire(word as u16),
+            destination_port: NetworkU16::from_wire((word >> 16) as u16),
+            protocol: (word >> 32) as u8,
+            ..self.flow
+        };
+        Self { flow, segment: Segment::of(word >> 40), may_tell: word & Self::MAY_TELL != 0, ..self }
+    }
 }
 
 #[inline(always)]
