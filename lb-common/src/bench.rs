@@ -1,4 +1,4 @@
-//! What crosses to the benchmark's wrapper program and back: its plan, its progress, the order of flows.
+//! What crosses to the benchmark's programs and back: plan, progress, the order of flows.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -35,7 +35,7 @@ impl Template {
     }
 }
 
-/// What the wrapper does before each run. One entry, written before a sample.
+/// What the wrapper, or the generator, does before each run. One entry, written before a sample.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Plan {
@@ -53,7 +53,7 @@ pub struct Plan {
     pub reserved: [u64; 6],
 }
 
-/// What the wrapper has seen. One entry, read after a sample.
+/// What the wrapper, or the generator, has seen. One entry, read after a sample.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Progress {

@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use anyhow::{Context, Result};
 use etherparse::PacketBuilder;
+use lb_common::bench::{Plan, Template};
 
 use super::world;
 
-/// XDP verdicts (`linux/bpf.h`).
-const PASS: u32 = 2;
+/// The verdict to pass (`linux/bpf.h`).
+pub(crate) const PASS: u32 = 2;
+/// The verdict to transmit.
 const TX: u32 = 3;
 
 /// What a case is compared with.
@@ -23,13 +26,36 @@ pub(crate) enum Floor {
     ConstantEncap,
 }
 
-/// The program that the wrapper calls.
+/// One load of the gateway's program, over maps of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Setting {
+    /// As a plain configuration loads it. What is recorded here stays recorded.
+    Plain,
+    /// The same, but its table of connections is full, and each insert pushes another out. Cases that insert
+    /// without end are apart from those that hit, whose connections they would push out.
+    Full,
+}
+
+/// The program that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     /// A program of the benchmark's own object.
     Floor(Floor),
     /// The gateway; its cost is quoted as a multiple of this floor.
-    Gateway(Floor),
+    Gateway(Setting, Floor),
+}
+
+/// What each packet does to the table of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Nothing: its row is clean.
+    None,
+    /// It is found.
+    Hit,
+    /// It is not found, and stays unknown.
+    Miss,
+    /// It is not found, and is recorded.
+    Insert,
 }
 
 /// Layer 4 of a frame.
@@ -58,14 +84,22 @@ pub(crate) struct Case {
     pub(crate) log2_flows: u32,
     /// Bytes that a run must add to the frame.
     pub(crate) growth: u32,
+    /// Bytes of the frame, at the least.
+    pub(crate) length: usize,
+    /// What becomes of the connection.
+    pub(crate) lookup: Lookup,
 }
 
+/// Bytes of the shortest frame.
+const SHORTEST: usize = 64;
+
+const WARM_UP: u32 = 5_000;
 const OUTER_V4: u32 = 20;
 const OUTER_V6: u32 = 40;
 
 const fn floor(name: &'static str, floor: Floor, growth: u32) -> Case {
-    let (program, transport) = (Program::Floor(floor), Transport::Tcp);
-    Case { name, program, destination: world::VIP_V4, transport, log2_flows: 0, growth }
+    let case = gateway(name, world::VIP_V4, Transport::Tcp, 0, growth);
+    Case { program: Program::Floor(floor), ..case }
 }
 
 const fn gateway(
@@ -76,7 +110,18 @@ const fn gateway(
     growth: u32,
 ) -> Case {
     let floor = if growth == 0 { Floor::Pass } else { Floor::AdjustHead };
-    Case { name, program: Program::Gateway(floor), destination, transport, log2_flows, growth }
+    let program = Program::Gateway(Setting::Plain, floor);
+    let (length, lookup) = (SHORTEST, Lookup::None);
+    Case { name, program, destination, transport, log2_flows, growth, length, lookup }
+}
+
+const fn looked_up(name: &'static str, destination: IpAddr, lookup: Lookup) -> Case {
+    Case { lookup, ..gateway(name, destination, Transport::Tcp, 16, OUTER_V4) }
+}
+
+const fn recorded(name: &'static str, destination: IpAddr, transport: Transport) -> Case {
+    let program = Program::Gateway(Setting::Full, Floor::AdjustHead);
+    Case { program, lookup: Lookup::Insert, ..gateway(name, destination, transport, 32, OUTER_V4) }
 }
 
 /// Floors first; a round measures them in this order.
@@ -91,11 +136,12 @@ pub(crate) const CASES: &[Case] = &[
     gateway("tcp4-new", world::VIP_V4, Transport::Syn, 32, OUTER_V4),
     gateway("tcp4-1-2pools", world::VIP_TWO_POOLS, Transport::Tcp, 0, OUTER_V4),
     gateway("tcp4-64k-2pools", world::VIP_TWO_POOLS, Transport::Tcp, 16, OUTER_V4),
-    gateway("tcp4-moving-hit", world::VIP_MOVING, Transport::Tcp, 16, OUTER_V4),
-    gateway("tcp4-moving-miss", world::VIP_MOVING, Transport::Tcp, 32, OUTER_V4),
-    gateway("tcp4-residue", world::VIP_RESIDUE, Transport::Tcp, 16, OUTER_V4),
-    gateway("tcp4-full-64k", world::VIP_FULL, Transport::Tcp, 16, OUTER_V4),
-    gateway("tcp4-full-new", world::VIP_FULL, Transport::Syn, 32, OUTER_V4),
+    looked_up("tcp4-moving-hit", world::VIP_MOVING, Lookup::Hit),
+    looked_up("tcp4-residue", world::VIP_RESIDUE, Lookup::Miss),
+    looked_up("tcp4-full-64k", world::VIP_FULL, Lookup::Hit),
+    recorded("tcp4-moving-miss", world::VIP_MOVING, Transport::Tcp),
+    recorded("tcp4-full-new", world::VIP_FULL, Transport::Syn),
+    Case { length: 1400, ..gateway("tcp4-1400", world::VIP_V4, Transport::Tcp, 0, OUTER_V4) },
     gateway("udp4-1", world::VIP_V4, Transport::Udp, 0, OUTER_V4),
     gateway("tcp6-1", world::VIP_V6, Transport::Tcp, 0, OUTER_V6),
     gateway("tcp4in6-1", world::VIP_4_IN_6, Transport::Tcp, 0, OUTER_V6),
@@ -104,20 +150,20 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Names of the cases that are not floors.
 pub(crate) fn gateway_names() -> impl Iterator<Item = &'static str> {
-    CASES.iter().filter(|case| matches!(case.program, Program::Gateway(_))).map(|case| case.name)
+    CASES.iter().filter(|case| matches!(case.program, Program::Gateway(..))).map(|case| case.name)
 }
 
 /// The floors and the cases of these names; all cases if there are none.
 pub(crate) fn chosen(names: &[String]) -> Vec<Case> {
     let chosen = |case: &&Case| match case.program {
         Program::Floor(_) => true,
-        Program::Gateway(_) => names.is_empty() || names.iter().any(|name| name == case.name),
+        Program::Gateway(..) => names.is_empty() || names.iter().any(|name| name == case.name),
     };
     CASES.iter().filter(chosen).copied().collect()
 }
 
 impl Case {
-    /// A frame of 64 bytes, or as many as the headers need.
+    /// A frame of the case's length, or as many bytes as the headers need.
     pub(crate) fn frame(&self) -> Vec<u8> {
         let headers = match self.destination {
             IpAddr::V4(_) => 14 + 20,
@@ -127,13 +173,13 @@ impl Case {
             Transport::Udp => 8,
             Transport::Tcp | Transport::Syn => 20,
         };
-        let payload = vec![0; 64_usize.saturating_sub(headers + transport)];
+        let payload = vec![0; self.length.saturating_sub(headers + transport)];
         let link = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1]);
         let network = match self.destination {
             IpAddr::V4(to) => link.ipv4([10, 0, 0, 1], to.octets(), 64),
             IpAddr::V6(to) => link.ipv6(CLIENT_V6.octets(), to.octets(), 64),
         };
-        let mut frame = Vec::with_capacity(128);
+        let mut frame = Vec::with_capacity(self.length);
         let written = match self.transport {
             Transport::Tcp => network.tcp(40_000, world::PORT, 1, 1024).ack(1).write(&mut frame, &payload),
             Transport::Syn => network.tcp(40_000, world::PORT, 1, 1024).syn().write(&mut frame, &payload),
@@ -143,15 +189,38 @@ impl Case {
         frame
     }
 
+    /// How `packets` of these frames are made.
+    pub(crate) fn plan(&self, frame: &[u8], packets: u32) -> Result<Plan> {
+        Ok(Plan {
+            template: Template::of_frame(frame).context("the frame is shorter than the template")?,
+            length: u32::try_from(frame.len())?,
+            family: if self.destination.is_ipv4() { 4 } else { 6 },
+            flow_mask: self.flow_mask(),
+            last_run: packets - 1,
+            ..Plan::default()
+        })
+    }
+
     /// The number of flows less one.
-    pub(crate) const fn flow_mask(&self) -> u32 {
+    const fn flow_mask(&self) -> u32 {
         if self.log2_flows == 32 { u32::MAX } else { (1 << self.log2_flows) - 1 }
+    }
+
+    /// Packets that warm the caches up for a sample: each flow once, where flows are looked up and come again.
+    pub(crate) fn warm_up(&self) -> u32 {
+        if self.log2_flows <= 16 { WARM_UP.max(1 << self.log2_flows) } else { WARM_UP }
+    }
+
+    /// Packets in a sample: a quarter where connections are looked up, which takes so much longer that a sample
+    /// would seldom be undisturbed.
+    pub(crate) fn packets(&self, effort: u32) -> u32 {
+        if self.lookup == Lookup::None { effort } else { effort / 4 }
     }
 
     /// The verdict of every run.
     pub(crate) fn verdict(&self) -> u32 {
         match self.program {
-            Program::Floor(Floor::Pass) | Program::Gateway(Floor::Pass) => PASS,
+            Program::Floor(Floor::Pass) | Program::Gateway(_, Floor::Pass) => PASS,
             _ => TX,
         }
     }
@@ -164,11 +233,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_as_short_as_ethernet_allows() {
+    fn frames_are_as_long_as_they_say_or_as_their_headers_are() {
         for case in CASES {
-            let length = case.frame().len();
-            assert_eq!(length, if case.destination.is_ipv4() { 64 } else { 74 }, "{}", case.name);
+            let headers = if case.destination.is_ipv4() { 54 } else { 74 };
+            assert_eq!(case.frame().len(), case.length.max(headers), "{}", case.name);
         }
+    }
+
+    #[test]
+    fn what_inserts_without_end_has_a_table_of_its_own() {
+        for case in CASES {
+            let full = matches!(case.program, Program::Gateway(Setting::Full, _));
+            assert_eq!(case.lookup == Lookup::Insert, full, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_sample_of_known_flows_is_warmed_up_by_each_of_them() {
+        let warm_up = |name| CASES.iter().find(|case| case.name == name).unwrap().warm_up();
+        assert_eq!([warm_up("tcp4-1"), warm_up("tcp4-full-64k")], [WARM_UP, 1 << 16]);
+        assert_eq!([warm_up("tcp4-1m"), warm_up("tcp4-full-new")], [WARM_UP; 2]);
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The loaded programs, and one sample.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
+use aya::Ebpf;
 use aya::maps::{Array, MapData, ProgramArray};
-use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader};
-use lb_common::abi::map;
-use lb_common::bench::{Plan, Progress, Template};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions};
+use lb_common::abi::Features;
+use lb_common::bench::{Plan, Progress};
 
-use super::case::{Case, Floor, Program};
-use super::world::{self, Value};
+use super::case::{Case, Floor, Lookup, Program, Setting};
+use super::gateway::{Gateway, LOAD, objects, program};
+use super::round::Subject;
+use super::world::{CONNECTIONS, Value};
+
+/// The kernel runs tests on the loopback interface of the namespace.
+const LOOPBACK: u32 = 1;
 
 /// The wrapper with its maps, and all that it can call.
 pub(crate) struct Chain {
@@ -20,15 +24,14 @@ pub(crate) struct Chain {
     plan: Array<MapData, Value<Plan>>,
     progress: Array<MapData, Value<Progress>>,
     under_test: ProgramArray<MapData>,
-    /// Holds the gateway's program and its maps.
-    gateway: Ebpf,
+    gateways: BTreeMap<Setting, Gateway>,
     /// Flows handed out so far, over all samples: a flow that must be new never comes again.
     position: u64,
 }
 
 impl Chain {
-    /// Loads both objects and fills the gateway's maps.
-    pub(crate) fn load() -> Result<Self> {
+    /// Loads what the cases need.
+    pub(crate) fn load(cases: &[Case]) -> Result<Self> {
         let directory = objects()?;
         let mut object = Ebpf::load_file(directory.join("bench")).context(LOAD)?;
         let (plan, progress) = (take(&mut object, "plan")?, take(&mut object, "progress")?);
@@ -37,12 +40,37 @@ impl Chain {
         for name in ["chain", "pass", "mac_swap", "adjust_head", "constant_encap"] {
             program(&mut object, name)?.load().with_context(|| format!("the kernel refuses {name}"))?;
         }
-        let gateway = load_gateway(&directory.join("gateway"))?;
-        Ok(Self { object, plan, progress, under_test, gateway, position: 0 })
+        let mut chain = Self { object, plan, progress, under_test, gateways: BTreeMap::new(), position: 0 };
+        for case in cases {
+            let Program::Gateway(setting, _) = case.program else { continue };
+            if chain.gateways.contains_key(&setting) {
+                continue;
+            }
+            chain.gateways.insert(setting, Gateway::load(&directory, Features::default(), LOOPBACK)?);
+            if setting == Setting::Full {
+                chain.run(case, CONNECTIONS + CONNECTIONS / 8).context("cannot fill the table up")?;
+            }
+        }
+        Ok(chain)
+    }
+}
+
+impl Subject for Chain {
+    fn warm_up(&mut self, case: &Case) -> Result<()> {
+        self.run(case, case.warm_up()).map(|_| ())
     }
 
-    /// Nanoseconds per packet over `packets` runs, each of which did what the case says.
-    pub(crate) fn sample(&mut self, case: &Case, packets: u32) -> Result<f64> {
+    fn sample(&mut self, case: &Case, packets: u32) -> Result<f64> {
+        let before = self.found_and_recorded(case)?;
+        let nanoseconds = self.run(case, packets)?;
+        let after = self.found_and_recorded(case)?;
+        check_lookups(case, packets, (after.0 - before.0, after.1 - before.1))?;
+        Ok(nanoseconds)
+    }
+}
+
+impl Chain {
+    fn run(&mut self, case: &Case, packets: u32) -> Result<f64> {
         let frame = case.frame();
         self.prepare(case, &frame, packets)?;
         let mut output = vec![0; frame.len() + 256];
@@ -64,56 +92,44 @@ impl Chain {
     }
 
     fn prepare(&mut self, case: &Case, frame: &[u8], packets: u32) -> Result<()> {
-        let plan = Plan {
-            template: Template::of_frame(frame).context("the frame is shorter than the template")?,
-            length: u32::try_from(frame.len())?,
-            family: if case.destination.is_ipv4() { 4 } else { 6 },
-            flow_mask: case.flow_mask(),
-            last_run: packets - 1,
-            ..Plan::default()
-        };
-        self.plan.set(0, Value(plan), 0)?;
+        self.plan.set(0, Value(case.plan(frame, packets)?), 0)?;
         self.progress.set(0, Value(Progress { position: self.position, ..Progress::default() }), 0)?;
         let target = self.target(case.program)?;
         self.under_test.set(0, &target, 0).context("cannot chain the program")
     }
 
     fn target(&mut self, which: Program) -> Result<ProgramFd> {
-        let (object, name) = match which {
-            Program::Gateway(_) => (&mut self.gateway, "gateway"),
-            Program::Floor(Floor::Pass) => (&mut self.object, "pass"),
-            Program::Floor(Floor::MacSwap) => (&mut self.object, "mac_swap"),
-            Program::Floor(Floor::AdjustHead) => (&mut self.object, "adjust_head"),
-            Program::Floor(Floor::ConstantEncap) => (&mut self.object, "constant_encap"),
+        let program = match which {
+            Program::Gateway(setting, _) => self.gateway(setting)?.program()?,
+            Program::Floor(floor) => program(&mut self.object, floor_name(floor))?,
         };
-        Ok(program(object, name)?.fd()?.try_clone()?)
+        Ok(program.fd()?.try_clone()?)
+    }
+
+    fn gateway(&mut self, setting: Setting) -> Result<&mut Gateway> {
+        self.gateways.get_mut(&setting).context("a case whose gateway was not loaded")
+    }
+
+    fn found_and_recorded(&mut self, case: &Case) -> Result<(u64, u64)> {
+        match case.program {
+            Program::Gateway(setting, _) => self.gateway(setting)?.found_and_recorded(),
+            Program::Floor(_) => Ok((0, 0)),
+        }
     }
 }
 
-const LOAD: &str = "cannot load the benchmark's programs; this needs root";
-
-fn objects() -> Result<PathBuf> {
-    let directory = env::var_os("SPILLWAY_BPF_DIR").map(PathBuf::from);
-    directory.context("SPILLWAY_BPF_DIR names no eBPF objects; start this with `cargo xtask bench`")
+/// The floor's program in the benchmark's object.
+pub(crate) const fn floor_name(floor: Floor) -> &'static str {
+    match floor {
+        Floor::Pass => "pass",
+        Floor::MacSwap => "mac_swap",
+        Floor::AdjustHead => "adjust_head",
+        Floor::ConstantEncap => "constant_encap",
+    }
 }
 
-fn load_gateway(path: &Path) -> Result<Ebpf> {
-    let mut loader = EbpfLoader::new();
-    // As the agent loads it: no line of the log is in it.
-    loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
-    loader.map_max_entries(map::CONNECTIONS, world::CONNECTIONS);
-    let mut gateway = loader.load_file(path).context(LOAD)?;
-    program(&mut gateway, "gateway")?.load().context("the kernel refuses the gateway's program")?;
-    world::fill(&mut gateway)?;
-    Ok(gateway)
-}
-
-fn program<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
-    let program = object.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
-    Ok(program.try_into()?)
-}
-
-fn take(object: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+/// A map of the benchmark's object.
+pub(crate) fn take(object: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
     object.take_map(name).with_context(|| format!("the object has no map {name}"))
 }
 
@@ -126,4 +142,32 @@ fn check(case: &Case, packets: u32, progress: &Progress) -> Result<()> {
         bail!("{}: runs, rewinds and change of length were {seen:?} after {packets} packets", case.name);
     }
     Ok(())
+}
+
+fn check_lookups(case: &Case, packets: u32, (found, recorded): (u64, u64)) -> Result<()> {
+    let expected = match case.lookup {
+        Lookup::None | Lookup::Miss => (0, 0),
+        Lookup::Hit => (packets, 0),
+        Lookup::Insert => (0, packets),
+    };
+    let as_said = (found, recorded) == (expected.0.into(), expected.1.into());
+    ensure!(as_said, "{}: of {packets} packets {found} were found and {recorded} recorded", case.name);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::case::CASES;
+
+    #[test]
+    fn a_hit_that_was_recorded_is_no_hit() {
+        let check = |name, lookups| {
+            let case = CASES.iter().find(|case| case.name == name).unwrap();
+            check_lookups(case, 9, lookups).is_ok()
+        };
+        assert!(check("tcp4-full-64k", (9, 0)) && !check("tcp4-full-64k", (8, 1)));
+        assert!(check("tcp4-full-new", (0, 9)) && !check("tcp4-full-new", (1, 8)));
+        assert!(check("tcp4-residue", (0, 0)) && !check("tcp4-residue", (1, 0)));
+    }
 }

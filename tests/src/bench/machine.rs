@@ -1,5 +1,6 @@
 //! The machine, so that a figure can be read: never its name.
 
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::thread;
 
@@ -16,6 +17,13 @@ pub struct Machine {
     pub kernel: String,
     /// Whether programs are compiled to machine code.
     pub jit: bool,
+}
+
+impl Display for Machine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { cpu, cores, kernel, jit } = self;
+        write!(f, "{cpu}, {cores} cores, Linux {kernel}, JIT {}", if *jit { "on" } else { "off" })
+    }
 }
 
 /// This machine; what cannot be read is "unknown".

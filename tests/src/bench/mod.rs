@@ -1,4 +1,4 @@
-//! Measurements: what a packet costs in the gateway's program.
+//! Measurements: what a packet costs in the gateway's program, what the agent costs ([`control`]).
 //!
 //! The chain method. A wrapper program is repeated in the kernel; it undoes the last run's change of
 //! length, writes the first bytes anew, makes the frame the next flow's, and tail-calls the program under
@@ -10,6 +10,7 @@
 mod case;
 mod chain;
 pub mod control;
+mod gateway;
 mod machine;
 mod quiet;
 pub mod report;
@@ -27,26 +28,38 @@ use report::Report;
 /// How much to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Effort {
-    /// Measure only this case, beside the floors; may be given several times
-    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::gateway_names()))]
-    pub cases: Vec<String>,
     /// Samples of each case that nothing disturbed
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub samples: u32,
     /// Packets in a sample
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     pub packets: u32,
+    /// Seconds to measure for at most; what has fewer samples by then is reported with those
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Choice {
+    /// Measure only this case, beside the floors; may be given several times
+    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::gateway_names()))]
+    pub cases: Vec<String>,
 }
 
 /// Measures the floors and the cases, round by round.
 ///
 /// Fails without root, without the programs, or if a run did not do what its case says.
-pub fn datapath(effort: &Effort) -> Result<Report> {
-    let machine = machine::describe();
-    let mut chain = Chain::load()?;
-    let pinned = quiet::claim_processor()?;
-    eprintln!("bench: {}", pinned.note);
-    let cases = case::chosen(&effort.cases);
+pub fn datapath(choice: &Choice, effort: &Effort) -> Result<Report> {
+    let machine = claim_machine()?;
+    let cases = case::chosen(&choice.cases);
+    let mut chain = Chain::load(&cases)?;
     let figures = round::measure(&mut chain, &cases, effort)?;
     Ok(Report::new(machine, &cases, &figures))
+}
+
+fn claim_machine() -> Result<report::Machine> {
+    let machine = machine::describe();
+    eprintln!("bench: {}", quiet::claim_processor()?.note);
+    Ok(machine)
 }

@@ -59,14 +59,12 @@ impl Calibration {
         Self { best: f64::INFINITY }
     }
 
-    /// Rests, until the processor seems to be free or for as long as is sensible.
-    pub(crate) fn wait(&mut self) {
-        for _ in 0..WAITS {
+    /// Rests, until the processor seems to be free or for as long as is sensible; whether it is free.
+    pub(crate) fn wait(&mut self) -> bool {
+        (0..WAITS).any(|_| {
             std::thread::sleep(REST);
-            if undisturbed(self.spin(), self.best) {
-                return;
-            }
-        }
+            undisturbed(self.spin(), self.best)
+        })
     }
 
     /// The time of one spin, in seconds.

@@ -54,7 +54,7 @@ impl Report {
             let (name, ns) = (case.name, spread(samples));
             match case.program {
                 Program::Floor(_) => floors.push((name, ns, samples.len())),
-                Program::Gateway(floor) => {
+                Program::Gateway(_, floor) => {
                     let over_floor = rounded(ns.median / median(floor), 100.0);
                     rows.push(Row { name, ns, over_floor, samples: samples.len() });
                 }
@@ -71,7 +71,8 @@ impl Report {
     }
 }
 
-fn spread(sorted: &[f64]) -> Spread {
+/// Of sorted samples.
+pub(crate) fn spread(sorted: &[f64]) -> Spread {
     let at = |tenths: usize| {
         let index = sorted.len().saturating_sub(1) * tenths / 10;
         rounded(sorted.get(index).copied().unwrap_or(f64::NAN), 10.0)
@@ -79,14 +80,14 @@ fn spread(sorted: &[f64]) -> Spread {
     Spread { median: at(5), p10: at(1), p90: at(9) }
 }
 
-fn rounded(value: f64, unit: f64) -> f64 {
+/// To this many parts of one.
+pub(crate) fn rounded(value: f64, unit: f64) -> f64 {
     (value * unit).round() / unit
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Machine { cpu, cores, kernel, jit } = &self.machine;
-        writeln!(f, "{cpu}, {cores} cores, Linux {kernel}, JIT {}", if *jit { "on" } else { "off" })?;
+        writeln!(f, "{}", self.machine)?;
         writeln!(f, "ns per packet, the benchmark's wrapper included in all")?;
         writeln!(f, "{:<18}{:>8}{:>8}{:>8}{:>9}{:>9}", "", "median", "p10", "p90", "x floor", "samples")?;
         for (name, ns, samples) in &self.floors {

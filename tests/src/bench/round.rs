@@ -1,16 +1,20 @@
 //! Samples, round by round, so that what changes in the machine changes for all cases alike.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
 
 use super::Effort;
 use super::case::Case;
-use super::chain::Chain;
 use super::quiet::{self, Calibration};
 
-/// Rounds at most, as a multiple of the samples that are wanted.
-const PATIENCE: u32 = 10;
-/// Packets before a sample that warm the caches up for it.
-const WARM_UP: u32 = 5_000;
+/// What can be measured.
+pub(crate) trait Subject {
+    /// Brings into the caches, and into the table of connections, what the case's flows need.
+    fn warm_up(&mut self, case: &Case) -> Result<()>;
+    /// Nanoseconds per packet over this many packets, each of which did what the case says.
+    fn sample(&mut self, case: &Case, packets: u32) -> Result<f64>;
+}
 
 /// A sample and the slower of the spins beside it.
 #[derive(Clone, Copy)]
@@ -20,15 +24,16 @@ struct Sample {
 }
 
 /// The undisturbed samples of every case, in the cases' order, each sorted.
-pub(crate) fn measure(chain: &mut Chain, cases: &[Case], effort: &Effort) -> Result<Vec<Vec<f64>>> {
+pub(crate) fn measure(subject: &mut impl Subject, cases: &[Case], effort: &Effort) -> Result<Vec<Vec<f64>>> {
     let wanted = effort.samples as usize;
+    let end = Instant::now() + Duration::from_secs(effort.seconds.into());
     let mut calibration = Calibration::new();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); cases.len()];
     let mut quiet = undisturbed(&samples);
-    for _ in 0..effort.samples.saturating_mul(PATIENCE) {
+    while Instant::now() < end {
         let short = |(_, quiet): &(_, &Vec<f64>)| quiet.len() < wanted;
         for ((case, taken), _) in cases.iter().zip(&mut samples).zip(&quiet).filter(short) {
-            taken.push(sample(chain, case, effort.packets, &mut calibration)?);
+            taken.extend(sample(subject, case, case.packets(effort.packets), &mut calibration)?);
         }
         quiet = undisturbed(&samples);
         if quiet.iter().all(|quiet| quiet.len() >= wanted) {
@@ -36,18 +41,29 @@ pub(crate) fn measure(chain: &mut Chain, cases: &[Case], effort: &Effort) -> Res
         }
     }
     if let Some((case, _)) = cases.iter().zip(&quiet).find(|(_, quiet)| quiet.is_empty()) {
-        bail!("no sample of {} was undisturbed; try again on a quieter machine", case.name);
+        bail!(
+            "no sample of {} was undisturbed; try again on a quieter machine, or give it more --seconds",
+            case.name
+        );
     }
     eprintln!("bench: the machine is busy; fewer undisturbed samples than asked for");
     Ok(quiet)
 }
 
-fn sample(chain: &mut Chain, case: &Case, packets: u32, calibration: &mut Calibration) -> Result<Sample> {
-    calibration.wait();
-    chain.sample(case, WARM_UP.min(packets))?;
+/// Nothing if the processor is busy already: the sample would be thrown away.
+fn sample(
+    subject: &mut impl Subject,
+    case: &Case,
+    packets: u32,
+    calibration: &mut Calibration,
+) -> Result<Option<Sample>> {
+    if !calibration.wait() {
+        return Ok(None);
+    }
+    subject.warm_up(case)?;
     let before = calibration.spin();
-    let nanoseconds = chain.sample(case, packets)?;
-    Ok(Sample { nanoseconds, spin: before.max(calibration.spin()) })
+    let nanoseconds = subject.sample(case, packets)?;
+    Ok(Some(Sample { nanoseconds, spin: before.max(calibration.spin()) }))
 }
 
 fn undisturbed(samples: &[Vec<Sample>]) -> Vec<Vec<f64>> {

@@ -38,18 +38,16 @@ pub(crate) const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 5));
 /// Of every service.
 pub(crate) const PORT: u16 = 443;
 
-/// Entries of the table of connections: more than are recorded in a run, or they would push each other out.
-pub(crate) const CONNECTIONS: u32 = 1 << 22;
+/// Entries of the table of connections, as many as an agent's by default.
+pub(crate) const CONNECTIONS: u32 = 1 << 20;
 /// Pools whose rows are not clean, and what they are.
 const UNSETTLED: [(&str, Mode); 2] = [("moving-four", Mode::Moving), ("residue-four", Mode::Residue)];
 /// Nodes of each pool.
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
 const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS };
-/// The kernel runs tests on the loopback interface of the namespace.
-const LOOPBACK: u32 = 1;
 /// Longer than any frame of the benchmark.
-const MTU: u16 = 1600;
+pub(crate) const MTU: u16 = 1600;
 
 /// A map's value.
 #[repr(transparent)]
@@ -59,11 +57,11 @@ pub(crate) struct Value<T>(pub(crate) T);
 // SAFETY: bytemuck's Pod promises more: no padding, and any bytes are a T.
 unsafe impl<T: bytemuck::Pod> aya::Pod for Value<T> {}
 
-/// Fills the maps of a program that nobody else uses.
-pub(crate) fn fill(gateway: &mut Ebpf) -> Result<()> {
+/// Fills the maps of a program that nobody else uses. Packets leave by the interface with this index.
+pub(crate) fn fill(gateway: &mut Ebpf, interface: u32) -> Result<()> {
     let mut ledger = Ledger::new(Sizes::of(&LIMITS));
-    let image =
-        compile(&desired(), &mut ledger, &mut Cache::default(), 0).context("cannot compile the tables")?;
+    let image = compile(&desired(interface), &mut ledger, &mut Cache::default(), 0)
+        .context("cannot compile the tables")?;
     let MapImage { control, filter, vips, services, pools, tables, mut slab, backends, .. } = image;
     for (name, mode) in UNSETTLED {
         let table = &tables[&ledger.record().pools[name].table];
@@ -97,7 +95,8 @@ fn put<T: bytemuck::Pod>(
     Ok(())
 }
 
-fn desired() -> Desired {
+fn desired(interface: u32) -> Desired {
+    let pool = |name, cluster, address: &dyn Fn(u8) -> IpAddr| pool(name, cluster, interface, address);
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
         config_digest: String::new(),
@@ -143,8 +142,8 @@ fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
     }
 }
 
-fn pool(name: &str, cluster: &str, address: &dyn Fn(u8) -> IpAddr) -> Pool {
-    let members = (1..).take(NODES.into()).map(|node| member(address(node), node)).collect();
+fn pool(name: &str, cluster: &str, interface: u32, address: &dyn Fn(u8) -> IpAddr) -> Pool {
+    let members = (1..).take(NODES.into()).map(|node| member(address(node), node, interface)).collect();
     Pool {
         name: name.into(),
         cluster: cluster.into(),
@@ -156,9 +155,9 @@ fn pool(name: &str, cluster: &str, address: &dyn Fn(u8) -> IpAddr) -> Pool {
     }
 }
 
-fn member(address: IpAddr, node: u8) -> Member {
+fn member(address: IpAddr, node: u8, interface: u32) -> Member {
     let hop = NextHop {
-        interface: LOOPBACK,
+        interface,
         vlan: 0,
         destination_mac: [2, 0, 0, 0, 1, node],
         source_mac: [2, 0, 0, 0, 0, 1],
@@ -181,7 +180,7 @@ mod tests {
     #[test]
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
         let mut ledger = Ledger::new(Sizes::of(&LIMITS));
-        let image = compile(&desired(), &mut ledger, &mut Cache::default(), 0).unwrap();
+        let image = compile(&desired(1), &mut ledger, &mut Cache::default(), 0).unwrap();
         assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (7, 5, 500));
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
         assert_eq!(rows, 5 * 65_536 + 4096);

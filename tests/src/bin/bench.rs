@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use lb_tests::bench::control::Subject;
-use lb_tests::bench::{self, Effort};
+use lb_tests::bench::{self, Choice, Effort};
 use serde_json::Value;
 
 /// Measurements of this project.
@@ -15,6 +15,8 @@ use serde_json::Value;
 enum Bench {
     /// What a packet costs in the gateway's program, beside what it must cost
     Datapath {
+        #[command(flatten)]
+        choice: Choice,
         #[command(flatten)]
         effort: Effort,
         /// How the result is printed
@@ -55,8 +57,8 @@ fn main() -> ExitCode {
 
 fn run(bench: &Bench) -> Result<()> {
     match bench {
-        Bench::Datapath { effort, output } => {
-            let report = bench::datapath(effort)?;
+        Bench::Datapath { choice, effort, output } => {
+            let report = bench::datapath(choice, effort)?;
             print(*output, &report, &report.json());
         }
         Bench::Control { subject, output } => {

@@ -10,6 +10,7 @@
 
 mod chain;
 mod floors;
+mod next;
 
 /// Never reached: an object in which a panic is reachable is refused when it is built.
 #[panic_handler]

@@ -1,0 +1,63 @@
+//! The gateway's program as the benchmark loads it: over maps of its own, that nobody else fills.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use aya::maps::{MapData, PerCpuArray};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use lb_common::abi::{Features, TrackingCounters, map};
+
+use super::world::{self, Value};
+
+/// What to say when a program or a map is not there.
+pub(crate) const LOAD: &str = "cannot load the benchmark's programs; this needs root";
+
+/// The program and its maps.
+pub(crate) struct Gateway {
+    object: Ebpf,
+}
+
+impl Gateway {
+    /// Loads it with these features; packets leave by the interface with this index.
+    pub(crate) fn load(directory: &Path, features: Features, interface: u32) -> Result<Self> {
+        let mut loader = EbpfLoader::new();
+        // As the agent loads it: no line of the log is in it.
+        loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
+        let features = features.bits();
+        loader.override_global(Features::GLOBAL, &features, true);
+        loader.map_max_entries(map::CONNECTIONS, world::CONNECTIONS);
+        let mut object = loader.load_file(directory.join("gateway")).context(LOAD)?;
+        program(&mut object, "gateway")?.load().context("the kernel refuses the gateway's program")?;
+        world::fill(&mut object, interface)?;
+        Ok(Self { object })
+    }
+
+    /// The program.
+    pub(crate) fn program(&mut self) -> Result<&mut Xdp> {
+        program(&mut self.object, "gateway")
+    }
+
+    /// Connections found and recorded so far, on all processors.
+    pub(crate) fn found_and_recorded(&self) -> Result<(u64, u64)> {
+        let map = self.object.map(map::TRACKING_STATS).context("the gateway has no map tracking_stats")?;
+        let stats: PerCpuArray<&MapData, Value<TrackingCounters>> = PerCpuArray::try_from(map)?;
+        let sum = |(hits, inserted), Value(cpu): &Value<TrackingCounters>| {
+            (hits + cpu.hits, inserted + cpu.inserted)
+        };
+        Ok(stats.get(&0, 0)?.iter().fold((0, 0), sum))
+    }
+}
+
+/// Where the compiled programs are.
+pub(crate) fn objects() -> Result<PathBuf> {
+    let directory = env::var_os("SPILLWAY_BPF_DIR").map(PathBuf::from);
+    directory.context("SPILLWAY_BPF_DIR names no eBPF objects; start this with `cargo xtask bench`")
+}
+
+/// A program of an object.
+pub(crate) fn program<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = object.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
