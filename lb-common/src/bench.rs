@@ -1,4 +1,4 @@
-//! What crosses to the benchmark's programs and back: plan, progress, the order of flows.
+//! What crosses to the benchmark's programs and back: plan, progress, arrivals, the order of flows.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -73,6 +73,21 @@ pub struct Progress {
     pub reserved: [u64; 2],
 }
 
+/// Entry of `arrivals`: frames that came back by the wire.
+pub const BACK: u32 = 0;
+/// Entry of `arrivals`: frames that were passed to the kernel.
+pub const PASSED: u32 = 1;
+
+/// Frames that ended on the wire, per CPU.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Arrivals {
+    /// Frames.
+    pub frames: u64,
+    /// Their bytes, from the Ethernet header on.
+    pub bytes: u64,
+}
+
 /// The flow at a position: each flow once per round, in scrambled order, for in the order in which they
 /// came first, flows look cheaper than they are.
 #[inline(always)]
@@ -82,6 +97,7 @@ pub const fn flow_at(position: u64, mask: u32) -> u32 {
 }
 
 const _: () = assert!(size_of::<Plan>() == 128 && size_of::<Progress>() == 64);
+const _: () = assert!(size_of::<Arrivals>() == 16);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,5 @@
-//! Measurements: what a packet costs in the gateway's program, what the agent costs ([`control`]).
+//! Measurements: what a packet costs in the gateway's program, what a frame costs on a wire ([`wire`]), what the
+//! agent costs ([`control`]).
 //!
 //! The chain method. A wrapper program is repeated in the kernel; it undoes the last run's change of
 //! length, writes the first bytes anew, makes the frame the next flow's, and tail-calls the program under
@@ -17,6 +18,7 @@ pub mod report;
 mod resident;
 mod round;
 pub mod tables;
+pub mod wire;
 mod world;
 
 use anyhow::Result;
@@ -56,6 +58,16 @@ pub fn datapath(choice: &Choice, effort: &Effort) -> Result<Report> {
     let mut chain = Chain::load(&cases)?;
     let figures = round::measure(&mut chain, &cases, effort)?;
     Ok(Report::new(machine, &cases, &figures))
+}
+
+/// Runs every floor and case of [`datapath`] and [`wire`] once, on few packets, and measures nothing.
+///
+/// Fails as they do.
+pub fn rehearse() -> Result<()> {
+    claim_machine()?;
+    let cases = case::chosen(&[]);
+    round::rehearse(&mut Chain::load(&cases)?, &cases)?;
+    wire::with_link(round::rehearse)
 }
 
 fn claim_machine() -> Result<report::Machine> {

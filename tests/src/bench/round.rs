@@ -8,6 +8,9 @@ use super::Effort;
 use super::case::Case;
 use super::quiet::{self, Calibration};
 
+/// Packets of a sample that is only rehearsed.
+const REHEARSAL: u32 = 1_000;
+
 /// What can be measured.
 pub(crate) trait Subject {
     /// Brings into the caches, and into the table of connections, what the case's flows need.
@@ -48,6 +51,15 @@ pub(crate) fn measure(subject: &mut impl Subject, cases: &[Case], effort: &Effor
     }
     eprintln!("bench: the machine is busy; fewer undisturbed samples than asked for");
     Ok(quiet)
+}
+
+/// A small sample of every case, of which only that it can be taken is of interest.
+pub(crate) fn rehearse(subject: &mut impl Subject, cases: &[Case]) -> Result<()> {
+    for case in cases {
+        subject.warm_up(case)?;
+        subject.sample(case, REHEARSAL)?;
+    }
+    Ok(())
 }
 
 /// Nothing if the processor is busy already: the sample would be thrown away.

@@ -23,6 +23,14 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What a frame costs that really comes and goes, on a pair of interfaces made for it
+    Wire {
+        #[command(flatten)]
+        effort: Effort,
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// What the agent costs: building tables, filling empty maps, memory
     Control {
         #[command(flatten)]
@@ -59,6 +67,10 @@ fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Datapath { choice, effort, output } => {
             let report = bench::datapath(choice, effort)?;
+            print(*output, &report, &report.json());
+        }
+        Bench::Wire { effort, output } => {
+            let report = bench::wire::measure(effort)?;
             print(*output, &report, &report.json());
         }
         Bench::Control { subject, output } => {

@@ -1,6 +1,7 @@
 //! The datapath tier: the same frames as the host tier's, and the same histories as the model tier's, through
 //! the program as the kernel runs it.
 
+mod bench;
 mod frames;
 mod histories;
 mod objects;

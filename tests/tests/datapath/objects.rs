@@ -60,8 +60,12 @@ fn each() -> impl Iterator<Item = Features> {
 /// How many programs of an object the kernel has taken: all, or an error.
 fn load(object: &mut Ebpf) -> Result<usize> {
     for (name, program) in object.programs_mut() {
-        let Loadable::Xdp(program) = program else { bail!("{name} is no XDP program") };
-        program.load().with_context(|| name.to_owned())?;
+        match program {
+            Loadable::Xdp(program) => program.load(),
+            Loadable::SchedClassifier(program) => program.load(),
+            _ => bail!("{name} is of another kind"),
+        }
+        .with_context(|| name.to_owned())?;
     }
     Ok(object.programs().count())
 }
