@@ -2,6 +2,7 @@
 //! the program as the kernel runs it.
 
 mod bench;
+mod budgets;
 mod frames;
 mod histories;
 mod objects;
