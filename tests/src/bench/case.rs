@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Context, Result};
 use etherparse::PacketBuilder;
+use lb_common::abi::Features;
 use lb_common::bench::{Plan, Template};
 
 use super::world;
@@ -34,6 +35,21 @@ pub(crate) enum Setting {
     /// The same, but its table of connections is full, and each insert pushes another out. Cases that insert
     /// without end are apart from those that hit, whose connections they would push out.
     Full,
+    /// As a configuration with clusters behind GUE loads it.
+    Gue,
+    /// As one with clusters behind VXLAN does.
+    Vxlan,
+}
+
+impl Setting {
+    /// What the program is loaded with.
+    pub(crate) const fn features(self) -> Features {
+        match self {
+            Self::Plain | Self::Full => Features::of_bits(0),
+            Self::Gue => Features::GUE,
+            Self::Vxlan => Features::VXLAN,
+        }
+    }
 }
 
 /// The program that is measured.
@@ -67,6 +83,8 @@ pub(crate) enum Transport {
     Syn,
     /// A datagram.
     Udp,
+    /// A request to echo, which the gateway answers itself.
+    Echo,
 }
 
 /// One row of the result.
@@ -96,6 +114,10 @@ const SHORTEST: usize = 64;
 const WARM_UP: u32 = 5_000;
 const OUTER_V4: u32 = 20;
 const OUTER_V6: u32 = 40;
+/// IPv4, UDP and GUE.
+const OUTER_GUE: u32 = 20 + 8 + 4;
+/// IPv4, UDP, VXLAN and Ethernet.
+const OUTER_VXLAN: u32 = 20 + 8 + 8 + 14;
 
 const fn floor(name: &'static str, floor: Floor, growth: u32) -> Case {
     let case = gateway(name, world::VIP_V4, Transport::Tcp, 0, growth);
@@ -124,6 +146,17 @@ const fn recorded(name: &'static str, destination: IpAddr, transport: Transport)
     Case { program, lookup: Lookup::Insert, ..gateway(name, destination, transport, 32, OUTER_V4) }
 }
 
+const fn tunnelled(name: &'static str, destination: IpAddr, setting: Setting, growth: u32) -> Case {
+    let program = Program::Gateway(setting, Floor::AdjustHead);
+    Case { program, ..gateway(name, destination, Transport::Tcp, 0, growth) }
+}
+
+/// Its answer is the frame with its ends exchanged, and no longer.
+const fn echo(name: &'static str, destination: IpAddr) -> Case {
+    let program = Program::Gateway(Setting::Plain, Floor::MacSwap);
+    Case { program, ..gateway(name, destination, Transport::Echo, 0, 0) }
+}
+
 /// Floors first; a round measures them in this order.
 pub(crate) const CASES: &[Case] = &[
     floor("pass", Floor::Pass, 0),
@@ -145,6 +178,9 @@ pub(crate) const CASES: &[Case] = &[
     gateway("udp4-1", world::VIP_V4, Transport::Udp, 0, OUTER_V4),
     gateway("tcp6-1", world::VIP_V6, Transport::Tcp, 0, OUTER_V6),
     gateway("tcp4in6-1", world::VIP_4_IN_6, Transport::Tcp, 0, OUTER_V6),
+    tunnelled("gue4-1", world::VIP_GUE, Setting::Gue, OUTER_GUE),
+    tunnelled("vxlan4-1", world::VIP_VXLAN, Setting::Vxlan, OUTER_VXLAN),
+    echo("echo4", world::VIP_V4),
     gateway("nonvip4", world::STRANGER, Transport::Tcp, 0, 0),
 ];
 
@@ -170,7 +206,7 @@ impl Case {
             IpAddr::V6(_) => 14 + 40,
         };
         let transport = match self.transport {
-            Transport::Udp => 8,
+            Transport::Udp | Transport::Echo => 8,
             Transport::Tcp | Transport::Syn => 20,
         };
         let payload = vec![0; self.length.saturating_sub(headers + transport)];
@@ -184,6 +220,7 @@ impl Case {
             Transport::Tcp => network.tcp(40_000, world::PORT, 1, 1024).ack(1).write(&mut frame, &payload),
             Transport::Syn => network.tcp(40_000, world::PORT, 1, 1024).syn().write(&mut frame, &payload),
             Transport::Udp => network.udp(40_000, world::PORT).write(&mut frame, &payload),
+            Transport::Echo => network.icmpv4_echo_request(1, 1).write(&mut frame, &payload),
         };
         written.expect("a vector takes any number of bytes");
         frame

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::Ebpf;
 use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions};
-use lb_common::abi::Features;
 use lb_common::bench::{Plan, Progress};
 
 use super::case::{Case, Floor, Lookup, Program, Setting};
@@ -46,7 +45,7 @@ impl Chain {
             if chain.gateways.contains_key(&setting) {
                 continue;
             }
-            chain.gateways.insert(setting, Gateway::load(&directory, Features::default(), LOOPBACK)?);
+            chain.gateways.insert(setting, Gateway::load(&directory, setting, LOOPBACK)?);
             if setting == Setting::Full {
                 chain.run(case, CONNECTIONS + CONNECTIONS / 8).context("cannot fill the table up")?;
             }

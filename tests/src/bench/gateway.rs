@@ -4,11 +4,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use aya::maps::{MapData, PerCpuArray};
+use aya::maps::{MapData, PerCpuArray, ProgramArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use lb_common::abi::{Features, TrackingCounters, map};
+use lb_common::abi::{Features, Program as Called, TrackingCounters, map};
 
+use super::case::Setting;
 use super::world::{self, Value};
 
 /// What to say when a program or a map is not there.
@@ -20,16 +21,17 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Loads it with these features; packets leave by the interface with this index.
-    pub(crate) fn load(directory: &Path, features: Features, interface: u32) -> Result<Self> {
+    /// Loads it as the setting says; packets leave by the interface with this index.
+    pub(crate) fn load(directory: &Path, setting: Setting, interface: u32) -> Result<Self> {
         let mut loader = EbpfLoader::new();
         // As the agent loads it: no line of the log is in it.
         loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
-        let features = features.bits();
+        let features = setting.features().bits();
         loader.override_global(Features::GLOBAL, &features, true);
         loader.map_max_entries(map::CONNECTIONS, world::CONNECTIONS);
         let mut object = loader.load_file(directory.join("gateway")).context(LOAD)?;
         program(&mut object, "gateway")?.load().context("the kernel refuses the gateway's program")?;
+        put_called(&mut object)?;
         world::fill(&mut object, interface)?;
         Ok(Self { object })
     }
@@ -48,6 +50,19 @@ impl Gateway {
         };
         Ok(stats.get(&0, 0)?.iter().fold((0, 0), sum))
     }
+}
+
+/// Puts the programs that the gateway's calls where it looks for them. The map stays the object's: the kernel
+/// empties it when nobody holds it any more.
+fn put_called(object: &mut Ebpf) -> Result<()> {
+    for called in Called::ALL {
+        let program = program(object, called.name())?;
+        program.load().with_context(|| format!("the kernel refuses {}", called.name()))?;
+        let program = program.fd()?.try_clone()?;
+        let map = object.map_mut(map::PROGRAMS).context("the gateway has no map programs")?;
+        ProgramArray::try_from(map)?.set(called as u32, &program, 0)?;
+    }
+    Ok(())
 }
 
 /// Where the compiled programs are.

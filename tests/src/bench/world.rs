@@ -31,6 +31,10 @@ pub(crate) const VIP_FULL: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 13));
 pub(crate) const VIP_MOVING: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 14));
 /// Served by a pool of IPv4 nodes all of whose rows are RESIDUE.
 pub(crate) const VIP_RESIDUE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 15));
+/// Served by a pool of IPv4 nodes behind GUE.
+pub(crate) const VIP_GUE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 16));
+/// Served by a pool of IPv4 nodes behind VXLAN.
+pub(crate) const VIP_VXLAN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 17));
 /// Served by a pool of IPv6 nodes.
 pub(crate) const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10));
 /// Nobody's.
@@ -46,6 +50,8 @@ const UNSETTLED: [(&str, Mode); 2] = [("moving-four", Mode::Moving), ("residue-f
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
 const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS };
+const GUE: EncapKind = EncapKind::Gue { port: 6080 };
+const VXLAN: EncapKind = EncapKind::Vxlan { port: 4789, vni: 1, mac: [2, 0, 0, 0, 2, 1] };
 /// Longer than any frame of the benchmark.
 pub(crate) const MTU: u16 = 1600;
 
@@ -62,7 +68,7 @@ pub(crate) fn fill(gateway: &mut Ebpf, interface: u32) -> Result<()> {
     let mut ledger = Ledger::new(Sizes::of(&LIMITS));
     let image = compile(&desired(interface), &mut ledger, &mut Cache::default(), 0)
         .context("cannot compile the tables")?;
-    let MapImage { control, filter, vips, services, pools, tables, mut slab, backends, .. } = image;
+    let MapImage { control, filter, vips, services, pools, tables, tunnels, mut slab, backends, .. } = image;
     for (name, mode) in UNSETTLED {
         let table = &tables[&ledger.record().pools[name].table];
         let rows = slab.get_mut(&table.current).context("a table without rows")?;
@@ -70,6 +76,7 @@ pub(crate) fn fill(gateway: &mut Ebpf, interface: u32) -> Result<()> {
     }
     // What is recorded is decided by the cases, not by a budget.
     let control = Control { inserts: [u32::MAX; 2], ..control };
+    put(gateway, map::TUNNELS, tunnels)?;
     put(gateway, map::BACKENDS, backends)?;
     for (row, rows) in slab {
         put(gateway, map::SLAB, (row / ROWS_PER_WORD..).zip(region_words(&rows)))?;
@@ -103,7 +110,7 @@ fn desired(interface: u32) -> Desired {
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         change_window: 300_000,
-        clusters: ["near", "far", "moving", "residue"].map(cluster).into(),
+        clusters: ["near", "far", "moving", "residue", "gue", "vxlan"].map(cluster).into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),
             service("bench/six", VIP_V6, &["near-six"]),
@@ -112,12 +119,16 @@ fn desired(interface: u32) -> Desired {
             Service { tracking: Tracking::Full, ..service("bench/full", VIP_FULL, &["near-four"]) },
             service("bench/moving", VIP_MOVING, &["moving-four"]),
             service("bench/residue", VIP_RESIDUE, &["residue-four"]),
+            service("bench/gue", VIP_GUE, &["gue-four"]),
+            service("bench/vxlan", VIP_VXLAN, &["vxlan-four"]),
         ],
         pools: vec![
             pool("near-four", "near", &|node| [192, 168, 1, node].into()),
             pool("far-four", "far", &|node| [192, 168, 2, node].into()),
             pool("moving-four", "moving", &|node| [192, 168, 3, node].into()),
             pool("residue-four", "residue", &|node| [192, 168, 4, node].into()),
+            Pool { encap: GUE, ..pool("gue-four", "gue", &|node| [192, 168, 5, node].into()) },
+            Pool { encap: VXLAN, ..pool("vxlan-four", "vxlan", &|node| [192, 168, 6, node].into()) },
             pool("near-six", "near", &|node| [0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(node)].into()),
         ],
     }
@@ -181,8 +192,8 @@ mod tests {
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
         let mut ledger = Ledger::new(Sizes::of(&LIMITS));
         let image = compile(&desired(1), &mut ledger, &mut Cache::default(), 0).unwrap();
-        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (7, 5, 500));
+        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (9, 7, 700));
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
-        assert_eq!(rows, 5 * 65_536 + 4096);
+        assert_eq!(rows, 7 * 65_536 + 4096);
     }
 }

@@ -28,5 +28,6 @@ fn what_does_not_log_has_no_code_that_could() -> Result<()> {
         return Ok(());
     };
     println!("off: {} instructions verified, {} bytes; on: {}, {}", off.0, off.1, on.0, on.1);
+    assert!(off.0 * 3 / 2 < on.0 && off.1 + LOGGING < on.1, "off {off:?}, on {on:?}");
     Ok(())
 }

@@ -5,11 +5,10 @@ use aya::Ebpf;
 use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
-use lb_common::abi::Features;
 use lb_common::bench::{Arrivals, BACK, PASSED, Plan, Progress};
 use nix::net::if_::if_nametoindex;
 
-use crate::bench::case::{Case, PASS, Program};
+use crate::bench::case::{Case, PASS, Program, Setting};
 use crate::bench::chain::{floor_name, take};
 use crate::bench::gateway::{Gateway, LOAD, objects, program};
 use crate::bench::round::Subject;
@@ -79,7 +78,7 @@ impl Link {
             plan: Array::try_from(plan)?,
             progress: Array::try_from(progress)?,
             arrivals: PerCpuArray::try_from(arrivals)?,
-            gateway: Gateway::load(&directory, Features::default(), far)?,
+            gateway: Gateway::load(&directory, Setting::Plain, far)?,
             attached: Some(attached),
             near,
             position: 0,
