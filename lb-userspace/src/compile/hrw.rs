@@ -95,7 +95,7 @@ const fn mix(word: u64) -> u64 {
 }
 
 /// 2⁻⁵³.
-const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
+const STEP: f64 = f64::EPSILON / 2.0;
 /// A step, less what arithmetic may round.
 const LEAST: f64 = STEP * 0.999_999;
 

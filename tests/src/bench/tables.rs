@@ -34,7 +34,7 @@ pub struct Both {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    change: &'static str,
+    name: &'static str,
     /// Rows that must move, in percent.
     least: f64,
     /// Rows that move, in percent: the mean of the draws.
@@ -77,8 +77,8 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<38} {:>8} {:>8} {:>8}", "rows moved, %", "least", "maglev", "hrw")?;
-        for Change { change, least, moved } in &self.changes {
-            writeln!(f, "{change:<38} {least:>8.3} {:>8.3} {:>8.3}", moved.maglev, moved.hrw)?;
+        for Change { name, least, moved } in &self.changes {
+            writeln!(f, "{name:<38} {least:>8.3} {:>8.3} {:>8.3}", moved.maglev, moved.hrw)?;
         }
         writeln!(f, "{:<38} {:>8} {:>8} {:>8} {:>8}", "rows / share", "maglev", "", "hrw", "")?;
         for Load { pool, most, least } in &self.loads {
@@ -136,7 +136,7 @@ fn changes() -> Vec<Change> {
     ]
 }
 
-fn change(change: &'static str, pools: impl Fn(u8) -> (Vec<Member>, Vec<Member>)) -> Change {
+fn change(name: &'static str, pools: impl Fn(u8) -> (Vec<Member>, Vec<Member>)) -> Change {
     let (before, after) = pools(0);
     let moved = |table: Table| {
         let moved = |draw| {
@@ -145,7 +145,7 @@ fn change(change: &'static str, pools: impl Fn(u8) -> (Vec<Member>, Vec<Member>)
         };
         (0..DRAWS).map(moved).sum::<f64>() / f64::from(DRAWS)
     };
-    Change { change, least: least(&before, &after), moved: both(moved) }
+    Change { name, least: least(&before, &after), moved: both(moved) }
 }
 
 fn owners(members: &[Member], table: Table) -> Vec<Node> {
@@ -153,8 +153,8 @@ fn owners(members: &[Member], table: Table) -> Vec<Node> {
 }
 
 fn percent_moved(before: &[Node], after: &[Node]) -> f64 {
-    let moved = before.iter().zip(after).filter(|(before, after)| before != after).count();
-    100.0 * moved as f64 / f64::from(ROWS)
+    let moved = before.iter().zip(after).map(|(before, after)| u32::from(before != after)).sum::<u32>();
+    100.0 * f64::from(moved) / f64::from(ROWS)
 }
 
 /// What all members that lose a part of the rows lose together, in percent.
@@ -210,14 +210,14 @@ fn milliseconds(members: &[Member], table: Table) -> Result<f64> {
     let time = |_| {
         let start = processor_time()?;
         black_box(table(black_box(members), ROWS));
-        Ok((processor_time()? - start).as_secs_f64() * 1e3)
+        Ok((processor_time()? - start) * 1e3)
     };
     let mut times = (0..BUILDS).map(time).collect::<Result<Vec<_>>>()?;
     times.sort_by(f64::total_cmp);
     Ok(times[BUILDS / 2])
 }
 
-/// What the thread has used: others on the machine do not count.
-fn processor_time() -> Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+/// What the thread has used, in seconds: others on the machine do not count.
+fn processor_time() -> Result<f64> {
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?).as_secs_f64())
 }

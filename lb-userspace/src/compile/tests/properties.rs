@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ROWS: u32 = 65_536;
-const ALGORITHMS: [fn(&[Member], u32) -> Vec<u16>; 2] = [maglev::table, hrw::table];
+
+type Table = fn(&[Member], u32) -> Vec<u16>;
+const ALGORITHMS: [Table; 2] = [maglev::table, hrw::table];
 
 fn address(number: u16, v6: bool) -> IpAddr {
     if v6 {
