@@ -66,7 +66,7 @@ fn forward<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Action, End> {
-    let connection_id = || ConnectionId::find(frame, network, tables);
+    let connection_id = || ConnectionId::find(frame, tables);
     let choice = choose(&transport.flow, connection_id, service, control, tables, || transport.segment())?;
     if !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);

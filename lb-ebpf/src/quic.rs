@@ -7,8 +7,8 @@
 //! takes nothing. Such a packet goes as any other, by its flow's hash.
 
 use crate::frame::Frame;
-use crate::parse::Network;
-use crate::parse::transport::{Place, UDP_LENGTH, locate};
+use crate::parse;
+use crate::parse::transport::{UDP_LENGTH, locate};
 use crate::tables::Tables;
 use crate::track::{Decision, Owner};
 use crate::wire::{QuicLong, QuicShort};
@@ -30,18 +30,21 @@ impl ConnectionId {
     /// What a packet with a short header does not say: it is as long as the server knows.
     const UNSAID: u32 = 255;
 
-    /// Of the packet at hand. It is located anew: an offset that is kept is dear to verify.
+    /// Of the packet at hand, a whole one of UDP. It is parsed anew: what would be kept for this is dear to verify,
+    /// and would cost the packets that have no use for it.
     #[inline(always)]
-    pub fn find<F: Frame, T: Tables>(frame: &F, network: &Network, tables: &T) -> Option<Self> {
-        let place = locate(frame, network).ok()?;
-        Self::read(frame, &Place::of_word(tables.forgotten(place.word())), network.end())
+    pub fn find<F: Frame, T: Tables>(frame: &F, tables: &T) -> Option<Self> {
+        let network = parse::network(frame).ok()?;
+        let place = locate(frame, &network).ok()?;
+        let word = tables.forgotten(place.offset as u64 | (network.end() as u64) << 32);
+        Self::read(frame, (word & 0xffff) as usize, (word >> 32) as usize)
     }
 
-    /// Of a UDP packet that ends at `end`, whose header lies at `place`. `None`: its data are too short for a QUIC
+    /// Of a UDP packet that ends at `end`, whose header lies at `offset`. `None`: its data are too short for a QUIC
     /// packet to a server that has a server id (17 bytes with a short header, 22 with a long one).
     #[inline(always)]
-    pub fn read<F: Frame>(frame: &F, place: &Place, end: usize) -> Option<Self> {
-        let offset = place.offset + UDP_LENGTH;
+    pub fn read<F: Frame>(frame: &F, offset: usize, end: usize) -> Option<Self> {
+        let offset = offset + UDP_LENGTH;
         let short = frame.header::<QuicShort>(offset)?;
         // After the frame was asked, as in `parse`.
         if offset + size_of::<QuicShort>() > end {
@@ -83,11 +86,14 @@ const NOBODY: u32 = u32::MAX;
 /// to the verifier.
 #[inline(never)]
 fn named<T: Tables>(asked: &Asked, tables: &T) -> u32 {
-    let server =
-        QuicKey::of(asked.service, asked.lengths, asked.id.head).and_then(|key| tables.quic_server(&key));
-    let server = server.filter(|server| server.shortest <= asked.id.length);
-    let serves = |server: &QuicServer| tables.backend(server.backend).is_some_and(BackendEntry::serves);
-    server.filter(serves).map_or(NOBODY, |server| server.backend)
+    let key = QuicKey::of(asked.service, asked.lengths, asked.id.head);
+    let named = key.and_then(|key| tables.quic_server(&key));
+    match named.filter(|server| server.shortest <= asked.id.length) {
+        Some(QuicServer { backend, .. }) if tables.backend(backend).is_some_and(BackendEntry::serves) => {
+            backend
+        }
+        _ => NOBODY,
+    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl QuicKey {
     #[inline(always)]
     pub const fn of(service: u32, lengths: QuicLengths, id: [u64; 2]) -> Option<Self> {
         let [low, high] = [u64::from_le(id[0]), u64::from_le(id[1])];
-        let config = (low >> 5) as u32 & 7;
+        let config = (low >> 5 & 7) as u32;
         let length = lengths.of(config);
         if length == 0 {
             return None;

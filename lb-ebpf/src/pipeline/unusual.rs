@@ -124,7 +124,7 @@ fn find<F: Frame, T: Tables>(
     if let Some(piece) = place.piece {
         fragment::remember(network, place.protocol, &transport.flow, piece, key, tables);
     } else if tables.features().has(Features::QUIC) {
-        connection_id = ConnectionId::read(frame, &place, network.end());
+        connection_id = ConnectionId::read(frame, place.offset, network.end());
     }
     Ok(Found { flow: transport.flow, connection_id, segment: transport.segment(), may_tell: true })
 }

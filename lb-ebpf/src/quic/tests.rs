@@ -7,8 +7,7 @@ const OFFSET: usize = 34;
 
 fn read(data: &[u8], end: usize) -> Option<ConnectionId> {
     let mut buffer = [&[0xee; OFFSET + UDP_LENGTH], data].concat();
-    let place = Place::of_word(OFFSET as u64);
-    ConnectionId::read(&SliceFrame::new(&mut buffer, 0, 1), &place, OFFSET + UDP_LENGTH + end)
+    ConnectionId::read(&SliceFrame::new(&mut buffer, 0, 1), OFFSET, OFFSET + UDP_LENGTH + end)
 }
 
 fn id() -> Vec<u8> {

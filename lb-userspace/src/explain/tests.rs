@@ -111,7 +111,7 @@ fn asked(frame: &str) -> Option<Query> {
     let frame = SliceFrame::new(&mut bytes, 0, 1);
     let network = parse::network(&frame).ok()?;
     let flow = parse::transport(&frame, &network).ok()?.flow;
-    let connection_id = ConnectionId::find(&frame, &network, &MemoryMaps::default());
+    let connection_id = ConnectionId::find(&frame, &MemoryMaps::default());
     let protocol = if flow.protocol == 6 { Protocol::Tcp } else { Protocol::Udp };
     let place = |address, port| SocketAddr::new(IpAddr::from(address), port);
     let source = place(flow.source, flow.source_port.get());

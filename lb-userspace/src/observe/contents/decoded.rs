@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::vip::Slot;
 use crate::compile::Record;
+use crate::config::model::ServerId;
 use crate::observe::names::{encapsulation, mode};
 use crate::observe::next_hop::{InterfaceName, NextHop, mac};
 use crate::observe::published::{Agent, Published};
@@ -260,7 +261,7 @@ impl Entry {
 
     pub(super) fn of_quic_server((key, server): (&QuicKey, &QuicServer)) -> Self {
         let (bytes, length) = key.server_id();
-        let id: String = bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect();
+        let id = bytes.get(..length).and_then(ServerId::new).map_or_else(String::new, |id| id.to_string());
         let value = Decoded::QuicServer { backend: server.backend, shortest: server.shortest };
         Self { key: Key::Text(format!("{}/{}/{id}", key.service, key.config())), value }
     }

@@ -37,7 +37,7 @@ struct Talk {
 }
 
 impl QuicTalks {
-    /// Opens `count` connections from an address of the namespace, to each of the services' in turn.
+    /// Opens `count` connections from an address of the namespace.
     ///
     /// # Errors
     /// When a handshake does not come to an end.
@@ -79,16 +79,16 @@ impl QuicTalks {
     pub fn speak(&mut self, patience: Duration) -> Vec<Result<String, String>> {
         self.said += 1;
         let said = self.said;
-        let talks = std::mem::take(&mut self.all);
+        let before = std::mem::take(&mut self.all);
         self.all = self.runtime.block_on(async {
-            let tasks: Vec<_> =
-                talks.into_iter().map(|talk| tokio::spawn(talk.speak(said, patience))).collect();
-            let mut talks = Vec::new();
-            for task in tasks {
+            let speak = |talk: Talk| tokio::spawn(talk.speak(said, patience));
+            let speaking: Vec<_> = before.into_iter().map(speak).collect();
+            let mut after = Vec::new();
+            for talk in speaking {
                 // One that panicked is missing in the result.
-                talks.extend(task.await);
+                after.extend(talk.await);
             }
-            talks
+            after
         });
         self.all.iter().map(|talk| talk.broken.clone().map_or(Ok(talk.node.clone()), Err)).collect()
     }
