@@ -45,8 +45,6 @@ reasons! {
     EchoReply = 11, "echo-reply", true, "An echo request to a VIP, answered by the gateway.";
     EchoLimited = 12, "echo-limited", true, "An echo request to a VIP beyond the rate at which the gateway answers; dropped.";
     TooBigReported = 13, "too-big-reported", true, "Encapsulated, the packet would not fit the path to the backend; dropped, and its sender told the MTU by ICMP.";
-    Denied = 14, "denied", true, "The service does not admit the packet's source; dropped.";
-    RateLimited = 15, "rate-limited", true, "The packet's source begins flows faster than the service admits; dropped.";
 }
 
 #[cfg(test)]

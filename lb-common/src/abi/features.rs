@@ -7,12 +7,8 @@ flag_set! {
         GUE = 0;
         /// Outer headers of VXLAN.
         VXLAN = 1;
-        /// Services that admit by source.
-        ADMISSION = 2;
-        /// Services that listen on ranges of ports.
-        PORT_RANGES = 3;
         /// Services that route QUIC by connection id.
-        QUIC = 4;
+        QUIC = 2;
     }
 }
 
@@ -20,7 +16,7 @@ impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
     /// All of them.
-    pub const ALL: Self = Self(0x1f);
+    pub const ALL: Self = Self(7);
 
     /// The bits.
     #[inline(always)]

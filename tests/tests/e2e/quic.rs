@@ -102,13 +102,13 @@ impl Stage {
     }
 
     fn open(&self) -> Result<QuicTalks> {
-        let (from, to) = (self.home(), SocketAddr::new(VIP_V4.into(), PORT));
+        let (from, to) = (Self::home(), SocketAddr::new(VIP_V4.into(), PORT));
         let talks = QuicTalks::open(&self.lab.client, from, to, CONNECTIONS, &self.identity);
         talks.context("without a migration everything works")
     }
 
     /// The client's own address.
-    fn home(&self) -> IpAddr {
+    fn home() -> IpAddr {
         TwoClusters::CLIENT.host(VIP_V4.into())
     }
 
@@ -141,10 +141,10 @@ fn connections_survive_the_migration_of_their_clients() -> Result<()> {
     let entries = stage.gateway.ask(&["maps", "dump", "quic_servers"])?;
     assert_eq!(entries.as_array().map(Vec::len), Some(8), "four servers in two configurations: {entries}");
     for (about, from) in [
-        ("from other ports", stage.home()),
+        ("from other ports", Stage::home()),
         ("from another address", ELSEWHERE.into()),
         ("from other ports of that", ELSEWHERE.into()),
-        ("at home again", stage.home()),
+        ("at home again", Stage::home()),
     ] {
         talks.move_to(&stage.lab.client, from)?;
         assert_eq!(all_answer(&mut talks, about), nodes, "{about}");
@@ -153,13 +153,13 @@ fn connections_survive_the_migration_of_their_clients() -> Result<()> {
     talks.move_to(&stage.lab.client, ELSEWHERE.into())?;
     assert_eq!(all_answer(&mut talks, "while a backend drains"), nodes);
     stage.reconfigure(true, 0)?;
-    talks.move_to(&stage.lab.client, stage.home())?;
+    talks.move_to(&stage.lab.client, Stage::home())?;
     assert_eq!(all_answer(&mut talks, "without a weight"), nodes);
     stage.gateway.kill()?;
     talks.move_to(&stage.lab.client, ELSEWHERE.into())?;
     assert_eq!(all_answer(&mut talks, "without an agent"), nodes);
     stage.gateway.start(&stage.lab.gateway)?;
-    talks.move_to(&stage.lab.client, stage.home())?;
+    talks.move_to(&stage.lab.client, Stage::home())?;
     assert_eq!(all_answer(&mut talks, "with another agent"), nodes);
     explains(&stage)?;
     println!("{CONNECTIONS} connections to {} servers, 8 migrations, none lost", distinct.len());
@@ -190,7 +190,7 @@ fn by_the_hash_migration_loses_connections() -> Result<()> {
     let stage = Stage::new(false)?;
     let mut talks = stage.open()?;
     all_answer(&mut talks, "at home");
-    talks.move_to(&stage.lab.client, stage.home())?;
+    talks.move_to(&stage.lab.client, Stage::home())?;
     let broken = talks.speak(SHORT).iter().filter(|answer| answer.is_err()).count();
     println!("{broken} of {CONNECTIONS} connections lost by one migration");
     // Three of four ports lead to another server.

@@ -119,7 +119,7 @@ fn encapsulations_and_their_defaults_arrive_in_the_model() {
     let kinds: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap.kind).collect();
     let vxlan = EncapKind::Vxlan { port: 8472, vni: 16, mac: [2, 0, 0, 10, 11, 12] };
     assert_eq!(kinds[2..], [EncapKind::Ipip, EncapKind::Gue { port: 6081 }, vxlan]);
-    assert_eq!(features(&config), Features::GUE.with(Features::VXLAN));
+    assert_eq!(features(&config), Features::ALL);
     let config = good("tunnel-defaults.yaml");
     let encap: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap).collect();
     assert_eq!((encap[0], encap[2]), (encap[1], encap[3]));

@@ -135,7 +135,7 @@ fn services_of_zeros_are_shown_if_a_vip_names_them() {
     assert_eq!(keys, [0, 2]);
     let expected = json!({
         "pool": 0, "clusterTable": null, "tracking": "transition", "udpOnChange": "keep", "affinity": "flow",
-        "maskV4": null, "maskV6": null,
+        "maskV4": null, "maskV6": null, "quic": null,
     });
     assert_eq!(get(map::SERVICES, "0").unwrap(), json!({"key": 0, "value": expected}));
 }
