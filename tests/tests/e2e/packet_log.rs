@@ -34,10 +34,10 @@ fn stray_v6() -> Vec<u8> {
     written(|frame| builder.tcp(40_001, 22, 7, 64_000).syn().write(frame, &[]))
 }
 
-/// A ping of a VIP, which has no ports.
-fn ping() -> Vec<u8> {
+/// The answer to a ping that a VIP never sent; it has no ports.
+fn pong() -> Vec<u8> {
     let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([203, 0, 113, 9], [198, 51, 100, 53], 64);
-    written(|frame| builder.icmpv4_echo_request(1, 1).write(frame, &[0; 8]))
+    written(|frame| builder.icmpv4_echo_reply(1, 1).write(frame, &[0; 8]))
 }
 
 fn written<E: std::fmt::Debug>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {
@@ -63,7 +63,7 @@ fn lines(gateway: &Gateway) -> Vec<EventKind> {
 fn send_strays(gateway: &mut Gateway, socket: &FrameSocket) -> Result<()> {
     let counted = |gateway: &Gateway| Some(gateway.reasons().ok()?.get("no-service").copied().unwrap_or(0));
     let before = counted(gateway).context("no counters")?;
-    for frame in [stray_v4(), stray_v6(), ping()] {
+    for frame in [stray_v4(), stray_v6(), pong()] {
         socket.send(&frame)?;
     }
     gateway.until("three packets counted", |gateway| (counted(gateway)? >= before + 3).then_some(()))
