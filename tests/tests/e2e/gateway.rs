@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// For anything the agent should do in a second or two, on an emulated machine too.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// The secret of every configuration here.
 pub(crate) const SECRET: &str = "000102030405060708090a0b0c0d0e0f";
 /// Time between two looks at whether something has happened.
