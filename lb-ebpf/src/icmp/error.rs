@@ -2,16 +2,13 @@
 //! quotation, exchanged, are the flow's, so that any gateway finds the flow's owner.
 
 use crate::frame::Frame;
-use crate::parse::transport::{Place, extensions};
+use crate::parse::transport::{IPV4_OFFSET, Place, extensions};
 use crate::parse::{IPV4_LENGTH, IPV6_LENGTH, Network};
 use crate::tables::Tables;
 use crate::wire::{IcmpMessage, Ipv4, Ipv6, Ports, protocol};
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family};
 use lb_common::reason::Reason;
-
-/// The offset of an IPv4 fragment.
-const OFFSET: u16 = 0x1fff;
 
 /// The flow that the error is about.
 ///
@@ -80,7 +77,7 @@ fn quoted_v4<F: Frame>(frame: &F, offset: usize, end: usize) -> Result<Quoted, R
     if header.version_length >> 4 != 4 || length < IPV4_LENGTH {
         return Err(Reason::NoService);
     }
-    if header.fragment.get() & OFFSET != 0 {
+    if header.fragment.get() & IPV4_OFFSET != 0 {
         return Err(Reason::Fragment);
     }
     Ok(Quoted {

@@ -19,7 +19,7 @@ const SYN: u16 = 2;
 const RST: u16 = 4;
 const ACK: u16 = 16;
 /// The offset of a fragment of IPv4, in units of eight bytes.
-const IPV4_OFFSET: u16 = 0x1fff;
+pub const IPV4_OFFSET: u16 = 0x1fff;
 /// Offset and "more fragments" in an IPv6 fragment header; what is between is reserved.
 const IPV6_FRAGMENT: u16 = 0xfff9;
 /// The offset alone, in bytes.
