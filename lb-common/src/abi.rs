@@ -6,6 +6,7 @@
 //! | `control` | array, 1 | 0 | [`Control`] |
 //! | `vip_filter` | array | word | 64 bits, one per hashed VIP address |
 //! | `vips` | array | bucket | [`VipBucket`] |
+//! | `port_ranges` | array | [`PortRanges::index`] | [`PortRanges`] |
 //! | `services` | array | service index | [`ServiceEntry`] |
 //! | `pools` | array | pool index | [`PoolEntry`] |
 //! | `tables` | array | table index | [`TableEntry`], immutable once a pool or service names it |
@@ -22,10 +23,16 @@
 //! | `programs` | program array | [`Program`] | the program |
 //! | `tracking_stats` | per-CPU array, 1 | 0 | [`TrackingCounters`] |
 //! | `quic_servers` | hash | [`QuicKey`] | [`QuicServer`] |
+//! | `access_policies` | array | policy index, from 1 | [`AccessPolicy`] |
+//! | `access_prefixes` | LPM trie | [`AccessKey`] | [`AccessFlags`] |
+//! | `source_buckets` | LRU hash | [`SourceKey`] | [`SourceBucket`] |
+//! | `events` | ring buffer | | [`Event`] |
+//! | `event_budgets` | array | [`EventKind`] | [`Budget`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
-//! All but the counters, `devices`, `connections`, `budgets`, `fragments`, `programs` and `quic_servers` are
-//! memory-mapped by the agent. What must change as one lies in one aligned 64-bit word, and is stored as one.
+//! All but the counters, `devices`, `connections`, `budgets`, `fragments`, `programs`, `quic_servers`, `access_prefixes`,
+//! `source_buckets`, `events` and `event_budgets` are memory-mapped by the agent. What must change as one lies in one
+//! aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
 macro_rules! flag_set {
@@ -65,13 +72,16 @@ macro_rules! flag_set {
     };
 }
 
+mod access;
 mod backend;
 mod budget;
 mod connection;
 mod control;
 mod counters;
+mod event;
 mod features;
 mod fragment;
+mod ports;
 mod program;
 mod quic;
 mod service;
@@ -79,13 +89,18 @@ mod table;
 mod tunnel;
 mod vip;
 
+pub use access::{
+    ACCESS_POLICIES, AccessFlags, AccessKey, AccessPolicy, SOURCE_BUCKETS, SourceBucket, SourceKey,
+};
 pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
 pub use budget::{BUDGETS, Budget, Reply};
 pub use connection::{Connection, Insert, TrackingCounters};
 pub use control::{Control, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
+pub use event::{EVENT_BYTES, Event, EventKind};
 pub use features::Features;
 pub use fragment::{FRAGMENTS, FragmentEntry};
+pub use ports::{PortRange, PortRanges, RANGES_PER_LINE};
 pub use program::Program;
 pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
 pub use service::{Selector, ServiceEntry, ServiceFlags};
@@ -104,6 +119,8 @@ pub mod map {
     pub const VIP_FILTER: &str = "vip_filter";
     /// See the module's table.
     pub const VIPS: &str = "vips";
+    /// See the module's table.
+    pub const PORT_RANGES: &str = "port_ranges";
     /// See the module's table.
     pub const SERVICES: &str = "services";
     /// See the module's table.
@@ -137,12 +154,23 @@ pub mod map {
     /// See the module's table.
     pub const QUIC_SERVERS: &str = "quic_servers";
     /// See the module's table.
+    pub const ACCESS_POLICIES: &str = "access_policies";
+    /// See the module's table.
+    pub const ACCESS_PREFIXES: &str = "access_prefixes";
+    /// See the module's table.
+    pub const SOURCE_BUCKETS: &str = "source_buckets";
+    /// See the module's table.
+    pub const EVENTS: &str = "events";
+    /// See the module's table.
+    pub const EVENT_BUDGETS: &str = "event_budgets";
+    /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 20] = [
+    pub const ALL: [&str; 26] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
+        PORT_RANGES,
         SERVICES,
         POOLS,
         TABLES,
@@ -159,6 +187,11 @@ pub mod map {
         FRAGMENTS,
         PROGRAMS,
         QUIC_SERVERS,
+        ACCESS_POLICIES,
+        ACCESS_PREFIXES,
+        SOURCE_BUCKETS,
+        EVENTS,
+        EVENT_BUDGETS,
         STATE,
     ];
 }

@@ -45,6 +45,8 @@ reasons! {
     EchoReply = 11, "echo-reply", true, "An echo request to a VIP, answered by the gateway.";
     EchoLimited = 12, "echo-limited", true, "An echo request to a VIP beyond the rate at which the gateway answers; dropped.";
     TooBigReported = 13, "too-big-reported", true, "Encapsulated, the packet would not fit the path to the backend; dropped, and its sender told the MTU by ICMP.";
+    Denied = 14, "denied", true, "The service's access policy does not admit the source; dropped.";
+    RateLimited = 15, "rate-limited", true, "The source begins more flows than the service's access policy allows; dropped.";
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //!    other traffic, for the price of one array load.
 //! 2. [`service`]: the exact key {address, port, protocol} in one of two buckets.
 //! 3. No match: the address as such, which tells a VIP from a stranger that shares its bit; then the key for
-//!    any port, if the VIP has such a service.
+//!    ranges of ports, if the VIP has some, which leads to a line of them; then the key for any port, if the VIP has
+//!    such a service.
 
 use crate::parse::Network;
 use crate::tables::Tables;
 use crate::verdict::End;
-use lb_common::abi::{VipFlags, VipKey, VipSlot, VipTable};
+use lb_common::abi::{Features, PortRanges, VipFlags, VipKey, VipSlot, VipTable};
 use lb_common::flow::Flow;
 use lb_common::net::NetworkU16;
 use lb_common::reason::Reason;
@@ -38,6 +39,12 @@ pub fn service<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u3
 fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
     let address = VipKey::of_address(flow.family, flow.destination);
     let slot = find(&address, flow, table, tables).ok_or(End::NOT_OURS)?;
+    if tables.features().has(Features::PORT_RANGES)
+        && slot.flags.has(VipFlags::PORT_RANGES)
+        && let Some(service) = range(flow, table, tables)
+    {
+        return Ok(service);
+    }
     if slot.flags.has(VipFlags::ANY_PORT) {
         let any = VipKey::new(flow.family, flow.destination, flow.protocol, NetworkU16::new(0));
         if let Some(slot) = find(&any, flow, table, tables) {
@@ -53,6 +60,13 @@ pub fn address<'t, T: Tables>(network: &Network, table: VipTable, tables: &'t T)
     let key = VipKey::of_address(network.family, network.destination);
     let (first, second) = key.buckets(network.family, table);
     in_buckets(&key, first, second, tables).ok_or(End::NOT_OURS)
+}
+
+#[inline(always)]
+fn range<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Option<u32> {
+    let ranges = VipKey::of_ranges(flow.family, flow.destination, flow.protocol);
+    let line = find(&ranges, flow, table, tables)?.service;
+    tables.port_ranges(PortRanges::index(line, table))?.service(flow.destination_port)
 }
 
 /// The end of a packet that passed the filter and cannot be balanced for `reason`: dropped if the

@@ -2,11 +2,12 @@
 //!
 //! 1. [`parse`]: link, network and transport headers;
 //! 2. [`classify`]: is the destination ours, and which service is it;
-//! 3. [`quic`]: which server a connection id names, where a service asks for that;
-//! 4. [`select`]: flow hash, cluster row, pool, node row;
-//! 5. [`track`]: which of a row's owners takes the packet;
-//! 6. [`encapsulate`]: the outer header;
-//! 7. [`transmit`]: out of which interface.
+//! 3. [`admit`]: may the source use it;
+//! 4. [`quic`]: which server a connection id names, where a service asks for that;
+//! 5. [`select`]: flow hash, cluster row, pool, node row;
+//! 6. [`track`]: which of a row's owners takes the packet;
+//! 7. [`encapsulate`]: the outer header;
+//! 8. [`transmit`]: out of which interface.
 //!
 //! [`pipeline::usual`] calls them in this order and does nothing else. A stage may end the packet with
 //! a [`verdict::End`]. What has no ports to go by, or does not fit the path, goes through
@@ -25,6 +26,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod admit;
 pub mod classify;
 pub mod encapsulate;
 pub mod fragment;

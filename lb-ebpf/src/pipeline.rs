@@ -11,8 +11,8 @@ use crate::tables::Tables;
 use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::wire::protocol;
-use crate::{classify, encapsulate, parse, quic, select, track, transmit};
-use lb_common::abi::{BackendFlags, Control, Features, ServiceFlags};
+use crate::{admit, classify, encapsulate, parse, quic, select, track, transmit};
+use lb_common::abi::{BackendFlags, Control, EventKind, Features, ServiceFlags};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 
@@ -43,6 +43,9 @@ pub fn usual<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, E
     forward(frame, &network, &transport, service, control, tables).inspect_err(|end| {
         if end.action() == Action::Drop {
             tables.count_dropped(service);
+            if let Some(kind) = EventKind::of_reason(end.reason()) {
+                tables.tell(kind, service, &transport.flow);
+            }
         }
     })
 }
@@ -104,7 +107,7 @@ pub struct Choice<'t> {
     pub owner: Owner<'t>,
 }
 
-/// QUIC, select and track: the decision, which `explain` and `plan` ask for without a packet. `connection_id` and
+/// Admit, QUIC, select and track: the decision, which `explain` and `plan` ask for without a packet. `connection_id` and
 /// `segment` say what the packet tells of its connection, and are asked only where that matters.
 #[inline(always)]
 pub fn choose<'t, T: Tables>(
@@ -113,9 +116,10 @@ pub fn choose<'t, T: Tables>(
     service: u32,
     control: &Control,
     tables: &'t T,
-    segment: impl FnOnce() -> Segment,
+    segment: impl Fn() -> Segment,
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
+    admit::admit(flow, entry, tables, || segment() == Segment::Opening)?;
     let hash = select::hash(flow, entry, control.key());
     if tables.features().has(Features::QUIC)
         && entry.flags.has(ServiceFlags::QUIC)

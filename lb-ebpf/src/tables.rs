@@ -1,9 +1,11 @@
 //! What a stage may look up and count.
 
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
-    Reply, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+    AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, EventKind, Features,
+    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceKey,
+    TableEntry, TunnelEntry, VipBucket,
 };
+use lb_common::flow::Flow;
 
 /// The maps of [`lb_common::abi`]. A look-up gives `None` where there is no such entry.
 pub trait Tables {
@@ -21,6 +23,11 @@ pub trait Tables {
 
     /// A bucket of the VIP table.
     fn bucket(&self, index: u32) -> Option<&VipBucket>;
+
+    /// A line of port ranges. Maps without ranges have none.
+    fn port_ranges(&self, _index: u32) -> Option<&PortRanges> {
+        None
+    }
 
     /// A service.
     fn service(&self, index: u32) -> Option<&ServiceEntry>;
@@ -45,6 +52,22 @@ pub trait Tables {
         None
     }
 
+    /// An access policy. Maps without admission have none.
+    fn access_policy(&self, _index: u32) -> Option<&AccessPolicy> {
+        None
+    }
+
+    /// What the longest prefix says that holds the key; `None`: none does.
+    fn access(&self, _source: &AccessKey) -> Option<AccessFlags> {
+        None
+    }
+
+    /// Takes a new flow out of the bucket of a source, which gets one every `interval` nanoseconds; false: it is
+    /// empty. Maps without buckets never are.
+    fn take(&self, _source: &SourceKey, _interval: u32) -> bool {
+        true
+    }
+
     /// The backend that the connection under this key is recorded with, and whether its end was seen before.
     /// A packet of it is here: it is alive, and `closing` if this packet ends it. Maps without connections
     /// have none.
@@ -54,7 +77,11 @@ pub trait Tables {
 
     /// Records a connection, seen now, in place of one that the key may have, if the budget of `insert`
     /// allows. Maps without connections record none.
-    fn record(&self, _key: u64, _connection: &Connection, _insert: Insert) {}
+    fn record(&self, _flow: &Flow, _key: u64, _connection: &Connection, _insert: Insert) {}
+
+    /// Tells of a packet of a service, unless the like was told within this second. Maps that nobody reads tell
+    /// nothing.
+    fn tell(&self, _kind: EventKind, _service: u32, _flow: &Flow) {}
 
     /// What the first fragment told of the packet under this key. Maps without fragments know none.
     fn fragment(&self, _key: u64) -> Option<FragmentEntry> {

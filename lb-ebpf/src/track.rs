@@ -183,7 +183,7 @@ fn unsettled<T: Tables>(candidate: &Candidate, segment: Segment, tables: &T) -> 
         let state = if segment == Segment::Closing { Connection::CLOSING } else { 0 };
         let connection =
             Connection { backend: pick.index(), state, service: *service, hash: selection.hash.0, seen: 0 };
-        tables.record(key, &connection, insert);
+        tables.record(flow, key, &connection, insert);
     }
     pick
 }

@@ -9,6 +9,10 @@ flag_set! {
         VXLAN = 1;
         /// Services that route QUIC by connection id.
         QUIC = 2;
+        /// Services that admit by source.
+        ADMISSION = 3;
+        /// Services of ranges of ports.
+        PORT_RANGES = 4;
     }
 }
 
@@ -16,7 +20,7 @@ impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
     /// All of them.
-    pub const ALL: Self = Self(7);
+    pub const ALL: Self = Self(31);
 
     /// The bits.
     #[inline(always)]

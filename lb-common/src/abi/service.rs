@@ -1,8 +1,8 @@
 use super::QuicLengths;
 use bytemuck::{Pod, Zeroable};
 
-/// A service. 32 bytes.
-#[repr(C, align(32))]
+/// A service. 64 bytes: one cache line.
+#[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct ServiceEntry {
     /// Where its pools are found.
@@ -15,6 +15,10 @@ pub struct ServiceEntry {
     pub quic: QuicLengths,
     /// Under client affinity: the part of an IPv6 client's address that is hashed, as a network-order mask.
     pub mask_v6: [u64; 2],
+    /// Index of its access policy; 0: none.
+    pub access: u32,
+    /// Zero.
+    pub reserved: [u32; 7],
 }
 
 /// A service with one pool names it; one with several names a cluster table. One word, stored as one.
@@ -69,6 +73,8 @@ flag_set! {
         UDP_MOVES = 3;
         /// Its ports are not hashed. It takes all ports of its protocol, alone on each of its VIPs.
         THREE_TUPLE = 4;
+        /// It admits by source.
+        ADMISSION = 5;
         /// QUIC goes to the server that its connection id names.
         QUIC = 6;
     }
@@ -79,7 +85,7 @@ impl ServiceFlags {
     pub const AFFINITY: Self = Self::CLIENT_AFFINITY.with(Self::THREE_TUPLE);
 }
 
-const _: () = assert!(size_of::<ServiceEntry>() == 32);
+const _: () = assert!(size_of::<ServiceEntry>() == 64);
 
 #[cfg(test)]
 mod tests {

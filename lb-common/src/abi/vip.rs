@@ -7,6 +7,9 @@ pub const FILTER_WORDS: u32 = 1024;
 /// Keys that fit one bucket, which is one cache line.
 pub const SLOTS_PER_BUCKET: usize = 2;
 
+/// Beside a protocol: the key of its ranges of ports.
+const RANGES: u8 = 0x80;
+
 const FACTOR_A: u64 = 0x9E37_79B9_7F4A_7C15;
 const FACTOR_B: u64 = 0xC2B2_AE3D_27D4_EB4F;
 
@@ -45,6 +48,18 @@ impl VipKey {
         Self::new(family, address, 0, NetworkU16::new(0))
     }
 
+    /// The key of the ranges of ports of an address and protocol: no packet's, for it has a bit in the protocol that
+    /// neither TCP nor UDP has. (A packet may be for port 0, and then has the key of any port.)
+    #[inline(always)]
+    pub const fn of_ranges(family: Family, address: Address, protocol: u8) -> Self {
+        Self::new(family, address, protocol | RANGES, NetworkU16::new(0))
+    }
+
+    /// Whether it is the key of ranges of ports.
+    pub const fn is_of_ranges(&self) -> bool {
+        self.protocol() & RANGES != 0
+    }
+
     /// The VIP.
     pub const fn address(&self) -> Address {
         self.address
@@ -55,7 +70,7 @@ impl VipKey {
         NetworkU16::from_wire((self.rest as u16).to_le())
     }
 
-    /// IP protocol number.
+    /// IP protocol number; of ranges of ports, with bit 7.
     pub const fn protocol(&self) -> u8 {
         (self.rest >> 16) as u8
     }
@@ -102,7 +117,7 @@ const fn fold(family: Family, address: &Address) -> u64 {
 pub struct VipSlot {
     /// What must match.
     pub key: VipKey,
-    /// Index of the service; meaningless in the slot of an address as such.
+    /// Index of the service, or of ranges a line of `port_ranges`; meaningless in the slot of an address as such.
     pub service: u32,
     /// Of an address as such.
     pub flags: VipFlags,
@@ -115,6 +130,8 @@ flag_set! {
         LOCAL = 0;
         /// A service takes any port of this address.
         ANY_PORT = 1;
+        /// Services take ranges of ports of this address.
+        PORT_RANGES = 2;
     }
 }
 

@@ -11,7 +11,7 @@ use crate::tables::Tables;
 use crate::track::Segment;
 use crate::verdict::{Action, End};
 use crate::{classify, encapsulate, fragment, icmp};
-use lb_common::abi::{Control, Features, Reply, VipSlot};
+use lb_common::abi::{Control, EventKind, Features, Reply, VipSlot};
 use lb_common::flow::Flow;
 use lb_common::net::NetworkU16;
 use lb_common::reason::Reason;
@@ -142,6 +142,11 @@ fn guide<F: Frame, T: Tables>(
     let went = attempt(frame, network, found, service, control, tables);
     if went.is_err_and(End::lost) {
         tables.count_dropped(service);
+    }
+    if let Err(end) = went
+        && let Some(kind) = EventKind::of_reason(end.reason())
+    {
+        tables.tell(kind, service, &found.flow);
     }
     went
 }

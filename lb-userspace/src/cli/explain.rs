@@ -80,11 +80,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn by_pins(query: &Query, pinned: &Pinned) -> Result<Explanation, Failure> {
-    let look = Look::at(pinned)?;
+    let mut look = Look::at(pinned)?;
     if let Some(key) = connection(query, &look.snapshot) {
         let recorded = look.connections()?.get(key).map(|connection| (key, connection));
         look.snapshot.connections.borrow_mut().extend(recorded);
     }
+    look.ask_access(&query.flow());
     Ok(explain(query, &look.snapshot, &look.published.record, &interface_name))
 }
 

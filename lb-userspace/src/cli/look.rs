@@ -5,7 +5,8 @@ use std::io;
 
 use anyhow::anyhow;
 use clap::Args;
-use lb_common::abi::{BackendCounters, ServiceCounters, TrackingCounters, map};
+use lb_common::abi::{AccessKey, BackendCounters, ServiceCounters, TrackingCounters, map};
+use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 use time::OffsetDateTime;
 
@@ -16,6 +17,7 @@ use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
 use crate::datapath::pins::Pins;
 use crate::datapath::state;
+use crate::explain::access_policy;
 use crate::observe::published::Published;
 use crate::observe::view::{Counts, Seen};
 use crate::reconcile::MemoryMaps;
@@ -61,6 +63,13 @@ impl Look {
     /// The recorded connections, as they are now.
     pub(super) fn connections(&self) -> Result<Connections, Failure> {
         Connections::open(&self.pins).map_err(|error| Failure::of_kernel(error.into()))
+    }
+
+    /// Puts into the snapshot what the kernel's prefixes say of a flow's source, under the source's own key.
+    pub(super) fn ask_access(&mut self, flow: &Flow) {
+        let Some(policy) = access_policy(flow, &self.snapshot) else { return };
+        let source = AccessKey::of_source(policy, flow.family, flow.source);
+        self.snapshot.prefixes.extend(self.maps.access(&source).map(|flags| (source, flags)));
     }
 
     /// What the views are made from.

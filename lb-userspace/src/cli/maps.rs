@@ -1,7 +1,9 @@
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use lb_common::abi::{Budget, Connection, FragmentEntry, map};
+use lb_common::abi::{
+    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map,
+};
 use serde::Serialize;
 
 use super::Failure;
@@ -11,9 +13,10 @@ use crate::datapath::connections::Connections;
 use crate::datapath::inventory::{PinnedMap, devices, fragments, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
 use crate::datapath::pins::Pins;
+use crate::datapath::sources;
 use crate::observe::contents::{Contents, Entry, Key};
 use crate::observe::published::Published;
-use crate::reconcile::MemoryMaps;
+use crate::reconcile::{Maps as _, MemoryMaps};
 
 /// `spillway maps`.
 #[derive(Debug, Args)]
@@ -114,6 +117,7 @@ fn purpose(name: &str) -> &'static str {
         map::CONTROL => "which VIP table is in force; the hash's secret",
         map::VIP_FILTER => "one bit for each VIP: turns other traffic away",
         map::VIPS => "address, port and protocol to service",
+        map::PORT_RANGES => "ranges of ports to service",
         map::SERVICES => "service to pool or cluster table; affinity",
         map::POOLS => "pool to node table; last resort",
         map::TABLES => "where the rows of a table lie",
@@ -130,6 +134,11 @@ fn purpose(name: &str) -> &'static str {
         map::BUDGETS => "connections recorded and answers given in the current second",
         map::TRACKING_STATS => "what became of packets on rows that moved",
         map::QUIC_SERVERS => "server id of a QUIC connection id to backend",
+        map::ACCESS_POLICIES => "how services admit by source",
+        map::ACCESS_PREFIXES => "sources that are admitted, and that are not",
+        map::SOURCE_BUCKETS => "flows that sources may begin",
+        map::EVENTS => "what the program tells the agent",
+        map::EVENT_BUDGETS => "what was told in the current second",
         map::STATE => "the agent's record: names, indices, health",
         _ => "",
     }
@@ -144,12 +153,15 @@ struct Opened {
     connections: Vec<(u64, Connection)>,
     fragments: Vec<(u64, FragmentEntry)>,
     budgets: Vec<Budget>,
+    prefixes: Vec<(AccessKey, AccessFlags)>,
+    buckets: Vec<(SourceKey, SourceBucket)>,
     service_stats: u32,
     backend_stats: u32,
 }
 
 impl Opened {
-    /// What is asked for by `name`; of the connections there may be a million, so they are read only then.
+    /// What is asked for by `name`; of the connections there may be a million, and of prefixes nearly as many, so
+    /// they are read only then.
     fn at(source: &Source, name: &str) -> Result<Self, Failure> {
         let pins = pins(&source.pinned)?;
         let maps = open(&pins)?;
@@ -160,6 +172,12 @@ impl Opened {
             connections: if name == map::CONNECTIONS { connections(&pins)? } else { Vec::new() },
             fragments: if name == map::FRAGMENTS { fragments(&pins).map_err(kernel)? } else { Vec::new() },
             budgets: maps.budgets(),
+            buckets: if name == map::SOURCE_BUCKETS {
+                sources::all(&pins).map_err(kernel)?
+            } else {
+                Vec::new()
+            },
+            prefixes: if name == map::ACCESS_PREFIXES { prefixes(&maps)? } else { Vec::new() },
             service_stats: entries(&pins, map::SERVICE_STATS)?,
             backend_stats: entries(&pins, map::BACKEND_STATS)?,
             maps,
@@ -176,6 +194,8 @@ impl Opened {
             connections: &self.connections,
             fragments: &self.fragments,
             budgets: &self.budgets,
+            prefixes: &self.prefixes,
+            buckets: &self.buckets,
             published: self.published.as_ref(),
             interface_name: &interface_name,
         })
@@ -185,6 +205,12 @@ impl Opened {
 fn connections(pins: &Pins) -> Result<Vec<(u64, Connection)>, Failure> {
     let connections = Connections::open(pins).map_err(kernel)?;
     Ok(connections.all().map_err(anyhow::Error::from)?)
+}
+
+fn prefixes(maps: &KernelMaps) -> Result<Vec<(AccessKey, AccessFlags)>, Failure> {
+    let mut prefixes = maps.prefixes().map_err(anyhow::Error::from)?;
+    prefixes.sort_unstable_by_key(|(key, _)| *key);
+    Ok(prefixes)
 }
 
 fn entries(pins: &Pins, name: &'static str) -> Result<u32, Failure> {

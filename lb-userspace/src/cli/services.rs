@@ -1,13 +1,14 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, percent};
+use super::output::{Column, Sheet, or_dash, percent};
 use crate::observe::view::{PoolShare, PortView, ServiceView, services};
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::Text("SERVICE"),
     Column::Text("VIPS"),
     Column::Text("PORTS"),
     Column::Text("AFFINITY"),
+    Column::Text("ACCESS"),
     Column::Text("POOL"),
     Column::Number("WEIGHT"),
     Column::Number("SHARE"),
@@ -34,6 +35,7 @@ fn text(services: &[ServiceView]) -> String {
             join(service.vips.iter().map(ToString::to_string)),
             join(service.ports.iter().map(port)),
             service.affinity.to_owned(),
+            or_dash(service.access.as_ref()),
             pool,
             weight,
             share,
@@ -43,7 +45,7 @@ fn text(services: &[ServiceView]) -> String {
         ]);
         for [pool, weight, share] in rest.iter().map(|pool| cells(Some(pool))) {
             let no = String::new;
-            sheet.row([no(), no(), no(), no(), pool, weight, share, no(), no(), no()]);
+            sheet.row([no(), no(), no(), no(), no(), pool, weight, share, no(), no(), no()]);
         }
     }
     sheet.text()
@@ -58,9 +60,13 @@ fn join(words: impl Iterator<Item = String>) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `443/TCP`; `any/UDP`.
+/// `443/TCP`; `8000-8999/TCP`; `any/UDP`.
 fn port(port: &PortView) -> String {
-    let number = if port.port == 0 { "any".to_owned() } else { port.port.to_string() };
+    let number = match (port.port, port.last) {
+        (0, _) => "any".to_owned(),
+        (number, None) => number.to_string(),
+        (first, Some(last)) => format!("{first}-{last}"),
+    };
     format!("{number}/{}", port.protocol)
 }
 
@@ -75,18 +81,21 @@ mod tests {
         let service = ServiceView {
             name: "shop/web".into(),
             vips: vec![[198, 51, 100, 10].into()],
-            ports: [443, 0].map(|port| PortView { name: None, protocol: "TCP", port }).into(),
+            ports: [(443, Some(445)), (0, None)]
+                .map(|(port, last)| PortView { name: None, protocol: "TCP", port, last })
+                .into(),
             affinity: "flow",
             tracking: "transition",
+            access: Some("public".into()),
             pools: vec![pool("web-eu", 90, 0.9), pool("web-us", 10, 0.1)],
             packets: 7,
             bytes: 800,
             dropped: 0,
         };
         let expected = "\
-SERVICE   VIPS           PORTS            AFFINITY  POOL    WEIGHT  SHARE  PACKETS  BYTES  DROPPED
-shop/web  198.51.100.10  443/TCP any/TCP  flow      web-eu      90  90.0%        7    800        0
-                                                    web-us      10  10.0%";
+SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    WEIGHT  SHARE  PACKETS  BYTES  DROPPED
+shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu      90  90.0%        7    800        0
+                                                                web-us      10  10.0%";
         assert_eq!(text(&[service]), expected);
     }
 }

@@ -1,5 +1,5 @@
 use super::entries;
-use super::error::CompileError;
+use super::error::{CompileError, Resource};
 use super::history::History;
 use super::identity;
 use super::image::MapImage;
@@ -11,10 +11,11 @@ use super::rows;
 use super::sizes::Sizes;
 use super::tables::{Before, Book, Cache, Wanted};
 use super::vips::Keys;
-use crate::config::model::{Protocol, Tracking};
+use crate::config::model::{Protocol, ServicePort, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
 use lb_common::abi::{Control, PoolEntry, Selector, TableEntry};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Compiles what should be served at `now` (milliseconds of a clock that only goes forward) into the maps'
 /// content, and moves the ledger to the next generation. Its number stays if no name, table or VIP changed.
@@ -61,16 +62,17 @@ fn by_service(image: &MapImage) -> (BTreeSet<u16>, BTreeSet<u16>) {
 /// The image without services, pools and what they name.
 fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage, CompileError> {
     let mut keys = Keys::default();
+    let policies =
+        || desired.access.iter().filter_map(|policy| Some((record.access_index(&policy.name)?, policy)));
     for service in &desired.services {
         let index = record.services[&service.name].index;
         for vip in &service.vips {
             keys.address(vip.address, vip.local);
-            service
-                .ports
-                .iter()
-                .for_each(|port| keys.port(vip.address, number(port.protocol), port.port, index));
+            service.ports.iter().for_each(|port| listen(&mut keys, vip.address, port, index));
         }
     }
+    let ranges = keys.lines()?;
+    identity::fits(Resource::VipKeys, ranges.len(), sizes.services)?;
     let (table, vips) = keys.place(sizes.half_log2)?;
     let (k0, k1) = desired.secret;
     let replies = [desired.replies.echo, desired.replies.too_big];
@@ -79,6 +81,7 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
         control: Control { vips: table, k0, k1, inserts: sizes.inserts(), replies, ..Control::default() },
         filter: keys.filter(),
         vips,
+        ranges,
         services: BTreeMap::new(),
         pools: BTreeMap::new(),
         tables: BTreeMap::new(),
@@ -86,7 +89,17 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
         backends: BTreeMap::new(),
         tunnels: BTreeMap::new(),
         quic_servers: quic::servers(desired, record, sizes)?,
+        access: policies().map(|(index, policy)| (index, entries::access(policy))).collect(),
+        prefixes: policies().map(|(index, policy)| (index, policy.prefixes.clone())).collect(),
     })
+}
+
+fn listen(keys: &mut Keys, vip: IpAddr, port: &ServicePort, service: u32) {
+    let protocol = number(port.protocol);
+    match port.last {
+        None => keys.port(vip, protocol, port.port, service),
+        Some(last) => keys.range(vip, protocol, (port.port, last), service),
+    }
 }
 
 fn number(protocol: Protocol) -> u8 {
@@ -126,12 +139,13 @@ impl Assembly<'_> {
 
     fn service(&mut self, service: &Service) -> Result<(), CompileError> {
         let select = self.select(service)?;
+        let access = service.access.as_ref().and_then(|name| self.record.access_index(name));
         let Some(record) = self.record.services.get_mut(&service.name) else { return Ok(()) };
         record.pool = select.single_pool().and_then(|pool| u16::try_from(pool).ok());
         if select != Selector::NONE && record.pool.is_none() {
             record.table = select.table();
         }
-        self.image.services.insert(record.index, entries::service(select, service));
+        self.image.services.insert(record.index, entries::service(select, access, service));
         Ok(())
     }
 
@@ -201,7 +215,8 @@ fn entry(table: &TableRecord) -> TableEntry {
 
 /// Whether both name the same things, in force and in quarantine, with the same tables and VIPs.
 fn same(old: &Record, new: &Record) -> bool {
-    old.tables == new.tables && old.services == new.services && names(old).eq(names(new))
+    let same = old.tables == new.tables && old.services == new.services && old.access == new.access;
+    same && names(old).eq(names(new))
 }
 
 /// What a generation says of pools and backends: indices, tables, quarantine; not how they feel.

@@ -2,17 +2,17 @@
 
 use super::members::Selection;
 use super::quic;
-use crate::config::model::{Affinity, EncapKind, Tracking, UdpOnChange};
+use crate::config::model::{AccessPolicy, Affinity, EncapKind, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
-    BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry, ServiceFlags,
-    TunnelEntry, outer_v4_sum,
+    AccessFlags, BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry,
+    ServiceFlags, SourceBucket, TunnelEntry, outer_v4_sum,
 };
 use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
 use std::net::IpAddr;
 
 /// A service's entry.
-pub(super) fn service(select: Selector, service: &Service) -> ServiceEntry {
+pub(super) fn service(select: Selector, access: Option<u32>, service: &Service) -> ServiceEntry {
     let flags = match service.tracking {
         Tracking::Transition => ServiceFlags::default(),
         Tracking::Full => ServiceFlags::FULLY_TRACKED,
@@ -23,25 +23,30 @@ pub(super) fn service(select: Selector, service: &Service) -> ServiceEntry {
         UdpOnChange::Move => flags.with(ServiceFlags::UDP_MOVES),
     };
     let flags = if service.quic.is_empty() { flags } else { flags.with(ServiceFlags::QUIC) };
-    let quic = quic::lengths(&service.quic);
+    let flags = if access.is_some() { flags.with(ServiceFlags::ADMISSION) } else { flags };
+    let (quic, access) = (quic::lengths(&service.quic), access.unwrap_or(0));
+    let flow = ServiceEntry { select, flags, quic, access, ..ServiceEntry::default() };
     let client = |v4: u8, v6: u8| ServiceEntry {
-        select,
         flags: flags.with(ServiceFlags::CLIENT_AFFINITY),
         mask_v4: prefix_mask_v4(v4.into()),
-        quic,
         mask_v6: prefix_mask_v6(v6.into()),
+        ..flow
     };
     match service.affinity {
-        Affinity::Flow => ServiceEntry { select, flags, quic, ..ServiceEntry::default() },
+        Affinity::Flow => flow,
         Affinity::Client => client(32, 128),
         Affinity::ClientPrefix { v4, v6 } => client(v4, v6),
-        Affinity::ThreeTuple => ServiceEntry {
-            select,
-            flags: flags.with(ServiceFlags::THREE_TUPLE),
-            quic,
-            ..ServiceEntry::default()
-        },
+        Affinity::ThreeTuple => ServiceEntry { flags: flags.with(ServiceFlags::THREE_TUPLE), ..flow },
     }
+}
+
+/// An access policy's entry.
+pub(super) fn access(policy: &AccessPolicy) -> lb_common::abi::AccessPolicy {
+    let flags = super::access::flags(policy.default);
+    let flags = if policy.prefixes.is_empty() { flags } else { flags.with(AccessFlags::PREFIXES) };
+    let second = u32::try_from(SourceBucket::SECOND).unwrap_or(u32::MAX);
+    let interval = second.checked_div(policy.new_flows).unwrap_or(0);
+    lb_common::abi::AccessPolicy { flags, interval, seal: policy.prefixes.fingerprint() }
 }
 
 /// Whether packets may be sent to a member.

@@ -44,6 +44,10 @@ pub enum Resource {
     Tables,
     /// Rows of all tables.
     Rows,
+    /// Access policies that services name.
+    AccessPolicies,
+    /// Ranges of ports of one VIP and protocol.
+    PortRanges,
     /// VIP addresses, and combinations of address, port and protocol.
     VipKeys,
     /// Server ids of the services that route QUIC by connection id, in each of their configurations.
@@ -58,6 +62,8 @@ impl Resource {
             Self::Rows => "raise gateway.limits.rows, or lower the pools' rows",
             Self::QuicServers => "raise gateway.limits.backends, or remove a QUIC configuration",
             Self::Pools => "merge pools; 16384 is the most that fit a row",
+            Self::PortRanges => "join ranges, or use port 0",
+            Self::AccessPolicies => "let services share policies",
             Self::Tables => "wait until the quarantine is over, or raise gateway.limits.services",
         }
     }
@@ -71,6 +77,8 @@ impl fmt::Display for Resource {
             Self::Backends => "backends",
             Self::Tables => "tables",
             Self::Rows => "table rows",
+            Self::AccessPolicies => "access policies",
+            Self::PortRanges => "port ranges of a VIP",
             Self::VipKeys => "VIP keys",
             Self::QuicServers => "QUIC server ids",
         })

@@ -3,11 +3,12 @@
 
 use super::error::{CompileError, Resource};
 use super::record::{
-    BackendRecord, ClusterRecord, PoolRecord, PortRecord, Record, ServiceRecord, ShareRecord,
+    AccessRecord, BackendRecord, ClusterRecord, PoolRecord, PortRecord, Record, ServiceRecord, ShareRecord,
 };
 use super::sizes::Sizes;
 use crate::config::model::ServicePort;
 use crate::policy::desired::{Desired, Member, Pool, Service};
+use lb_common::abi::ACCESS_POLICIES;
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
@@ -30,11 +31,13 @@ pub(super) fn succeed(
         services: services(old, desired, generation),
         pools: pools(old, desired, generation),
         tables: BTreeMap::new(),
+        access: access(old, desired, generation),
     };
     let backends = record.pools.values().map(|pool| pool.backends.len()).sum();
     fits(Resource::Services, record.services.len(), sizes.services)?;
     fits(Resource::Pools, record.pools.len(), sizes.pools)?;
     fits(Resource::Backends, backends, sizes.backends)?;
+    fits(Resource::AccessPolicies, record.access.len(), ACCESS_POLICIES - 1)?;
     Ok(record)
 }
 
@@ -86,8 +89,10 @@ fn services(old: &Record, desired: &Desired, generation: u32) -> BTreeMap<String
 }
 
 fn describe(service: &Service, index: u32) -> ServiceRecord {
-    let port =
-        |port: &ServicePort| PortRecord { name: port.name.clone(), protocol: port.protocol, port: port.port };
+    let port = |port: &ServicePort| {
+        let ServicePort { name, protocol, port, last } = port.clone();
+        PortRecord { name, protocol, port, last }
+    };
     let share = |share: &crate::policy::desired::Share| ShareRecord {
         name: share.pool.clone(),
         cluster: share.cluster.clone(),
@@ -100,10 +105,31 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         ports: service.ports.iter().map(port).collect(),
         affinity: service.affinity,
         pools: service.shares.iter().map(share).collect(),
+        access: service.access.clone(),
         tracking: service.tracking,
         table: 0,
         pool: None,
     }
+}
+
+/// A policy keeps its index as long as its prefixes stay what they are.
+fn access(old: &Record, desired: &Desired, generation: u32) -> BTreeMap<u32, AccessRecord> {
+    let mut free = Free::new(1, old.access.keys().copied());
+    let mut records = BTreeMap::new();
+    for policy in &desired.access {
+        let record = AccessRecord {
+            name: policy.name.clone(),
+            fingerprint: policy.prefixes.fingerprint(),
+            gone: None,
+        };
+        let known = old.access.iter().find(|(_, known)| **known == record);
+        records.insert(known.map_or_else(|| free.take(), |(index, _)| *index), record);
+    }
+    for (index, known) in &old.access {
+        let leave = || AccessRecord { gone: known.gone.or(Some(generation)), ..known.clone() };
+        records.entry(*index).or_insert_with(leave);
+    }
+    records
 }
 
 fn pools(old: &Record, desired: &Desired, generation: u32) -> BTreeMap<String, PoolRecord> {

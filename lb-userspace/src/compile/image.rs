@@ -1,7 +1,9 @@
 //! What the maps should hold, in full but sparsely: an index that is not here holds nothing.
 
+use crate::config::model::AccessList;
 use lb_common::abi::{
-    BackendEntry, Control, PoolEntry, QuicKey, QuicServer, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+    AccessPolicy, BackendEntry, Control, PoolEntry, PortRanges, QuicKey, QuicServer, ServiceEntry,
+    TableEntry, TunnelEntry, VipBucket,
 };
 use lb_common::row::{ROWS_PER_WORD, Row};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct MapImage {
     pub filter: Vec<u64>,
     /// The buckets of the VIP table.
     pub vips: Vec<VipBucket>,
+    /// Lines of port ranges, which the VIP table names by their number.
+    pub ranges: Vec<PortRanges>,
     /// By index.
     pub services: BTreeMap<u32, ServiceEntry>,
     /// By index.
@@ -35,6 +39,10 @@ pub struct MapImage {
     pub tunnels: BTreeMap<u32, TunnelEntry>,
     /// Who has which server id.
     pub quic_servers: BTreeMap<QuicKey, QuicServer>,
+    /// Access policies by index, from 1.
+    pub access: BTreeMap<u32, AccessPolicy>,
+    /// Their prefixes, by the same index.
+    pub prefixes: BTreeMap<u32, Arc<AccessList>>,
 }
 
 impl MapImage {

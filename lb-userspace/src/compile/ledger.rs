@@ -5,7 +5,7 @@ use super::history::History;
 use super::record::{Record, TableRecord, Tier};
 use super::sizes::Sizes;
 use super::slab::Slab;
-use lb_common::abi::MAX_LOG2_ROWS;
+use lb_common::abi::{ACCESS_POLICIES, MAX_LOG2_ROWS};
 use lb_common::row::MAX_INDEX;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -106,6 +106,12 @@ impl Ledger {
     /// once that generation is applied and its grace is over.
     pub fn release_tables(&mut self, generation: u32) {
         self.record.tables.retain(|_, table| stays(table.gone, generation));
+    }
+
+    /// Ends the quarantine of the access policies that `generation`, or one before it, no longer named. To be
+    /// called once that generation is applied, its grace is over, and their prefixes are taken away.
+    pub fn release_access(&mut self, generation: u32) {
+        self.record.access.retain(|_, policy| stays(policy.gone, generation));
     }
 
     /// Ends the quarantine of services, pools and backends that `generation`, or one before it, no longer
@@ -225,6 +231,7 @@ fn check(record: &Record, sizes: &Sizes) -> Result<(), AdoptError> {
     let backends = record.pools.values().flat_map(|pool| pool.backends.values());
     distinct(Resource::Backends, backends.map(|backend| backend.index.into()), sizes.backends)?;
     distinct(Resource::Tables, record.tables.keys().copied(), sizes.tables)?;
+    distinct(Resource::AccessPolicies, record.access.keys().copied(), ACCESS_POLICIES)?;
     let mut slab = Slab::new(sizes.rows);
     record.tables.values().try_for_each(|table| occupy(&mut slab, table))
 }

@@ -1,8 +1,10 @@
 //! The image as the packet program sees it: what a flow would meet, with nothing loaded.
 
+use super::access::{entries, longest};
 use super::image::MapImage;
 use lb_common::abi::{
-    BackendEntry, Control, PoolEntry, QuicKey, QuicServer, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+    AccessFlags, AccessKey, AccessPolicy, BackendEntry, Control, PoolEntry, PortRanges, QuicKey, QuicServer,
+    ServiceEntry, TableEntry, TunnelEntry, VipBucket,
 };
 use lb_ebpf::tables::Tables;
 
@@ -17,6 +19,11 @@ impl Tables for MapImage {
 
     fn bucket(&self, index: u32) -> Option<&VipBucket> {
         self.vips.get(index as usize)
+    }
+
+    fn port_ranges(&self, index: u32) -> Option<&PortRanges> {
+        // The table lies in the first half here, whose lines have even places.
+        self.ranges.get((index / 2) as usize)
     }
 
     fn service(&self, index: u32) -> Option<&ServiceEntry> {
@@ -45,6 +52,15 @@ impl Tables for MapImage {
 
     fn quic_server(&self, key: &QuicKey) -> Option<QuicServer> {
         self.quic_servers.get(key).copied()
+    }
+
+    fn access_policy(&self, index: u32) -> Option<&AccessPolicy> {
+        self.access.get(&index)
+    }
+
+    fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
+        let list = self.prefixes.get(&source.policy())?;
+        longest(source, entries(source.policy(), list))
     }
 
     fn count_sent(&self, _service: u32, _backend: u32, _bytes: u64) {}

@@ -11,6 +11,7 @@
 //! What an earlier generation named and this one does not stays in quarantine until it is released, so
 //! that no packet under way, and no recorded connection, ever meets an index that means something else.
 
+pub mod access;
 mod assemble;
 mod entries;
 mod error;

@@ -27,6 +27,17 @@ pub struct Record {
     pub pools: BTreeMap<String, PoolRecord>,
     /// Node and cluster tables by index.
     pub tables: BTreeMap<u32, TableRecord>,
+    /// Access policies by index.
+    #[serde(default)]
+    pub access: BTreeMap<u32, AccessRecord>,
+}
+
+impl Record {
+    /// Index of the access policy in force that has this name.
+    pub fn access_index(&self, name: &str) -> Option<u32> {
+        let mut known = self.access.iter();
+        known.find(|(_, policy)| policy.name == name && policy.gone.is_none()).map(|(index, _)| *index)
+    }
 }
 
 /// A cluster.
@@ -56,6 +67,9 @@ pub struct ServiceRecord {
     pub affinity: Affinity,
     /// Its pools with the weights in force.
     pub pools: Vec<ShareRecord>,
+    /// Name of its access policy; `None`: every source is admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
     /// What becomes of its connections when rows change.
     #[serde(with = "TrackingText")]
     pub tracking: Tracking,
@@ -76,8 +90,11 @@ pub struct PortRecord {
     /// TCP or UDP.
     #[serde(with = "ProtocolText")]
     pub protocol: Protocol,
-    /// Port number in host order; 0: any.
+    /// Port number in host order, of a range the first; 0: any.
     pub port: u16,
+    /// Last port of a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u16>,
 }
 
 /// A pool's part in a service.
@@ -130,6 +147,19 @@ pub struct BackendRecord {
     /// When its health last changed, in milliseconds since the Unix epoch; 0: never.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub last_change: u64,
+}
+
+/// An access policy with one list of prefixes: with another list it has another index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessRecord {
+    /// Its name.
+    pub name: String,
+    /// Names its prefixes.
+    pub fingerprint: u64,
+    /// The generation that no longer named it; `None`: it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u32>,
 }
 
 /// What the rows of a table belong to.

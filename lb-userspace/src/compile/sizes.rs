@@ -23,6 +23,8 @@ pub struct Sizes {
     pub rows: u32,
     /// Entries of `connections`.
     pub connections: u32,
+    /// Entries of `access_prefixes`: a policy that changes has both lists for a moment.
+    pub access_prefixes: u32,
     /// Log2 of the buckets of one half of `vips`.
     pub half_log2: u8,
 }
@@ -38,7 +40,8 @@ impl Sizes {
         let tables = services.saturating_add(ROW_INDICES).saturating_mul(2).saturating_add(1);
         let rows = limits.rows - limits.rows % ROWS_PER_WORD;
         let connections = limits.connections.max(1);
-        Self { services, pools: ROW_INDICES, tables, backends, rows, connections, half_log2 }
+        let access_prefixes = limits.access_prefixes.max(1).saturating_mul(2);
+        Self { services, pools: ROW_INDICES, tables, backends, rows, connections, access_prefixes, half_log2 }
     }
 
     /// Connections that may be recorded in a second, of new flows and of older ones each: 1/128 of the table,
@@ -60,6 +63,11 @@ impl Sizes {
     /// Entries of `slab`.
     pub fn slab_words(&self) -> u32 {
         self.rows / ROWS_PER_WORD
+    }
+
+    /// Entries of `port_ranges`: as many for each half of `vips` as there are services.
+    pub fn port_ranges(&self) -> u32 {
+        self.services.saturating_mul(2)
     }
 
     /// Entries of `vips`: both halves.

@@ -5,7 +5,10 @@
 //! of their buckets full push others on; where that does not end, another seed is tried.
 
 use super::error::{CompileError, Resource};
-use lb_common::abi::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot, VipTable};
+use lb_common::abi::{
+    FILTER_WORDS, PortRange, PortRanges, RANGES_PER_LINE, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey,
+    VipSlot, VipTable,
+};
 use lb_common::net::{Family, NetworkU16};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +18,11 @@ const SEEDS: u32 = 64;
 
 /// Everything that is looked up by destination, in a fixed order.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(BTreeMap<([u8; 16], u8, u16), VipSlot>);
+pub struct Keys {
+    slots: BTreeMap<([u8; 16], u8, u16), VipSlot>,
+    /// By address and protocol.
+    ranges: BTreeMap<(IpAddr, u8), Vec<PortRange>>,
+}
 
 impl Keys {
     /// Adds an address as such: it stays even if its services take no packet.
@@ -34,16 +41,46 @@ impl Keys {
         }
     }
 
+    /// Adds ports from `first` to `last` of an address (which [`Keys::address`] has added).
+    pub fn range(&mut self, address: IpAddr, protocol: u8, (first, last): (u16, u16), service: u32) {
+        let range = PortRange { first, count: last.saturating_sub(first).saturating_add(1), service };
+        self.ranges.entry((address, protocol)).or_default().push(range);
+    }
+
+    /// Adds the keys of ranges, and returns the lines that they lead to. To be called once all ports are added.
+    ///
+    /// # Errors
+    /// [`CompileError::Full`] if an address and protocol has more ranges than a line.
+    pub fn lines(&mut self) -> Result<Vec<PortRanges>, CompileError> {
+        let mut lines = Vec::new();
+        for ((address, protocol), mut ranges) in std::mem::take(&mut self.ranges) {
+            ranges.sort_by_key(|range| range.first);
+            let (needed, limit) = (ranges.len() as u64, RANGES_PER_LINE as u64);
+            ranges.resize(RANGES_PER_LINE.max(ranges.len()), PortRange::default());
+            let ranges = ranges.try_into().map_err(|_| CompileError::Full {
+                resource: Resource::PortRanges,
+                needed,
+                limit,
+            })?;
+            let line = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            lines.push(PortRanges { reserved: 0, ranges });
+            let (family, address) = (family(address), address.into());
+            self.put(VipKey::of_ranges(family, address, protocol), line, VipFlags::default());
+            self.put(VipKey::of_address(family, address), 0, VipFlags::PORT_RANGES);
+        }
+        Ok(lines)
+    }
+
     fn put(&mut self, key: VipKey, service: u32, flags: VipFlags) {
         let order = (key.address().bytes(), key.protocol(), key.port().get());
-        let slot = self.0.entry(order).or_insert(VipSlot { key, service, flags });
+        let slot = self.slots.entry(order).or_insert(VipSlot { key, service, flags });
         slot.flags = slot.flags.with(flags);
     }
 
     /// The filter: one bit for each address.
     pub fn filter(&self) -> Vec<u64> {
         let mut words = vec![0; FILTER_WORDS as usize];
-        for slot in self.0.values() {
+        for slot in self.slots.values() {
             let (word, bit) = VipKey::filter_bit(family_of(&slot.key), &slot.key.address());
             words[word as usize] |= bit;
         }
@@ -56,7 +93,7 @@ impl Keys {
     /// # Errors
     /// [`CompileError::Full`] if there are more keys than such buckets, [`CompileError::Crowded`] if no seed fits.
     pub fn place(&self, max_log2: u8) -> Result<(VipTable, Vec<VipBucket>), CompileError> {
-        let keys = self.0.len().max(2) as u64;
+        let keys = self.slots.len().max(2) as u64;
         if keys > 1 << max_log2 {
             return Err(CompileError::Full {
                 resource: Resource::VipKeys,
@@ -76,7 +113,7 @@ impl Keys {
 
     fn fill(&self, table: VipTable) -> Option<Vec<VipBucket>> {
         let mut nest = Nest { table, buckets: vec![VipBucket::default(); 1 << table.log2()] };
-        self.0.values().all(|slot| nest.insert(*slot)).then_some(nest.buckets)
+        self.slots.values().all(|slot| nest.insert(*slot)).then_some(nest.buckets)
     }
 }
 

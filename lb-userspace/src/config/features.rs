@@ -2,14 +2,23 @@
 
 use lb_common::abi::Features;
 
-use super::model::{Config, EncapKind};
+use super::model::{Config, EncapKind, Service};
 
 /// The features without which the program could not serve it.
 pub fn features(config: &Config) -> Features {
-    let quic = config.services.iter().any(|service| !service.quic.is_empty());
-    let quic = if quic { Features::QUIC } else { Features::default() };
-    let needed = config.clusters.iter().map(|cluster| encapsulation(cluster.encap.kind));
-    needed.fold(quic, Features::with)
+    let clusters = config.clusters.iter().map(|cluster| encapsulation(cluster.encap.kind));
+    let services = config.services.iter().map(service);
+    clusters.chain(services).fold(Features::default(), Features::with)
+}
+
+fn service(service: &Service) -> Features {
+    let needed = [
+        (Features::QUIC, !service.quic.is_empty()),
+        (Features::ADMISSION, service.access.is_some()),
+        (Features::PORT_RANGES, service.ports.iter().any(|port| port.last.is_some())),
+    ];
+    let needed = needed.into_iter().filter(|(_, needed)| *needed);
+    needed.fold(Features::default(), |all, (feature, _)| all.with(feature))
 }
 
 fn encapsulation(kind: EncapKind) -> Features {

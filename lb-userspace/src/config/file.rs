@@ -1,6 +1,7 @@
 //! The file as written: strict sections, one struct each. What may be left out is an `Option` here;
 //! defaults and all checks of values are [`super::validate`]'s.
 
+mod access;
 mod checks;
 mod clusters;
 mod encap;
@@ -11,6 +12,7 @@ mod services;
 
 use schemars::JsonSchema;
 
+pub(crate) use access::AccessPolicy;
 pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Vxlan};
@@ -54,6 +56,8 @@ pub(crate) struct File {
     pub(crate) pools: Option<Located<List<Pool>>>,
     /// How nodes are probed.
     pub(crate) health_checks: Option<Located<List<HealthCheck>>>,
+    /// Which sources may use a service.
+    pub(crate) access_policies: Option<Located<List<AccessPolicy>>>,
 }
 
 /// Top-level keys of later versions.
@@ -62,7 +66,6 @@ const REFUSED: &[Refused] = &[
     ("failoverPolicies", "remove it; shares are the pools' weights"),
     ("rollouts", "remove it; change the pools' weights step by step"),
     ("analyses", "remove it"),
-    ("accessPolicies", "remove it; every source may reach every VIP"),
     ("drills", "remove it; set a cluster's `state` to rehearse its loss"),
 ];
 
@@ -77,6 +80,7 @@ impl Read for File {
             services: section.optional("services"),
             pools: section.optional("pools"),
             health_checks: section.optional("healthChecks"),
+            access_policies: section.optional("accessPolicies"),
         };
         section.close(REFUSED);
         Some(file)

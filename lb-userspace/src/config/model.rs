@@ -1,8 +1,12 @@
 //! The validated configuration. A value of [`Config`] is consistent: names are unique, references
 //! resolve, weights and sizes are in range. The stages behind it need not check again.
 
+mod access;
+mod encap;
 mod quic;
 
+pub use access::{AccessList, AccessPolicy, Admit, Prefix};
+pub use encap::{Encap, EncapKind};
 pub use quic::{QuicConfig, ServerId};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,6 +31,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Health checks, in the file's order.
     pub health_checks: Vec<HealthCheck>,
+    /// Access policies, in the file's order.
+    pub access_policies: Vec<AccessPolicy>,
 }
 
 /// Shared by all gateways that serve the same VIPs.
@@ -143,11 +149,19 @@ pub struct Limits {
     pub rows: u32,
     /// Connections that can be recorded.
     pub connections: u32,
+    /// Prefixes of all access policies.
+    pub access_prefixes: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { services: 16_384, backends: 16_384, rows: 16 << 20, connections: 1 << 20 }
+        Self {
+            services: 16_384,
+            backends: 16_384,
+            rows: 16 << 20,
+            connections: 1 << 20,
+            access_prefixes: 128 << 10,
+        }
     }
 }
 
@@ -174,47 +188,6 @@ pub enum ClusterState {
     Drained,
 }
 
-/// Encapsulation toward a cluster's nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Encap {
-    /// The outer protocol.
-    pub kind: EncapKind,
-    /// Path MTU toward the nodes in bytes (outer IP packet); `None`: the egress interface's.
-    pub mtu: Option<u16>,
-}
-
-/// The outer protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EncapKind {
-    /// IP in IP: protocol 4 or 41 straight behind the outer header (RFC 2003, RFC 2473).
-    #[default]
-    Ipip,
-    /// Generic UDP Encapsulation (draft-ietf-intarea-gue).
-    Gue {
-        /// UDP port of the nodes, host order.
-        port: u16,
-    },
-    /// VXLAN (RFC 7348).
-    Vxlan {
-        /// UDP port of the nodes, host order.
-        port: u16,
-        /// Network identifier, below 2^24.
-        vni: u32,
-        /// Destination MAC of the inner frame.
-        mac: [u8; 6],
-    },
-}
-
-impl EncapKind {
-    /// UDP port of the nodes in host order; 0 for IP in IP.
-    pub const fn port(self) -> u16 {
-        match self {
-            Self::Ipip => 0,
-            Self::Gue { port } | Self::Vxlan { port, .. } => port,
-        }
-    }
-}
-
 /// One or more VIPs with a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -232,6 +205,8 @@ pub struct Service {
     pub tracking: Tracking,
     /// Where UDP goes whose row moves.
     pub udp_on_change: UdpOnChange,
+    /// Name of its access policy; `None`: every source is admitted.
+    pub access: Option<String>,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
     /// How the connection ids of QUIC are read; none: they are not. Different ids, one length of server ids.
@@ -240,15 +215,17 @@ pub struct Service {
     pub allow_local: bool,
 }
 
-/// One port of a service.
+/// One port of a service, or a range of ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePort {
     /// For people.
     pub name: Option<String>,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// Port number in host order; 0: any port.
+    /// Port number in host order, of a range the first; 0: any port.
     pub port: u16,
+    /// Last port of a range; `None`: it is a single port.
+    pub last: Option<u16>,
 }
 
 /// A transport protocol that is balanced.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::model::Prefix;
 use super::problem::{Place, Problems, closest, quoted};
 use super::read::{Read, expected, not_supported};
 use super::tree::{Node, Value};
@@ -101,6 +102,12 @@ impl Read for Ipv6Addr {
     }
 }
 
+impl Read for Prefix {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        parsed("a prefix such as `192.0.2.0/24`, or an address", Self::parse, node, place, problems)
+    }
+}
+
 /// A count: a plain integer, or one with `Ki` (1,024), `Mi` (1,048,576) or `Gi` (1,073,741,824).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u32);
@@ -184,6 +191,39 @@ fn parse_mac(text: &str) -> Option<Mac> {
     };
     let bytes: Vec<u8> = text.split(':').map(byte).collect::<Option<_>>()?;
     bytes.try_into().ok().map(Mac)
+}
+
+/// Ports: `443`, or `8000-8999`. The bounds are the validation's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ports {
+    /// A single one.
+    One(Integer),
+    /// From the first to the last.
+    Range(u64, u64),
+}
+
+impl Read for Ports {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        if let Value::Integer(value) = node.value {
+            return Some(Self::One(Integer(value)));
+        }
+        parsed("a port or a range such as `8000-8999`", parse_ports, node, place, problems)
+    }
+}
+
+impl fmt::Display for Ports {
+    /// As it can be written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(Integer(port)) => write!(f, "{port}"),
+            Self::Range(first, last) => write!(f, "{first}-{last}"),
+        }
+    }
+}
+
+fn parse_ports(text: &str) -> Option<Ports> {
+    let (first, last) = text.split_once('-')?;
+    Some(Ports::Range(decimal(first)?, decimal(last)?))
 }
 
 /// HTTP statuses: `200`, or `200-399`.
@@ -290,6 +330,10 @@ pattern_schema!(Integer, {"type": "integer"});
 pattern_schema!(Size, {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+[KMG]i$"});
 pattern_schema!(Time, {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"});
 pattern_schema!(Mac, {"type": "string", "pattern": "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"});
+pattern_schema!(Prefix, {"type": "string", "pattern": "^[0-9a-fA-F:.]+(/[0-9]+)?$"});
+pattern_schema!(Ports, {
+    "type": ["integer", "string"], "minimum": 0, "maximum": 65535, "pattern": "^[0-9]+-[0-9]+$",
+});
 pattern_schema!(Statuses, {"type": ["integer", "string"], "pattern": "^[0-9]+-[0-9]+$"});
 
 #[cfg(test)]
@@ -328,6 +372,14 @@ mod tests {
             "+2:00:00:00:00:01",
         ] {
             assert_eq!(parse_mac(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ports_are_a_range() {
+        assert_eq!(parse_ports("8000-8999"), Some(Ports::Range(8000, 8999)));
+        for bad in ["", "-", "8000-", "-8999", "443", "8000 - 8999", "8000-8999-9000", "http-https"] {
+            assert_eq!(parse_ports(bad), None, "{bad:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! From the file as written to the validated model: defaults, references, ranges, totals. One module
 //! per topic; each reports all it finds and builds its part of the model.
 
+mod access;
 mod addresses;
 mod checks;
 mod clusters;
@@ -9,6 +10,7 @@ mod gateway;
 mod limits;
 mod names;
 mod pools;
+mod ports;
 mod quic;
 mod secret;
 mod services;
@@ -36,20 +38,23 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     let services = each(file.services.as_ref(), |service| services::service(service, &names, problems));
     let pools = each(file.pools.as_ref(), |pool| pools::pool(pool, &names, problems));
     let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, problems));
+    let access_policies = each(file.access_policies.as_ref(), |policy| access::policy(policy, problems));
     across(file, &names, problems);
     if !problems.is_empty() {
         return None;
     }
     let (cluster_set, gateway) = (cluster_set?, gateway?);
-    Some(Config { digest: String::new(), cluster_set, gateway, clusters, services, pools, health_checks })
+    let digest = String::new();
+    Some(Config { digest, cluster_set, gateway, clusters, services, pools, health_checks, access_policies })
 }
 
 /// The rules that need more than one section.
 fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
     if limits::totals(file, problems) {
-        services::no_vip_twice(file, problems);
-        services::three_tuple_is_alone(file, problems);
+        ports::no_vip_twice(file, problems);
+        ports::three_tuple_is_alone(file, problems);
     }
+    access::not_too_many(file, problems);
     pools::no_endpoint_is_a_vip(file, names, problems);
     quic::servers_are_told_apart(file, names, problems);
     clusters::mtu_fits(file, names, problems);

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use lb_common::abi::{AccessKey, Event};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::{debug, error, info, warn};
@@ -20,6 +21,7 @@ use crate::datapath::clock::monotonic;
 use crate::datapath::load::Loaded;
 use crate::datapath::pins::Pins;
 use crate::datapath::state;
+use crate::observe::event::Told;
 use crate::observe::published::{self, Drained, Published};
 use crate::policy;
 use crate::policy::observed::{NextHop, Observed};
@@ -42,6 +44,8 @@ pub(super) struct Agent {
     pub(super) trouble: Trouble,
     /// What becomes of the rows that are not clean.
     pub(super) tracking: Tracking,
+    /// Whether the kernel's access prefixes may be others than the seals on them say.
+    doubtful: bool,
     /// What was published last.
     written: Option<Published>,
 }
@@ -78,6 +82,7 @@ impl Agent {
             published: super::adopt::introduce(adopted),
             trouble: Trouble::default(),
             tracking: Tracking::default(),
+            doubtful: true,
             written: None,
         };
         agent.forget_drains();
@@ -109,15 +114,36 @@ impl Agent {
         let compiled = started.elapsed();
         self.publish()?;
         let published = started.elapsed();
-        self.apply(&image);
+        let unwanted = self.grant(&image)?;
+        self.apply(&image, &unwanted);
         self.tracking.follow(&self.ledger, image, &self.config);
         debug!(event = "converged", ?compiled, ?published, total = ?started.elapsed(), "brought up to date");
         self.publish()
     }
 
+    /// Adds the image's access prefixes, and returns those that are to go.
+    fn grant(&mut self, image: &MapImage) -> Result<Vec<AccessKey>, String> {
+        let granted = reconcile::grant(image, &mut self.loaded.maps, self.doubtful);
+        self.doubtful = granted.is_err();
+        granted.map_err(|reason| {
+            format!("access prefixes cannot be added: {reason}; raise gateway.limits.accessPrefixes if there are many")
+        })
+    }
+
+    /// Takes access prefixes away that no packet goes by any more. The indices of their policies are free then.
+    fn revoke(&mut self, unwanted: &[AccessKey], generation: u32) {
+        match reconcile::revoke(unwanted, &mut self.loaded.maps) {
+            Ok(()) => self.ledger.release_access(generation),
+            Err(reason) => {
+                self.doubtful = true;
+                warn!(event = "access", %reason, "prefixes of a policy that is no more stay for now");
+            }
+        }
+    }
+
     /// Makes the maps hold the image. Packets go by it once all that stands before the grace is stored; what
     /// follows takes away what no packet meets any more, and is not waited for by who wants to know.
-    fn apply(&mut self, image: &MapImage) {
+    fn apply(&mut self, image: &MapImage, unwanted: &[AccessKey]) {
         let started = Instant::now();
         let ops = reconcile::plan(image, &self.loaded.maps);
         let planned = started.elapsed();
@@ -130,6 +156,7 @@ impl Agent {
         }
         self.perform(removal);
         self.ledger.release_tables(image.generation);
+        self.revoke(unwanted, image.generation);
         self.dismiss_egresses(image);
         let total = started.elapsed();
         debug!(event = "reconciled", ?planned, ?exchanged, ?total, "the maps hold the image");
@@ -205,6 +232,13 @@ impl Agent {
         state::write(map, &text).map_err(|error| error.to_string())?;
         self.written = Some(published);
         Ok(())
+    }
+
+    /// Says what the program told.
+    pub(super) fn tell(&self, event: &Event) {
+        if let Some(told) = Told::of(event, self.ledger.record()) {
+            told.say();
+        }
     }
 
     /// Where there is nobody left to return an error to.

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use lb_common::abi::Features;
 use thiserror::Error;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
@@ -18,6 +19,7 @@ use crate::config::model::Config;
 use crate::config::{self, Problems};
 use crate::datapath::attach::AttachError;
 use crate::datapath::clock::monotonic;
+use crate::datapath::events::Events;
 use crate::datapath::load::{self, LoadError, Loaded, RenewError};
 use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
@@ -73,6 +75,9 @@ pub enum RunError {
     /// The first tables could not be made or written.
     #[error("the tables could not be applied: {0}")]
     Apply(String),
+    /// What the program tells cannot be watched.
+    #[error("the program's events: {0}")]
+    Events(std::io::Error),
     /// Signals cannot be watched.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -85,6 +90,8 @@ pub(super) struct Sources {
     pub(super) checker: Checker<health::Network>,
     pub(super) health: mpsc::Receiver<HealthEvent>,
     pub(super) asks: mpsc::Receiver<Ask>,
+    /// What the program tells.
+    pub(super) told: AsyncFd<Events>,
 }
 
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
@@ -131,7 +138,7 @@ async fn begin(
         None => Ledger::new(sizes),
     };
     loaded.log_packets()?;
-    let mut sources = sources(&config, asks)?;
+    let mut sources = sources(&config, pins, asks)?;
     let mut agent = Agent::new(config, pins.clone(), loaded, ledger, published);
     agent.published.features = agent.loaded.features().bits();
     settle(&mut agent, &mut sources).await;
@@ -204,14 +211,16 @@ fn anew(
     Ok((Loaded::load(pins, &sizes, log, needed)?, None))
 }
 
-fn sources(config: &Config, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {
+fn sources(config: &Config, pins: &Pins, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {
     let (resolver, next_hops) = Resolver::start(Timing::default())?;
     resolver.set_targets(targets(config));
     let (sender, health) = mpsc::channel(EVENTS);
     let options = health::Options { salt: salt(), ..health::Options::default() };
     let mut checker = Checker::start(health::Network, options, sender);
     checker.apply(config);
-    Ok(Sources { resolver, next_hops, checker, health, asks })
+    let told = Events::open(pins).map_err(LoadError::from)?;
+    let told = told.watched().map_err(RunError::Events)?;
+    Ok(Sources { resolver, next_hops, checker, health, asks, told })
 }
 
 /// Gateways are not to probe in step; that is all this number is for.

@@ -1,9 +1,11 @@
+use std::io;
 use std::time::Duration;
 
+use lb_common::abi::Event;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
-use tracing::info;
+use tracing::{error, info};
 
 use super::admin::Ask;
 use super::agent::Agent;
@@ -11,6 +13,7 @@ use super::file_watch::FileWatch;
 use super::protocol::Reply;
 use super::reload::Reload;
 use super::start::Sources;
+use crate::datapath::events::Events;
 
 /// Events that come this close together lead to one table.
 const COALESCE: Duration = Duration::from_millis(5);
@@ -44,6 +47,8 @@ enum Happened {
     Files(bool),
     /// An interface came, went or changed.
     Links,
+    /// The program told of something.
+    Told(io::Result<Event>),
     /// Time to compare everything.
     Resync,
     /// Time is over for something that was waited for.
@@ -88,6 +93,10 @@ impl Watch {
                 self.agent.follow_interfaces();
                 return true;
             }
+            Happened::Told(told) => {
+                self.tell(told);
+                return true;
+            }
             Happened::Resync => {
                 self.agent.refresh_addresses();
                 self.agent.follow_interfaces();
@@ -110,6 +119,7 @@ impl Watch {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
             Some(ask) = self.sources.asks.recv() => self.take(ask),
+            told = Events::next(&mut self.sources.told) => return Happened::Told(told),
             () = self.sources.resolver.links_changed() => return Happened::Links,
             () = self.files.changed() => return Happened::Files(false),
             _ = self.signals.hangup.recv() => return Happened::Files(true),
@@ -121,6 +131,13 @@ impl Watch {
             _ = self.signals.terminate.recv() => return Happened::End,
         }
         Happened::News
+    }
+
+    fn tell(&mut self, told: io::Result<Event>) {
+        match told {
+            Ok(event) => self.agent.tell(&event),
+            Err(reason) => error!(event = "datapath", %reason, "the program's events cannot be read"),
+        }
     }
 
     fn look(&mut self, asked: bool) {

@@ -31,7 +31,9 @@ pub fn pinned(pins: &Pins, name: &'static str) -> Result<PinnedMap, MapsError> {
     let info = open(pins, name)?.info().map_err(failed)?;
     let kind = info.map_type().unwrap_or(MapType::Unspecified);
     let copies = if matches!(kind, MapType::PerCpuArray) { cpus() } else { 1 };
-    let bytes = u64::from(info.max_entries()) * u64::from(info.value_size()) * copies;
+    // A ring buffer has bytes, not entries.
+    let size = info.value_size().max(1);
+    let bytes = u64::from(info.max_entries()) * u64::from(size) * copies;
     Ok(PinnedMap { name, kind: word(kind), entries: info.max_entries(), bytes })
 }
 
@@ -48,6 +50,8 @@ fn word(kind: MapType) -> &'static str {
         MapType::Hash => "hash",
         MapType::LruHash => "lru_hash",
         MapType::ProgramArray => "prog_array",
+        MapType::RingBuf => "ringbuf",
+        MapType::LpmTrie => "lpm_trie",
         _ => "other",
     }
 }

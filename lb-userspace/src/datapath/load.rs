@@ -176,5 +176,6 @@ fn object(pins: &Pins, sizes: &Sizes, log: PacketLog, features: Features) -> Res
     loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
     loader.map_max_entries(map::CONNECTIONS, sizes.connections);
     loader.map_max_entries(map::QUIC_SERVERS, sizes.quic_entries());
+    loader.map_max_entries(map::ACCESS_PREFIXES, sizes.access_prefixes);
     loader.load(OBJECT)
 }

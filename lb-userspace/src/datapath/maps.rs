@@ -8,8 +8,9 @@ use std::time::Duration;
 use aya::Pod;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, PoolEntry, QuicKey, QuicServer,
-    ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
+    ACCESS_POLICIES, AccessFlags, AccessKey, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection,
+    Control, FILTER_WORDS, PoolEntry, PortRanges, QuicKey, QuicServer, ServiceCounters, ServiceEntry,
+    TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -18,6 +19,7 @@ use tracing::error;
 use super::mapping::{Access, Mapping};
 use super::pins::Pins;
 use super::quic_servers::QuicServers;
+use super::trie::Trie;
 use crate::compile::Sizes;
 use crate::reconcile::{KernelView, Maps};
 
@@ -61,17 +63,19 @@ pub enum MapsError {
 }
 
 /// Entries and bytes of an entry of every map that is mapped into memory.
-pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 10] {
+pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 12] {
     [
         (map::CONTROL, 1, size_of::<Control>()),
         (map::VIP_FILTER, FILTER_WORDS, size_of::<u64>()),
         (map::VIPS, sizes.buckets(), size_of::<VipBucket>()),
+        (map::PORT_RANGES, sizes.port_ranges(), size_of::<PortRanges>()),
         (map::SERVICES, sizes.services, size_of::<ServiceEntry>()),
         (map::POOLS, sizes.pools, size_of::<PoolEntry>()),
         (map::TABLES, sizes.tables, size_of::<TableEntry>()),
         (map::SLAB, sizes.slab_words(), size_of::<u64>()),
         (map::BACKENDS, sizes.backends, size_of::<BackendEntry>()),
         (map::TUNNELS, sizes.pools, size_of::<TunnelEntry>()),
+        (map::ACCESS_POLICIES, ACCESS_POLICIES, size_of::<AccessPolicy>()),
         (map::STATE, state_words(sizes), size_of::<u64>()),
     ]
 }
@@ -92,6 +96,7 @@ pub struct KernelMaps {
     tracking: PerCpuArray<MapData, Wire<TrackingCounters>>,
     budgets: Array<MapData, Wire<Budget>>,
     quic_servers: QuicServers,
+    access: Trie,
 }
 
 impl KernelMaps {
@@ -100,6 +105,7 @@ impl KernelMaps {
         let shapes = shapes(sizes).map(|(name, entries, value)| (name, Some(entries), value));
         check(pins, map::CONNECTIONS, Some(sizes.connections), size_of::<Connection>())?;
         check(pins, map::QUIC_SERVERS, Some(sizes.quic_entries()), size_of::<QuicServer>())?;
+        check(pins, map::ACCESS_PREFIXES, Some(sizes.access_prefixes), size_of::<AccessFlags>())?;
         Self::open_shaped(pins, &shapes, access)
     }
 
@@ -127,6 +133,7 @@ impl KernelMaps {
             tracking: per_cpu(pins, map::TRACKING_STATS)?,
             budgets: budgets(pins)?,
             quic_servers: QuicServers::open(pins)?,
+            access: Trie::open(pins)?,
         })
     }
 
@@ -168,6 +175,11 @@ impl KernelMaps {
     /// Connections recorded in the current second, by [`Insert`](lb_common::abi::Insert).
     pub fn budgets(&self) -> Vec<Budget> {
         self.budgets.iter().filter_map(|budget| Some(budget.ok()?.0)).collect()
+    }
+
+    /// What the longest prefix of an access policy says that holds a source; `None`: none does.
+    pub fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
+        self.access.longest(source)
     }
 
     /// Packets that ended for a reason, over all CPUs.
@@ -212,6 +224,18 @@ impl Maps for KernelMaps {
         if let Err(reason) = self.quic_servers.set(key, server) {
             error!(event = "quic", %reason, "a server id stays as it is");
         }
+    }
+
+    fn prefixes(&self) -> io::Result<Vec<(AccessKey, AccessFlags)>> {
+        self.access.all()
+    }
+
+    fn put_prefix(&mut self, key: &AccessKey, flags: AccessFlags) -> io::Result<()> {
+        self.access.put(key, flags)
+    }
+
+    fn remove_prefix(&mut self, key: &AccessKey) -> io::Result<()> {
+        self.access.remove(key)
     }
 
     fn grace(&mut self) {

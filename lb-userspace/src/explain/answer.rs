@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{BackendEntry, BackendFlags};
-use lb_common::flow::FlowHash;
+use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 use lb_common::row::Row;
 use lb_ebpf::tables::Tables;
@@ -93,6 +93,11 @@ pub struct Outer {
 /// The key that the flow's connection would be recorded under; `None` if it is for no service.
 pub fn connection<T: Tables>(query: &Query, tables: &T) -> Option<u64> {
     super::way::connection(&query.flow(), tables)
+}
+
+/// Index of the access policy that the flow's service has; `None`: it has none, or the flow is for no service.
+pub fn access_policy<T: Tables>(flow: &Flow, tables: &T) -> Option<u32> {
+    super::way::access_policy(flow, tables)
 }
 
 /// Explains a flow by these tables; `record` has the names of what they hold.

@@ -13,5 +13,5 @@ pub mod query;
 mod tests;
 mod way;
 
-pub use answer::{Explanation, connection, explain};
+pub use answer::{Explanation, access_policy, connection, explain};
 pub use query::Query;

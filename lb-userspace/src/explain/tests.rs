@@ -59,10 +59,8 @@ fn configuration(world: &Value) -> Value {
         "clusterSet": {"id": "oracle", "secretFile": "hash.key"},
         "gateway": {"interfaces": ["eth0"], "source": world["outerSource"]},
         "clusters": clusters.map(|c| json!({"name": c["name"], "encap": encap(c)})).collect::<Vec<_>>(),
-        "services": services.map(|s| {
-            let known = ["name", "vips", "ports", "affinity", "pools", "quic"].into_iter();
-            known.filter_map(|key| Some((key, s.get(key)?.clone()))).collect::<Value>()
-        }).collect::<Vec<_>>(),
+        "services": services.map(service).collect::<Vec<_>>(),
+        "accessPolicies": world["accessPolicies"],
         "pools": pools.map(|p| json!({
             "name": p["name"], "cluster": p["cluster"], "weight": p["weight"], "rows": p["rows"],
             "algorithm": p.get("algorithm").unwrap_or(&json!("maglev")), "endpoints": endpoints(p),
@@ -80,6 +78,11 @@ fn encap(cluster: &Value) -> Value {
         encap["kind"] = kind;
     }
     encap
+}
+
+fn service(service: &Value) -> Value {
+    let keys = ["name", "vips", "ports", "affinity", "pools", "access", "quic"].into_iter();
+    keys.filter_map(|key| Some((key.to_owned(), service.get(key)?.clone()))).collect()
 }
 
 /// JSON is YAML.
@@ -128,15 +131,25 @@ fn flows_go_where_the_oracle_sends_them() {
         (serde_json::from_str(WORLD).unwrap(), serde_json::from_str(FRAMES).unwrap());
     let maps = imagined(&world);
     let service = |name: &Value| list(&world["services"]).iter().find(|service| service["name"] == *name);
-    let (mut compared, mut by_id, mut kinds, ipip) = (0, 0, BTreeSet::new(), json!("ipip"));
+    let (mut compared, mut by_id, mut denied, mut kinds, ipip) = (0, 0, 0, BTreeSet::new(), json!("ipip"));
     for case in list(&frames["cases"]).iter().filter(|case| service(&case["service"]).is_some_and(kept)) {
-        // What has no ports of its own, or is answered, nobody can ask about.
+        // What has no ports of its own, a mapped source, or is answered, nobody can ask about.
         let Some(query) = asked(case["input"].as_str().unwrap()).filter(|_| case["reason"] != TOLD) else {
             continue;
         };
         let told = told(&query, &maps);
         let about = case["about"].as_str().unwrap();
         assert_eq!(told["service"], case["service"], "{about}");
+        if case["reason"] == "denied" {
+            assert_eq!(
+                (&told["decision"], &told["reasonName"]),
+                (&json!("drop"), &json!("denied")),
+                "{about}"
+            );
+            assert!(told["node"]["backend"].is_null() && told["outer"].is_null(), "{about}");
+            denied += 1;
+            continue;
+        }
         assert_eq!(told["cluster"]["name"], case["cluster"], "{about}");
         assert_eq!(told["node"]["backend"], case["backend"], "{about}");
         if case["nodeRow"].is_null() {
@@ -165,6 +178,7 @@ fn flows_go_where_the_oracle_sends_them() {
     }
     assert!(compared >= 60 && kinds.len() == 3, "{compared} flows, {kinds:?}");
     assert!(by_id > 0, "none by connection id");
+    assert!(denied >= 8, "{denied} denied");
 }
 
 #[test]

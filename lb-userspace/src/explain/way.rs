@@ -1,4 +1,4 @@
-use lb_common::abi::{Control, VipKey};
+use lb_common::abi::{Control, ServiceFlags, VipKey};
 use lb_common::flow::{Flow, FlowHash};
 use lb_ebpf::select::{self, MISSING, Place};
 use lb_ebpf::tables::Tables;
@@ -59,6 +59,13 @@ fn arrive<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Result<(&'t Control, u32
 pub(super) fn connection<T: Tables>(flow: &Flow, tables: &T) -> Option<u64> {
     let (control, service) = arrive(flow, tables).ok()?;
     Some(flow.connection(service, control.key()))
+}
+
+/// The access policy of the flow's service.
+pub(super) fn access_policy<T: Tables>(flow: &Flow, tables: &T) -> Option<u32> {
+    let (_, service) = arrive(flow, tables).ok()?;
+    let entry = tables.service(service)?;
+    entry.flags.has(ServiceFlags::ADMISSION).then_some(entry.access)
 }
 
 /// The steps of `choose`, as far as they go: it tells them only of a flow that somebody takes.

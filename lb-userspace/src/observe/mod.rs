@@ -2,6 +2,7 @@
 //! from the pins, with the agent dead or alive.
 
 pub mod contents;
+pub mod event;
 pub mod logging;
 pub mod names;
 pub mod next_hop;

@@ -2,8 +2,8 @@
 
 use super::observed::NextHop;
 use crate::config::model::{
-    Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, ServerId, ServicePort,
-    Tracking, UdpOnChange,
+    AccessPolicy, Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, ServerId,
+    ServicePort, Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -25,6 +25,8 @@ pub struct Desired {
     pub services: Vec<Service>,
     /// Pools, in the configuration's order.
     pub pools: Vec<Pool>,
+    /// The access policies that services name, in the configuration's order.
+    pub access: Vec<AccessPolicy>,
 }
 
 /// A cluster as it stands.
@@ -51,6 +53,8 @@ pub struct Service {
     pub tracking: Tracking,
     /// Where UDP goes whose row moves.
     pub udp_on_change: UdpOnChange,
+    /// Name of its access policy; `None`: every source is admitted.
+    pub access: Option<String>,
     /// What happens when there is nothing to send to.
     pub on_no_backend: OnNoBackend,
     /// How its connection ids are read; none: they are not.

@@ -15,7 +15,7 @@ mod tests;
 use crate::config::model::{self, ClusterState, Config, Encap};
 use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip};
 use observed::{NextHop, Observed, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Decides what should be served.
@@ -33,7 +33,14 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
         clusters,
         services,
         pools,
+        access: access(config),
     }
+}
+
+/// The policies that a service names.
+fn access(config: &Config) -> Vec<model::AccessPolicy> {
+    let named: BTreeSet<_> = config.services.iter().filter_map(|service| service.access.as_deref()).collect();
+    config.access_policies.iter().filter(|policy| named.contains(policy.name.as_str())).cloned().collect()
 }
 
 fn stand(cluster: &model::Cluster, observed: &Observed) -> Cluster {
@@ -159,6 +166,7 @@ fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &
         affinity: service.affinity,
         tracking: service.tracking,
         udp_on_change: service.udp_on_change,
+        access: service.access.clone(),
         on_no_backend: service.on_no_backend,
         quic: service.quic.clone(),
         shares: pools.iter().map(share).collect(),

@@ -43,11 +43,12 @@ fn config() -> Config {
         services: vec![model::Service {
             name: "shop/web".into(),
             vips: vec![[198, 51, 100, 10].into(), [198, 51, 100, 11].into()],
-            ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
+            ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443, last: None }],
             affinity: Affinity::Flow,
             pools: vec!["eu".into(), "us".into()],
             tracking: Tracking::Transition,
             udp_on_change: UdpOnChange::Keep,
+            access: None,
             on_no_backend: OnNoBackend::Drop,
             quic: Vec::new(),
             allow_local: true,
@@ -57,6 +58,7 @@ fn config() -> Config {
             pool("us", "us", 10, vec![endpoint("10.2.0.1", 1), endpoint("2001:db8::1", 1)]),
         ],
         health_checks: Vec::new(),
+        access_policies: Vec::new(),
     }
 }
 

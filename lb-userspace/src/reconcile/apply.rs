@@ -1,18 +1,25 @@
 //! The plan's operations, performed in order.
 
 use super::Maps;
+use super::access::{grant, revoke};
 use super::diff::{read, words_of};
 use super::plan::{Op, plan};
 use crate::compile::MapImage;
 use lb_common::abi::{BackendEntry, BackendFlags, map};
+use std::io;
 
 /// Makes the maps hold the image, and returns the number of operations that took; 0: they held it.
-pub fn reconcile(image: &MapImage, maps: &mut impl Maps) -> usize {
+///
+/// # Errors
+/// What the kernel said of access prefixes.
+pub fn reconcile(image: &MapImage, maps: &mut impl Maps) -> io::Result<usize> {
+    let unwanted = grant(image, maps, false)?;
     let ops = plan(image, maps);
     for op in &ops {
         perform(op, maps);
     }
-    ops.len()
+    revoke(&unwanted, maps)?;
+    Ok(ops.len())
 }
 
 /// Performs one operation.

@@ -8,7 +8,9 @@
 use super::KernelView;
 use super::diff::read;
 use crate::compile::MapImage;
-use lb_common::abi::{Control, NO_BACKEND, PoolEntry, Selector, VipBucket, map};
+use lb_common::abi::{
+    Control, NO_BACKEND, PoolEntry, PortRanges, Selector, VipBucket, VipSlot, VipTable, map,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Indices of pools and services.
@@ -63,5 +65,14 @@ fn named(kernel: &impl KernelView) -> BTreeSet<u32> {
         (0..1 << table.log2()).map(|bucket| read::<VipBucket>(kernel, map::VIPS, table.base() + bucket));
     let slots = buckets.flat_map(|bucket| bucket.slots);
     // The slot of an empty place or of an address as such has no protocol, and names no service.
-    slots.filter(|slot| slot.key.protocol() != 0).map(|slot| slot.service).collect()
+    let ports = slots.filter(|slot| slot.key.protocol() != 0);
+    ports.flat_map(|slot| services(&slot, table, kernel)).collect()
+}
+
+fn services(slot: &VipSlot, table: VipTable, kernel: &impl KernelView) -> Vec<u32> {
+    if !slot.key.is_of_ranges() {
+        return vec![slot.service];
+    }
+    let line: PortRanges = read(kernel, map::PORT_RANGES, PortRanges::index(slot.service, table));
+    line.services().collect()
 }

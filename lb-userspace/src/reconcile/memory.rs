@@ -3,14 +3,18 @@
 
 use super::{KernelView, Maps};
 use crate::compile::Sizes;
+use crate::compile::access::longest;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, FILTER_WORDS, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
-    ServiceEntry, TableEntry, TunnelEntry, VipBucket, map,
+    ACCESS_POLICIES, AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, FILTER_WORDS,
+    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, ServiceEntry, SourceBucket, SourceKey,
+    TableEntry, TunnelEntry, VipBucket, map,
 };
+use lb_common::flow::Flow;
 use lb_ebpf::tables::Tables;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 
 /// The maps that packets go by, in this process's memory. Nothing is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +25,8 @@ pub struct MemoryMaps {
     pub filter: Vec<u64>,
     /// Entries of `vips`, both halves.
     pub vips: Vec<VipBucket>,
+    /// Entries of `port_ranges`, for both halves.
+    pub ranges: Vec<PortRanges>,
     /// Entries of `services`.
     pub services: Vec<ServiceEntry>,
     /// Entries of `pools`.
@@ -35,11 +41,17 @@ pub struct MemoryMaps {
     pub tunnels: Vec<TunnelEntry>,
     /// Entries of `quic_servers`; any number fits.
     pub quic_servers: BTreeMap<QuicKey, QuicServer>,
+    /// Entries of `access_policies`.
+    pub access: Vec<AccessPolicy>,
+    /// What `access_prefixes` holds; none in a copy.
+    pub prefixes: BTreeMap<AccessKey, AccessFlags>,
     /// Recorded connections; any number fits, and no budget limits them.
     pub connections: RefCell<BTreeMap<u64, Connection>>,
     /// What first fragments told; any number fits.
     pub fragments: RefCell<BTreeMap<u64, FragmentEntry>>,
-    /// The time that connections are stamped with, in nanoseconds.
+    /// What sources may begin; any number fits.
+    pub buckets: RefCell<BTreeMap<(u32, [u8; 16]), SourceBucket>>,
+    /// The time that connections are stamped with and buckets fill by, in nanoseconds.
     pub clock: Cell<u64>,
 }
 
@@ -53,12 +65,14 @@ impl MemoryMaps {
             control: zeros(1),
             filter: zeros(FILTER_WORDS),
             vips: zeros(sizes.buckets()),
+            ranges: zeros(sizes.port_ranges()),
             services: zeros(sizes.services),
             pools: zeros(sizes.pools),
             tables: zeros(sizes.tables),
             slab: zeros(sizes.slab_words()),
             backends: zeros(sizes.backends),
             tunnels: zeros(sizes.pools),
+            access: zeros(ACCESS_POLICIES),
             ..Self::default()
         }
     }
@@ -70,6 +84,7 @@ impl MemoryMaps {
             control: entries(kernel, map::CONTROL),
             filter: entries(kernel, map::VIP_FILTER),
             vips: entries(kernel, map::VIPS),
+            ranges: entries(kernel, map::PORT_RANGES),
             services: entries(kernel, map::SERVICES),
             pools: entries(kernel, map::POOLS),
             tables: entries(kernel, map::TABLES),
@@ -77,6 +92,7 @@ impl MemoryMaps {
             quic_servers: kernel.quic_servers(),
             backends: entries(kernel, map::BACKENDS),
             tunnels: entries(kernel, map::TUNNELS),
+            access: entries(kernel, map::ACCESS_POLICIES),
             ..Self::default()
         }
     }
@@ -86,12 +102,14 @@ impl MemoryMaps {
             map::CONTROL => bytemuck::cast_slice(&self.control),
             map::VIP_FILTER => &self.filter,
             map::VIPS => bytemuck::cast_slice(&self.vips),
+            map::PORT_RANGES => bytemuck::cast_slice(&self.ranges),
             map::SERVICES => bytemuck::cast_slice(&self.services),
             map::POOLS => bytemuck::cast_slice(&self.pools),
             map::TABLES => bytemuck::cast_slice(&self.tables),
             map::SLAB => &self.slab,
             map::BACKENDS => bytemuck::cast_slice(&self.backends),
             map::TUNNELS => bytemuck::cast_slice(&self.tunnels),
+            map::ACCESS_POLICIES => bytemuck::cast_slice(&self.access),
             _ => return None,
         })
     }
@@ -101,12 +119,14 @@ impl MemoryMaps {
             map::CONTROL => bytemuck::cast_slice_mut(&mut self.control),
             map::VIP_FILTER => &mut self.filter,
             map::VIPS => bytemuck::cast_slice_mut(&mut self.vips),
+            map::PORT_RANGES => bytemuck::cast_slice_mut(&mut self.ranges),
             map::SERVICES => bytemuck::cast_slice_mut(&mut self.services),
             map::POOLS => bytemuck::cast_slice_mut(&mut self.pools),
             map::TABLES => bytemuck::cast_slice_mut(&mut self.tables),
             map::SLAB => &mut self.slab,
             map::BACKENDS => bytemuck::cast_slice_mut(&mut self.backends),
             map::TUNNELS => bytemuck::cast_slice_mut(&mut self.tunnels),
+            map::ACCESS_POLICIES => bytemuck::cast_slice_mut(&mut self.access),
             _ => return None,
         })
     }
@@ -155,6 +175,20 @@ impl Maps for MemoryMaps {
         };
     }
 
+    fn prefixes(&self) -> io::Result<Vec<(AccessKey, AccessFlags)>> {
+        Ok(self.prefixes.iter().map(|(key, flags)| (*key, *flags)).collect())
+    }
+
+    fn put_prefix(&mut self, key: &AccessKey, flags: AccessFlags) -> io::Result<()> {
+        self.prefixes.insert(*key, flags);
+        Ok(())
+    }
+
+    fn remove_prefix(&mut self, key: &AccessKey) -> io::Result<()> {
+        self.prefixes.remove(key);
+        Ok(())
+    }
+
     fn grace(&mut self) {}
 }
 
@@ -169,6 +203,10 @@ impl Tables for MemoryMaps {
 
     fn bucket(&self, index: u32) -> Option<&VipBucket> {
         self.vips.get(index as usize)
+    }
+
+    fn port_ranges(&self, index: u32) -> Option<&PortRanges> {
+        self.ranges.get(index as usize)
     }
 
     fn service(&self, index: u32) -> Option<&ServiceEntry> {
@@ -199,6 +237,20 @@ impl Tables for MemoryMaps {
         self.quic_servers.get(key).copied()
     }
 
+    fn access_policy(&self, index: u32) -> Option<&AccessPolicy> {
+        self.access.get(index as usize)
+    }
+
+    fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
+        longest(source, self.prefixes.iter().map(|(key, flags)| (*key, *flags)))
+    }
+
+    fn take(&self, source: &SourceKey, interval: u32) -> bool {
+        let mut buckets = self.buckets.borrow_mut();
+        let bucket = buckets.entry((source.policy, source.source().bytes())).or_default();
+        bucket.take(self.clock.get(), interval)
+    }
+
     fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {
         let mut connections = self.connections.borrow_mut();
         let held = connections.get_mut(&key)?;
@@ -210,7 +262,7 @@ impl Tables for MemoryMaps {
         Some((held.backend, was_closing))
     }
 
-    fn record(&self, key: u64, connection: &Connection, _insert: Insert) {
+    fn record(&self, _flow: &Flow, key: u64, connection: &Connection, _insert: Insert) {
         let connection = Connection { seen: self.clock.get(), ..*connection };
         self.connections.borrow_mut().insert(key, connection);
     }

@@ -4,6 +4,7 @@
 //! written. [`apply`] walks it. Between any two operations every flow finds the backend it had before or one
 //! it has after, and none that stands for something else.
 
+mod access;
 pub mod apply;
 mod diff;
 mod emptied;
@@ -14,14 +15,16 @@ mod rouse;
 #[cfg(test)]
 mod tests;
 
+pub use access::{grant, revoke};
 pub use apply::{mark_down, perform, reconcile};
 pub use memory::MemoryMaps;
 pub use plan::{Op, Step, plan};
 
-use lb_common::abi::{QuicKey, QuicServer};
+use lb_common::abi::{AccessFlags, AccessKey, QuicKey, QuicServer};
 use std::collections::BTreeMap;
+use std::io;
 
-/// The maps' 64-bit words, by the maps' names in [`lb_common::abi::map`], and the one hash map that is reconciled.
+/// The maps' 64-bit words, by the maps' names in [`lb_common::abi::map`], and the two keyed maps that are reconciled.
 pub trait KernelView {
     /// Number of words of a map; 0 if there is no such map.
     fn words(&self, map: &'static str) -> usize;
@@ -47,6 +50,23 @@ pub trait Maps: KernelView {
 
     /// Gives a key of `quic_servers` its server, or takes the entry away.
     fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>);
+    /// All prefixes of access policies.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn prefixes(&self) -> io::Result<Vec<(AccessKey, AccessFlags)>>;
+
+    /// Adds a prefix, or changes what becomes of its sources.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn put_prefix(&mut self, key: &AccessKey, flags: AccessFlags) -> io::Result<()>;
+
+    /// Takes a prefix away, if it is there.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn remove_prefix(&mut self, key: &AccessKey) -> io::Result<()>;
 
     /// Returns once every packet that the program began with before is finished.
     fn grace(&mut self);

@@ -5,8 +5,8 @@
 //! 1. the rows in force of backends that begin to serve again: at least RESIDUE, for flows are recorded with
 //!    those that stood in for them; and a wait until no packet is under way that saw them clean;
 //! 2. the tunnels that backends are to be reached by; backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
-//! 3. rows and tables that nothing names yet; then pools and QUIC server ids, then services;
-//! 4. the VIP table, into the half that packets are not looked up in, and the filter's new bits; then the
+//! 3. rows and tables that nothing names yet; then pools and QUIC server ids, then access policies, then services;
+//! 4. the VIP table and its port ranges, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
 //! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
 //!    then backends that the image does not have cease to serve, for connections may still be recorded with them;
@@ -24,7 +24,8 @@ use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
 use lb_common::abi::{
-    BackendEntry, Control, FILTER_WORDS, PoolEntry, QuicKey, QuicServer, Route, VipBucket, VipTable, map,
+    BackendEntry, Control, FILTER_WORDS, PoolEntry, PortRanges, QuicKey, QuicServer, Route, VipBucket,
+    VipTable, map,
 };
 use lb_common::row::ROWS_PER_WORD;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +84,9 @@ pub enum Step {
     Pool,
     /// A server id gets its backend.
     QuicServer,
-    /// A service gets its pools.
+    /// An access policy to come, or its default.
+    Access,
+    /// A service gets its pools and its access policy.
     Service,
     /// The VIP table to come, or bits of its filter.
     Vips,
@@ -106,6 +109,7 @@ pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     draft.tables();
     draft.pools();
     draft.quic_servers();
+    draft.access();
     draft.services();
     draft.vips();
     draft.empty();
@@ -224,10 +228,16 @@ impl<K: KernelView> Draft<'_, K> {
         }
     }
 
+    fn access(&mut self) {
+        for (index, policy) in &self.image.access {
+            self.entry(Step::Access, map::ACCESS_POLICIES, *index, policy, FIRST_LAST_OF_2);
+        }
+    }
+
     fn services(&mut self) {
         for (index, service) in &self.image.services {
             if !self.emptied.services.contains(index) {
-                self.entry(Step::Service, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+                self.entry(Step::Service, map::SERVICES, *index, service, FIRST_LAST_OF_8);
             }
         }
     }
@@ -237,6 +247,10 @@ impl<K: KernelView> Draft<'_, K> {
         let table = self.place(held.vips);
         for (index, bucket) in (table.base()..).zip(&self.image.vips) {
             self.entry(Step::Vips, map::VIPS, index, bucket, FIRST_LAST_OF_8);
+        }
+        for (line, ranges) in (0..).zip(&self.image.ranges) {
+            let index = PortRanges::index(line, table);
+            self.entry(Step::Vips, map::PORT_RANGES, index, ranges, FIRST_LAST_OF_8);
         }
         let bits = (0..FILTER_WORDS as usize).filter_map(|word| {
             let held = self.kernel.load(map::VIP_FILTER, word);
@@ -254,8 +268,13 @@ impl<K: KernelView> Draft<'_, K> {
         let wanted = self.image.control.vips;
         let at = |base| VipTable::new(base, u8::try_from(wanted.log2()).unwrap_or(u8::MAX), wanted.seed());
         let mut buckets = (held.base()..).zip(&self.image.vips);
+        let mut lines = (0..).zip(&self.image.ranges);
+        let has_line = |(line, ranges): (u32, &PortRanges)| {
+            read::<PortRanges>(self.kernel, map::PORT_RANGES, PortRanges::index(line, held)) == *ranges
+        };
         if held == at(held.base())
             && buckets.all(|(index, bucket)| read::<VipBucket>(self.kernel, map::VIPS, index) == *bucket)
+            && lines.all(has_line)
         {
             return held;
         }
@@ -267,7 +286,7 @@ impl<K: KernelView> Draft<'_, K> {
         let image = self.image;
         let emptied = std::mem::take(&mut self.emptied);
         for (index, service) in image.services.iter().filter(|(index, _)| emptied.services.contains(index)) {
-            self.entry(Step::Empty, map::SERVICES, *index, service, FIRST_LAST_OF_4);
+            self.entry(Step::Empty, map::SERVICES, *index, service, FIRST_LAST_OF_8);
         }
         for (index, pool) in image.pools.iter().filter(|(index, _)| emptied.pools.contains(index)) {
             self.entry(Step::Empty, map::POOLS, *index, pool, SINGLE);
@@ -297,7 +316,8 @@ impl<K: KernelView> Draft<'_, K> {
         let held = self.kernel.quic_servers().into_keys();
         let unnamed = held.filter(|key| !self.image.quic_servers.contains_key(key));
         self.set(Step::Remove, unnamed.map(|key| (key, None)).collect());
-        self.clear(map::SERVICES, &self.image.services, FIRST_LAST_OF_4);
+        self.clear(map::SERVICES, &self.image.services, FIRST_LAST_OF_8);
+        self.clear(map::ACCESS_POLICIES, &self.image.access, FIRST_LAST_OF_2);
         self.clear(map::POOLS, &self.image.pools, SINGLE);
         self.clear(map::TABLES, &self.image.tables, FIRST_LAST_OF_4);
         self.clear(map::BACKENDS, &self.image.backends, FIRST_LAST_OF_8);

@@ -2,6 +2,8 @@
 
 The order is that of the functions below: link layer, destination, lengths, ICMP, fragments,
 transport, service, selection, encapsulation. What is not for a VIP passes, however odd.
+The order is that of the functions below: link layer, destination, lengths, fragments,
+transport, service, admission, selection, encapsulation. What is not for a VIP passes, however odd.
 """
 
 import struct
@@ -299,10 +301,10 @@ def walk(world, frame: bytes) -> Outcome:
     flow = message(frame, inner) if about else flow_of(world, frame, inner)
     if isinstance(flow, Outcome):
         return flow
-    _, protocol, ports = flow
-    service = world.services.get((inner.destination, protocol, ports[1]))
-    if service is None:
-        service = world.services.get((inner.destination, protocol, 0))
+    client, protocol, ports = flow
+    service = world.service(inner.destination, protocol, ports[1])
     if service is None:
         return DROP_NO_SERVICE
+    if service.access is not None and not service.access.admits(client):
+        return Outcome("drop", "denied", None, service.name)
     return forward(world, service, frame, inner, flow, may_tell=not about and not inner.later)

@@ -52,6 +52,21 @@ class Pool:
 
 
 @dataclass(slots=True)
+class Access:
+    """Which sources a service admits."""
+
+    default: bool
+    """Whether a source is admitted that no prefix holds."""
+    prefixes: list
+    """(network, admitted), the longest first."""
+
+    def admits(self, source: bytes) -> bool:
+        """The longest prefix that holds the source decides. A network holds no address of the other family."""
+        address = ipaddress.ip_address(source)
+        return next((admitted for network, admitted in self.prefixes if address in network), self.default)
+
+
+@dataclass(slots=True)
 class Service:
     """What a VIP leads to."""
 
@@ -63,6 +78,7 @@ class Service:
     """The Pool of each of 4,096 rows; empty where `only` decides."""
     only: Pool | None
     quic: quic.Servers | None
+    access: Access | None
 
 
 @dataclass(slots=True)
@@ -73,8 +89,20 @@ class World:
     vips: frozenset
     services: dict
     """(address, protocol, port) to Service; port 0 is any."""
+    ranges: dict
+    """(address, protocol) to [(first port, last port, Service)]."""
     fragments: dict = field(default_factory=dict)
     """What first fragments told: (source, destination, protocol, identification) to (protocol, ports)."""
+
+    def service(self, address: bytes, protocol: int, port: int):
+        """The service of a port: its own, that of a range, that of any port; or None."""
+        exact = self.services.get((address, protocol, port))
+        if exact is not None:
+            return exact
+        for first, last, ranged in self.ranges.get((address, protocol), ()):
+            if first <= port <= last:
+                return ranged
+        return self.services.get((address, protocol, 0))
 
 
 def packed(address: str) -> bytes:
@@ -119,7 +147,15 @@ def pool(entry: dict, cluster: dict, sources: dict) -> Pool:
     return Pool(entry["name"], entry["cluster"], weight, len(table), table, last and backends[last], servers)
 
 
-def service(entry: dict, pools: dict) -> Service:
+def access(entry: dict) -> Access:
+    """An access policy."""
+    lists = (entry.get("allow", []), True), (entry.get("deny", []), False)
+    prefixes = [(ipaddress.ip_network(text), admitted) for texts, admitted in lists for text in texts]
+    prefixes.sort(key=lambda prefix: -prefix[0].prefixlen)
+    return Access(entry.get("default", "allow") == "allow", prefixes)
+
+
+def service(entry: dict, pools: dict, policies: dict) -> Service:
     """A service with its cluster rows; one weighted pool needs none."""
     weighted = [pools[name] for name in entry["pools"] if pools[name].weight > 0]
     rows, only = [], weighted[0] if len(weighted) == 1 else None
@@ -134,23 +170,29 @@ def service(entry: dict, pools: dict) -> Service:
     if "quic" in entry:
         named = {id: backend for name in entry["pools"] for id, backend in pools[name].servers.items()}
         servers = quic.Servers(entry["quic"]["configs"], named)
-    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers)
+    policy = policies[entry["access"]] if "access" in entry else None
+    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers, policy)
 
 
 def build(tree: dict) -> World:
     """A world from its JSON tree."""
     clusters = {c["name"]: c for c in tree["clusters"]}
     pools = {p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"]) for p in tree["pools"]}
-    services = {}
+    policies = {p["name"]: access(p) for p in tree.get("accessPolicies", [])}
+    services, ranges = {}, {}
     for entry in tree["services"]:
-        built = service(entry, pools)
+        built = service(entry, pools, policies)
         for vip in entry["vips"]:
             for port in entry["ports"]:
                 place = packed(vip), PROTOCOLS[port["protocol"]], port["port"]
+                if isinstance(port["port"], str):
+                    first, last = map(int, port["port"].split("-"))
+                    ranges.setdefault(place[:2], []).append((first, last, built))
+                    continue
                 if services.setdefault(place, built) is not built:
                     raise ValueError(f"service {entry['name']}: {vip} {port} belongs to another service too")
-    vips = frozenset(address for address, _, _ in services)
-    return World(key_words(bytes.fromhex(tree["secret"])), vips, services)
+    vips = frozenset([*(address for address, _, _ in services), *(address for address, _ in ranges)])
+    return World(key_words(bytes.fromhex(tree["secret"])), vips, services, ranges)
 
 
 def load(path) -> World:

@@ -112,7 +112,7 @@ fn cold(distinct: bool) -> Result<f64> {
     let desired = desired(distinct);
     let start = Instant::now();
     let image = compile(&desired, &mut ledger, &mut cache, 0)?;
-    reconcile(&image, &mut loaded.maps);
+    reconcile(&image, &mut loaded.maps)?;
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
@@ -123,6 +123,7 @@ pub(super) fn address(block: u8, number: u16) -> IpAddr {
 
 fn desired(distinct: bool) -> Desired {
     Desired {
+        access: Vec::new(),
         config_digest: String::new(),
         replies: Replies::default(),
         secret: (1, 2),
@@ -145,10 +146,11 @@ fn service(number: u16, distinct: bool) -> Service {
     Service {
         name: format!("bench/s{number}"),
         vips: vec![Vip { address: address(200, number), local: false }],
-        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
+        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443, last: None }],
         affinity: Affinity::Flow,
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         shares: (0..POOLS).map(share).collect(),

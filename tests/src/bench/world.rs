@@ -49,7 +49,8 @@ const UNSETTLED: [(&str, Mode); 2] = [("moving-four", Mode::Moving), ("residue-f
 /// Nodes of each pool.
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
-const LIMITS: Limits = Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS };
+const LIMITS: Limits =
+    Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS, access_prefixes: 16 };
 const GUE: EncapKind = EncapKind::Gue { port: 6080 };
 const VXLAN: EncapKind = EncapKind::Vxlan { port: 4789, vni: 1, mac: [2, 0, 0, 0, 2, 1] };
 /// Longer than any frame of the benchmark.
@@ -106,6 +107,7 @@ fn desired(interface: u32) -> Desired {
     let pool = |name, cluster, address: &dyn Fn(u8) -> IpAddr| pool(name, cluster, interface, address);
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
+        access: Vec::new(),
         config_digest: String::new(),
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
@@ -135,7 +137,7 @@ fn desired(interface: u32) -> Desired {
 }
 
 fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
-    let port = |protocol| ServicePort { name: None, protocol, port: PORT };
+    let port = |protocol| ServicePort { name: None, protocol, port: PORT, last: None };
     let share = |pool: &&str| {
         let cluster = pool.split('-').next().unwrap_or_default().into();
         Share { pool: (*pool).into(), cluster, weight: 50 }
@@ -147,6 +149,7 @@ fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
         affinity: Affinity::Flow,
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         shares: pools.iter().map(share).collect(),

@@ -28,7 +28,8 @@ const SERVICES: [(&str, Tracking, Affinity, u8); 4] = [
 
 /// Sizes of maps that hold the world.
 pub fn sizes() -> Sizes {
-    let limits = Limits { services: 8, backends: 128, rows: 1 << 17, connections: 1 << 16 };
+    let limits =
+        Limits { services: 8, backends: 128, rows: 1 << 17, connections: 1 << 16, access_prefixes: 16 };
     // No larger than the world, so that each plan's look at all of them is short.
     Sizes { pools: 32, tables: 128, ..Sizes::of(&limits) }
 }
@@ -235,11 +236,12 @@ fn config() -> Config {
         services: (0..).zip(SERVICES).map(|(number, service)| self::service(number, service)).collect(),
         pools: (0..POOLS).map(pool).collect(),
         health_checks: Vec::new(),
+        access_policies: Vec::new(),
     }
 }
 
 fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Affinity, u8)) -> Service {
-    let port = |protocol| ServicePort { name: None, protocol, port: 443 };
+    let port = |protocol| ServicePort { name: None, protocol, port: 443, last: None };
     Service {
         name: format!("model/{name}"),
         vips: vec![vip(number)],
@@ -248,6 +250,7 @@ fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Af
         pools: (0..pools).map(|pool| format!("p{pool}")).collect(),
         tracking,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         allow_local: false,

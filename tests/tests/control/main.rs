@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p lb-tests --features root --test control`
 
+mod admission;
 mod drain;
 mod follow;
 mod gateway_view;

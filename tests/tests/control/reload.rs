@@ -21,13 +21,14 @@ fn refused(world: &World, agent: &mut Agent, count: u64) -> View {
 }
 
 /// The view once the tables of another configuration than that `of` a time are in force.
-fn changed(world: &World, agent: &mut Agent, of: OffsetDateTime) -> View {
+pub(crate) fn changed(world: &World, agent: &mut Agent, of: OffsetDateTime) -> View {
     world.eventually("another configuration is in force", agent, |_| {
         world.view().filter(|view| view.published.agent.configured != of)
     })
 }
 
-fn configured(world: &World) -> OffsetDateTime {
+/// When the configuration in force was put there.
+pub(crate) fn configured(world: &World) -> OffsetDateTime {
     world.view().unwrap().published.agent.configured
 }
 

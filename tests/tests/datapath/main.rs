@@ -1,6 +1,7 @@
 //! The datapath tier: the same frames as the host tier's, and the same histories as the model tier's, through
 //! the program as the kernel runs it.
 
+mod admission;
 mod bench;
 mod budgets;
 mod frames;

@@ -2,11 +2,12 @@
 //! library, and must find the same backend.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use etherparse::{Icmpv4Type, PacketBuilder};
-use lb_common::abi::{Connection, Features, QuicKey, QuicServer, TrackingCounters};
+use lb_common::abi::{AccessFlags, AccessKey, Connection, Features, QuicKey, QuicServer, TrackingCounters};
 use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_ebpf::track::Segment;
@@ -93,6 +94,20 @@ impl Maps for Twin {
     fn set_quic_server(&mut self, key: &QuicKey, server: Option<QuicServer>) {
         self.loaded.maps.set_quic_server(key, server);
         self.memory.set_quic_server(key, server);
+    }
+
+    fn prefixes(&self) -> io::Result<Vec<(AccessKey, AccessFlags)>> {
+        self.loaded.maps.prefixes()
+    }
+
+    fn put_prefix(&mut self, key: &AccessKey, flags: AccessFlags) -> io::Result<()> {
+        self.loaded.maps.put_prefix(key, flags)?;
+        self.memory.put_prefix(key, flags)
+    }
+
+    fn remove_prefix(&mut self, key: &AccessKey) -> io::Result<()> {
+        self.loaded.maps.remove_prefix(key)?;
+        self.memory.remove_prefix(key)
     }
 
     /// Between two test runs no packet is under way.

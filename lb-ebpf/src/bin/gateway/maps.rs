@@ -4,12 +4,12 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, PerCpuArray, ProgramArray};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
-    self, BackendCounters, BackendEntry, Budget, Connection, Control, FILTER_WORDS, FragmentEntry, PoolEntry,
-    Program, QuicKey, QuicServer, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
-    VipBucket,
+    self, AccessFlags, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection, Control, EventKind,
+    FILTER_WORDS, FragmentEntry, PoolEntry, PortRanges, Program, QuicKey, QuicServer, ServiceCounters,
+    ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -25,6 +25,8 @@ pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMA
 pub(crate) static VIP_FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
 #[map(name = "vips")]
 pub(crate) static VIPS: Array<VipBucket> = Array::with_max_entries(1 << 17, BPF_F_MMAPABLE);
+#[map(name = "port_ranges")]
+pub(crate) static PORT_RANGES: Array<PortRanges> = Array::with_max_entries(1 << 15, BPF_F_MMAPABLE);
 #[map(name = "services")]
 pub(crate) static SERVICES: Array<ServiceEntry> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "pools")]
@@ -64,6 +66,20 @@ pub(crate) static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0
 #[map(name = "quic_servers")]
 pub(crate) static QUIC_SERVERS: HashMap<QuicKey, QuicServer> =
     HashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+#[map(name = "access_policies")]
+pub(crate) static ACCESS_POLICIES: Array<AccessPolicy> =
+    Array::with_max_entries(abi::ACCESS_POLICIES, BPF_F_MMAPABLE);
+/// The key is an [`AccessKey`](lb_common::abi::AccessKey), of which the trie wants its first word by itself.
+#[map(name = "access_prefixes")]
+pub(crate) static ACCESS_PREFIXES: LpmTrie<[u8; 20], AccessFlags> = LpmTrie::with_max_entries(1 << 18, 0);
+/// Least recently used: sources that are made up push each other out, and take no more memory than this.
+#[map(name = "source_buckets")]
+pub(crate) static SOURCE_BUCKETS: LruHashMap<SourceKey, SourceBucket> =
+    LruHashMap::with_max_entries(abi::SOURCE_BUCKETS, 0);
+#[map(name = "events")]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENT_BYTES, 0);
+#[map(name = "event_budgets")]
+pub(crate) static EVENT_BUDGETS: Array<Budget> = Array::with_max_entries(EventKind::ALL.len() as u32, 0);
 /// Kept for the agent; no packet reads it.
 #[map(name = "state")]
 pub(crate) static STATE: Array<u64> = Array::with_max_entries(1 << 20, BPF_F_MMAPABLE);

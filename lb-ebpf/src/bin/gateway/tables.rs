@@ -3,10 +3,13 @@
 use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::maps::lpm_trie::Key;
 use lb_common::abi::{
-    BackendEntry, Connection, Control, Features, FragmentEntry, Insert, PoolEntry, QuicKey, QuicServer,
-    Reply, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, Event, EventKind, Features,
+    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceBucket,
+    SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
+use lb_common::flow::Flow;
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
 
@@ -43,6 +46,11 @@ impl Tables for BpfTables {
     #[inline(always)]
     fn bucket(&self, index: u32) -> Option<&VipBucket> {
         maps::VIPS.get(index)
+    }
+
+    #[inline(always)]
+    fn port_ranges(&self, index: u32) -> Option<&PortRanges> {
+        maps::PORT_RANGES.get(index)
     }
 
     #[inline(always)]
@@ -83,6 +91,32 @@ impl Tables for BpfTables {
     }
 
     #[inline(always)]
+    fn access_policy(&self, index: u32) -> Option<&AccessPolicy> {
+        maps::ACCESS_POLICIES.get(index)
+    }
+
+    #[inline(always)]
+    fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
+        let key = core::ptr::from_ref(source).cast::<Key<[u8; 20]>>();
+        // SAFETY: both are 24 bytes, of which the first four are the length; the packed one may lie anywhere.
+        maps::ACCESS_PREFIXES.get(unsafe { &*key }).copied()
+    }
+
+    #[inline(always)]
+    fn take(&self, source: &SourceKey, interval: u32) -> bool {
+        let now = now();
+        if let Some(bucket) = maps::SOURCE_BUCKETS.get_ptr_mut(source) {
+            // SAFETY: other CPUs take from the same word; what is lost is a token, as `SourceBucket::take` says.
+            return unsafe { (*bucket).take(now, interval) };
+        }
+        let mut bucket = SourceBucket::default();
+        let taken = bucket.take(now, interval);
+        // A bucket that finds no place is one more that is full.
+        _ = maps::SOURCE_BUCKETS.insert(source, &bucket, 0);
+        taken
+    }
+
+    #[inline(always)]
     fn connection(&self, key: u64, closing: bool) -> Option<(u16, bool)> {
         let held = maps::CONNECTIONS.get_ptr_mut(&key)?;
         // SAFETY: the entry may be changed by another CPU meanwhile; each of its fields is a word that is read
@@ -100,17 +134,19 @@ impl Tables for BpfTables {
     }
 
     #[inline(always)]
-    fn record(&self, key: u64, connection: &Connection, insert: Insert) {
+    fn record(&self, flow: &Flow, key: u64, connection: &Connection, insert: Insert) {
         let seen = now();
         let connection = Connection { seen, ..*connection };
         if may_insert(insert, seen) && maps::CONNECTIONS.insert(&key, &connection, 0).is_ok() {
             if insert != Insert::Anew {
                 count(|counters| counters.inserted += 1);
             }
-        } else if insert == Insert::Missed {
-            count(|counters| counters.refused_missed += 1);
         } else {
-            count(|counters| counters.refused_new += 1);
+            count(|counters| match insert {
+                Insert::Missed => counters.refused_missed += 1,
+                _ => counters.refused_new += 1,
+            });
+            self.tell(EventKind::NotRecorded, connection.service, flow);
         }
     }
 
@@ -139,6 +175,20 @@ impl Tables for BpfTables {
         unsafe {
             place.write_volatile(word);
             place.read_volatile()
+        }
+    }
+
+    #[inline(always)]
+    fn tell(&self, kind: EventKind, service: u32, flow: &Flow) {
+        let Some(budget) = maps::EVENT_BUDGETS.get_ptr_mut(kind as u32) else { return };
+        // SAFETY: other CPUs count in the same place; what is lost is a count, as `Budget::take` says.
+        if unsafe { (*budget).take(now(), 1) } {
+            // Written in place, for the stack has no room to spare. A buffer that nobody reads is full some day.
+            let Some(mut place) = maps::EVENTS.reserve::<Event>(0) else { return };
+            let (kind, family) = (kind as u32, flow.family.number().into());
+            let (source, destination) = (flow.source, flow.destination);
+            place.write(Event { kind, service, family, reserved: 0, source, destination });
+            place.submit(0);
         }
     }
 

@@ -18,7 +18,8 @@ use lb_common::abi::{BackendEntry, BackendFlags, NO_BACKEND, Selector, TunnelEnt
 use lb_common::row::ROWS_PER_WORD;
 use std::net::IpAddr;
 
-const LIMITS: Limits = Limits { services: 16, backends: 64, rows: 32_768, connections: 64 };
+const LIMITS: Limits =
+    Limits { services: 16, backends: 64, rows: 32_768, connections: 64, access_prefixes: 16 };
 
 fn via() -> Reach {
     let hop = NextHop {
@@ -63,10 +64,11 @@ fn service(name: &str, last: u8, shares: &[(&str, &str, u16)]) -> Service {
     Service {
         name: name.into(),
         vips: vec![Vip { address: [198, 51, 100, last].into(), local: false }],
-        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
+        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443, last: None }],
         affinity: Affinity::Flow,
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         shares: shares.iter().map(share).collect(),
@@ -76,6 +78,7 @@ fn service(name: &str, last: u8, shares: &[(&str, &str, u16)]) -> Service {
 fn world() -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
+        access: Vec::new(),
         config_digest: "d1".into(),
         secret: (1, 2),
         replies: Replies::default(),
@@ -152,7 +155,7 @@ fn a_new_agent_without_cache_makes_the_same_image() {
     let record: Record = serde_json::from_str(&json).unwrap();
     assert_eq!(&record, bench.ledger.record());
     let mut maps = MemoryMaps::new(bench.ledger.sizes());
-    reconcile(&first, &mut maps);
+    reconcile(&first, &mut maps).unwrap();
     bench = Bench {
         ledger: Ledger::adopt(record, Sizes::of(&LIMITS), &maps, 0).unwrap(),
         cache: Cache::default(),
@@ -286,7 +289,7 @@ fn what_does_not_fit_is_named_and_changes_nothing() {
     assert_eq!(full(Limits { backends: 7, ..limits }, |_| ()), (Resource::Backends, 8, 7));
     assert_eq!(full(Limits { rows: 4096, ..limits }, |_| ()), (Resource::Rows, 4608, 4096));
     let many_ports = |desired: &mut Desired| {
-        let port = |port| ServicePort { name: None, protocol: Protocol::Udp, port };
+        let port = |port| ServicePort { name: None, protocol: Protocol::Udp, port, last: None };
         desired.services[0].ports.extend((1..=100).map(port));
     };
     assert_eq!(full(limits, many_ports), (Resource::VipKeys, 108, 64));

@@ -101,7 +101,7 @@ fn an_heir_goes_on_from_the_tables_that_the_maps_name() {
     let mut bench = Bench::new();
     let first = bench.compile_at(0, &world());
     let mut maps = MemoryMaps::new(bench.ledger.sizes());
-    reconcile(&first, &mut maps);
+    reconcile(&first, &mut maps).unwrap();
     // The record of the next generation is written, and a few of its rows; then the agent dies.
     let mut desired = world();
     desired.pools[0].members[1].state = MemberState::Draining;

@@ -1,10 +1,9 @@
 //! What holds for all tables.
 
-use crate::compile::CompileError;
 use crate::compile::node::Member;
 use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
 use crate::compile::vips::Keys;
-use crate::compile::{hrw, maglev};
+use crate::compile::{CompileError, Resource, hrw, maglev};
 use lb_common::abi::{VipFlags, VipKey};
 use lb_common::flow::CLUSTER_ROWS;
 use lb_common::net::{Family, NetworkU16};
@@ -224,4 +223,14 @@ fn a_full_vip_table_is_filled_and_a_fuller_one_refused() {
     };
     assert_eq!(keys(4096), Ok(12));
     assert!(matches!(keys(4097), Err(CompileError::Full { needed: 4097, limit: 4096, .. })));
+}
+
+#[test]
+fn an_eighth_range_of_a_vip_and_protocol_is_refused() {
+    let mut keys = Keys::default();
+    let mut add = |protocol, first| keys.range([198, 51, 100, 1].into(), protocol, (first, first + 1), 0);
+    (0..7).for_each(|number| add(6, 10 * number + 1));
+    (0..8).for_each(|number| add(17, 10 * number + 1));
+    let full = CompileError::Full { resource: Resource::PortRanges, needed: 8, limit: 7 };
+    assert_eq!(keys.lines().unwrap_err(), full);
 }

@@ -131,6 +131,9 @@ pub(crate) struct Limits {
     /// once.
     #[schemars(extend("default" = "1Mi"))]
     pub(crate) tracked_connections: Option<Located<Size>>,
+    /// Prefixes of all access policies.
+    #[schemars(extend("default" = "128Ki"))]
+    pub(crate) access_prefixes: Option<Located<Size>>,
 }
 
 impl Read for Limits {
@@ -141,6 +144,7 @@ impl Read for Limits {
             backends: section.optional("backends"),
             rows: section.optional("rows"),
             tracked_connections: section.optional("trackedConnections"),
+            access_prefixes: section.optional("accessPrefixes"),
         };
         section.close(&[]);
         Some(limits)

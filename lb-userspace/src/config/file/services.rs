@@ -9,7 +9,7 @@ use super::quic::Quic;
 use crate::config::model::{OnNoBackend, Protocol, Tracking, UdpOnChange};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
-use crate::config::scalar::{Choice, Integer, Word};
+use crate::config::scalar::{Choice, Integer, Ports, Word};
 use crate::config::tree::{Node, Value};
 
 /// One or more VIPs with a policy.
@@ -36,6 +36,8 @@ pub(crate) struct Service {
     /// Names of its pools, at most one in each cluster; at least one.
     #[schemars(length(min = 1))]
     pub(crate) pools: Required<List<String>>,
+    /// Name of its access policy; without one every source is admitted.
+    pub(crate) access: Option<Located<String>>,
     /// What happens to a packet for which there is nothing to send to.
     #[schemars(extend("default" = "drop"))]
     pub(crate) on_no_backend: Option<Located<Choice<OnNoBackend>>>,
@@ -46,10 +48,7 @@ pub(crate) struct Service {
     pub(crate) allow_local: Option<Located<bool>>,
 }
 
-const REFUSED: &[Refused] = &[
-    ("failoverPolicy", "remove it; shares are the pools' weights"),
-    ("access", "remove it; every source may reach the VIP"),
-];
+const REFUSED: &[Refused] = &[("failoverPolicy", "remove it; shares are the pools' weights")];
 
 impl Read for Service {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -62,6 +61,7 @@ impl Read for Service {
             tracking: section.optional("tracking"),
             udp_on_change: section.optional("udpOnChange"),
             pools: section.required("pools"),
+            access: section.optional("access"),
             on_no_backend: section.optional("onNoBackend"),
             quic: section.optional("quic"),
             allow_local: section.optional("allowLocal"),
@@ -80,9 +80,8 @@ pub(crate) struct ServicePort {
     /// The transport protocol.
     #[schemars(extend("default" = "TCP"))]
     pub(crate) protocol: Option<Located<Choice<Protocol>>>,
-    /// Port number; 0: any port.
-    #[schemars(range(min = 0, max = 65535))]
-    pub(crate) port: Required<Integer>,
+    /// Port number, or a range such as `8000-8999`; 0: any port.
+    pub(crate) port: Required<Ports>,
 }
 
 impl Read for ServicePort {

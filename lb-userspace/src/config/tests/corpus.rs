@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
-use crate::config::model::{Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, XdpMode};
+use crate::config::model::{Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, XdpMode};
 use crate::config::{Problems, features, load, parse};
 use lb_common::abi::Features;
 
@@ -93,6 +93,18 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.services[3].affinity, Affinity::ThreeTuple);
     assert_eq!(config.services[4].affinity, Affinity::ThreeTuple);
     assert_eq!(config.services[1].ports[1].port, 0);
+    let access = |service: usize| config.services[service].access.as_deref();
+    assert_eq!((access(0), access(1)), (Some("members"), None));
+    assert_eq!(config.gateway.limits.access_prefixes, 4096);
+    let [members, public] = config.access_policies.as_slice() else { panic!("two policies") };
+    let prefixes: Vec<_> =
+        members.prefixes.iter().map(|(prefix, admit)| (prefix.to_string(), admit)).collect();
+    let known = ["192.0.2.0/24", "192.0.2.128/25", "203.0.113.7/32", "2001:db8::/32"];
+    let verdicts = [Admit::Allow, Admit::Deny, Admit::Allow, Admit::Allow];
+    assert_eq!(prefixes, known.map(str::to_owned).into_iter().zip(verdicts).collect::<Vec<_>>());
+    assert_eq!((members.default, public.default), (Admit::Deny, Admit::Allow));
+    assert_eq!((members.new_flows, public.new_flows), (100, 0));
+    assert!(public.prefixes.is_empty());
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
     let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];
     assert_eq!(config.pools.iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);

@@ -17,7 +17,13 @@ const CLUSTER_ROWS: u64 = 4096;
 const COPIES: u64 = 4;
 
 /// The largest limit of each kind. A backend's number has 14 bits in a row; the others bound memory.
-const LARGEST: Limits = Limits { services: 65_536, backends: 16_384, rows: 256 << 20, connections: 64 << 20 };
+const LARGEST: Limits = Limits {
+    services: 65_536,
+    backends: 16_384,
+    rows: 256 << 20,
+    connections: 64 << 20,
+    access_prefixes: 4 << 20,
+};
 
 /// The limits with their defaults, unchecked.
 pub(super) fn effective(gateway: &Gateway) -> Limits {
@@ -29,6 +35,7 @@ pub(super) fn effective(gateway: &Gateway) -> Limits {
         backends: or(&limits.backends, default.backends),
         rows: or(&limits.rows, default.rows),
         connections: or(&limits.tracked_connections, default.connections),
+        access_prefixes: or(&limits.access_prefixes, default.access_prefixes),
     }
 }
 
@@ -40,7 +47,7 @@ struct Limit {
     place: Place,
 }
 
-fn each(gateway: &Located<Gateway>) -> [Limit; 4] {
+fn each(gateway: &Located<Gateway>) -> [Limit; 5] {
     let limits = gateway.limits.as_ref();
     let value = effective(gateway);
     let limit = |key, size: Option<&Located<Size>>, value, largest| Limit {
@@ -59,13 +66,19 @@ fn each(gateway: &Located<Gateway>) -> [Limit; 4] {
             value.connections,
             LARGEST.connections,
         ),
+        limit(
+            "accessPrefixes",
+            limits.and_then(|l| l.access_prefixes.as_ref()),
+            value.access_prefixes,
+            LARGEST.access_prefixes,
+        ),
     ]
 }
 
 /// Reports limits out of range and totals above their limit. `false`: there are too many VIPs.
 pub(super) fn totals(file: &File, problems: &mut Problems) -> bool {
     let Some(gateway) = file.gateway.as_ref() else { return false };
-    let needed = [vips(file), backends(file), rows(file), 0];
+    let needed = [vips(file), backends(file), rows(file), 0, prefixes(file)];
     for (limit, needed) in each(gateway).into_iter().zip(needed) {
         check(&limit, needed, problems);
     }
@@ -103,6 +116,11 @@ fn vips(file: &File) -> u64 {
 fn backends(file: &File) -> u64 {
     let pools = elements(file.pools.as_ref()).iter();
     pools.filter_map(|pool| pool.endpoints.as_ref()).map(|list| list.len() as u64).sum()
+}
+
+/// Prefixes of all access policies, used or not.
+fn prefixes(file: &File) -> u64 {
+    elements(file.access_policies.as_ref()).iter().map(|policy| policy.count() as u64).sum()
 }
 
 fn rows(file: &File) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::file::{Cluster, File, HealthCheck, Pool, elements};
+use crate::config::file::{AccessPolicy, Cluster, File, HealthCheck, Pool, elements};
 use crate::config::problem::{Place, Problems, closest, quoted};
 use crate::config::read::{List, Located, Required};
 
@@ -11,6 +11,7 @@ pub(super) struct Names<'f> {
     pub(super) clusters: BTreeMap<&'f str, &'f Located<Cluster>>,
     pub(super) pools: BTreeMap<&'f str, &'f Located<Pool>>,
     pub(super) checks: BTreeMap<&'f str, &'f Located<HealthCheck>>,
+    pub(super) access: BTreeMap<&'f str, &'f Located<AccessPolicy>>,
 }
 
 impl<'f> Names<'f> {
@@ -21,6 +22,7 @@ impl<'f> Names<'f> {
             clusters: index("cluster", file.clusters.as_ref(), |cluster| &cluster.name, problems),
             pools: index("pool", file.pools.as_ref(), |pool| &pool.name, problems),
             checks: index("health check", file.health_checks.as_ref(), |check| &check.name, problems),
+            access: index("policy", file.access_policies.as_ref(), |policy| &policy.name, problems),
         }
     }
 }

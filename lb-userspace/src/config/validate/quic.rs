@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::names::Names;
-use super::{services, within};
+use super::{ports, within};
 use crate::config::file::{self, File, elements};
 use crate::config::model::{Protocol, QuicConfig, ServerId};
 use crate::config::problem::{Place, Problems, quoted};
@@ -21,8 +21,8 @@ const MOST: u8 = 19;
 /// The configurations of a service.
 pub(super) fn configs(service: &Located<file::Service>, problems: &mut Problems) -> Vec<QuicConfig> {
     let Some(quic) = &service.quic else { return Vec::new() };
-    if let Some(ports) = service.ports.as_ref()
-        && ports.iter().all(|port| services::protocol(port) != Protocol::Udp)
+    if let Some(list) = service.ports.as_ref()
+        && list.iter().all(|port| ports::protocol(port) != Protocol::Udp)
     {
         let mend = "add a port with `protocol: UDP`, or remove `quic`";
         problems.add(&quic.place, "QUIC is UDP, and the service has no UDP port", mend);

@@ -92,6 +92,7 @@ fn address(host: u8) -> IpAddr {
 fn config(hosts: u8) -> Config {
     let endpoint = |host| Endpoint { address: address(host), weight: 1, server_id: None };
     Config {
+        access_policies: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {
             id: "test".into(),

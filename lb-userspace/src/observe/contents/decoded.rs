@@ -10,7 +10,7 @@ use lb_common::reason::Reason;
 use lb_common::row::{ROWS_PER_WORD, Row};
 use serde::Serialize;
 
-use super::vip::Slot;
+use super::vip::{Range, Slot};
 use crate::compile::Record;
 use crate::config::model::ServerId;
 use crate::observe::names::{encapsulation, mode};
@@ -53,6 +53,8 @@ pub enum Decoded {
         #[serde(flatten)]
         slot: Slot,
     },
+    /// `port_ranges`: the services of ranges.
+    PortRanges(Vec<Range>),
     /// `services`: one pool, or a cluster table, or neither; under client affinity the masks.
     Service {
         pool: Option<u32>,
@@ -60,6 +62,7 @@ pub enum Decoded {
         tracking: &'static str,
         udp_on_change: &'static str,
         affinity: &'static str,
+        access: Option<u32>,
         mask_v4: Option<IpAddr>,
         mask_v6: Option<IpAddr>,
         quic: Option<Vec<QuicView>>,
@@ -95,6 +98,12 @@ pub enum Decoded {
     /// `fragments`: what a first fragment told.
     #[serde(rename_all = "camelCase")]
     Fragment { source_port: u16, destination_port: u16, protocol: u32 },
+    /// `access_policies`: what becomes of a source that no prefix holds.
+    AccessPolicy { default: &'static str, prefixes: bool, interval: u32, seal: String },
+    /// `access_prefixes`: what becomes of the sources in it.
+    AccessPrefix { policy: u32, sources: &'static str },
+    /// `source_buckets`: when it is full again, in nanoseconds of the kernel's monotonic clock.
+    SourceBucket { policy: u32, full: u64 },
     /// `budgets`: what was used up within a second of that clock (of 2^30 ns).
     Budget { kind: &'static str, second: u64, used: u64 },
     /// `tracking_stats`, over all CPUs.
@@ -166,6 +175,7 @@ impl Decoded {
                 "transition"
             },
             udp_on_change: if entry.flags.has(ServiceFlags::UDP_MOVES) { "move" } else { "keep" },
+            access: entry.flags.has(ServiceFlags::ADMISSION).then_some(entry.access),
             affinity: if client {
                 "client"
             } else if entry.flags.has(ServiceFlags::THREE_TUPLE) {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use lb_common::abi::{BackendCounters, ServiceCounters, map};
+use lb_common::abi::{BackendCounters, PortRanges, ServiceCounters, map};
 use lb_common::row::ROWS_PER_WORD;
 
 use super::Contents;
@@ -19,7 +19,10 @@ impl Live {
     /// What the entries of a snapshot name.
     pub fn of(snapshot: &MemoryMaps) -> Self {
         let slots = snapshot.vips.iter().flat_map(|bucket| &bucket.slots);
-        let services = slots.filter(|slot| slot.key.protocol() != 0).map(|slot| slot.service).collect();
+        let ports = slots.filter(|slot| slot.key.protocol() != 0);
+        let single = ports.filter(|slot| !slot.key.is_of_ranges()).map(|slot| slot.service);
+        let lines = snapshot.ranges.iter().filter(|line| **line != PortRanges::default());
+        let services = single.chain(lines.flat_map(PortRanges::services)).collect();
         let mut regions = BTreeMap::new();
         for table in snapshot.tables.iter().filter(|table| table.log2_rows > 0) {
             let rows = 1_u32.checked_shl(table.log2_rows).unwrap_or(u32::MAX);
@@ -38,12 +41,14 @@ impl Live {
             map::CONTROL => true,
             map::VIP_FILTER => written(&snapshot.filter, at),
             map::VIPS => written(&snapshot.vips, at),
+            map::PORT_RANGES => written(&snapshot.ranges, at),
             map::SERVICES => self.services.contains(&index) || written(&snapshot.services, at),
             map::POOLS => written(&snapshot.pools, at),
             map::TABLES => written(&snapshot.tables, at),
             map::SLAB => self.in_region(index) || written(&snapshot.slab, at),
             map::BACKENDS => written(&snapshot.backends, at),
             map::TUNNELS => written(&snapshot.tunnels, at),
+            map::ACCESS_POLICIES => written(&snapshot.access, at),
             map::SERVICE_STATS => contents.counts.service(index) != ServiceCounters::default(),
             map::BACKEND_STATS => contents.counts.backend(index) != BackendCounters::default(),
             _ => false,

@@ -4,6 +4,7 @@
 //! A dump leaves out what nobody wrote: entries of zeros. Where zeros mean something (rows that belong to
 //! index 0, a service whose one pool is pool 0), the entry is in the dump if another map names it.
 
+mod access;
 mod decoded;
 mod live;
 #[cfg(test)]
@@ -13,7 +14,9 @@ mod vip;
 pub use decoded::{Decoded, Entry, Key};
 pub use live::Live;
 
-use lb_common::abi::{Budget, Connection, FragmentEntry, map};
+use lb_common::abi::{
+    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map,
+};
 use lb_common::reason::Reason;
 use thiserror::Error;
 
@@ -41,6 +44,10 @@ pub struct Contents<'a> {
     pub fragments: &'a [(u64, FragmentEntry)],
     /// What `budgets` holds, by [`lb_common::abi::Insert`] and [`lb_common::abi::Reply`].
     pub budgets: &'a [Budget],
+    /// What `access_prefixes` holds.
+    pub prefixes: &'a [(AccessKey, AccessFlags)],
+    /// What `source_buckets` holds.
+    pub buckets: &'a [(SourceKey, SourceBucket)],
     /// What `state` says; `None`: nothing yet.
     pub published: Option<&'a Published>,
     /// Names of interfaces.
@@ -86,6 +93,8 @@ impl<'a> Contents<'a> {
             map::FRAGMENTS => Box::new(self.fragments.iter().map(Entry::of_fragment)),
             // The kernel gives no program out of it.
             map::PROGRAMS => Box::new(std::iter::empty()),
+            map::ACCESS_PREFIXES => Box::new(self.prefixes.iter().map(access::prefix)),
+            map::SOURCE_BUCKETS => Box::new(self.buckets.iter().map(access::bucket)),
             map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
             map::TRACKING_STATS => Box::new(std::iter::once(Entry::of_tracking(self.counts.tracking()))),
             map::QUIC_SERVERS => Box::new(self.snapshot.quic_servers.iter().map(Entry::of_quic_server)),
@@ -114,6 +123,8 @@ impl<'a> Contents<'a> {
                     absent(name, key, "write SERVICE/CONFIGURATION/SERVER-ID, as in `maps dump` of it")
                 })
             }
+            map::ACCESS_PREFIXES => access::find(self, key),
+            map::SOURCE_BUCKETS => access::find_bucket(self, key),
             map::BUDGETS | map::TRACKING_STATS => {
                 let index = Key::Index(number(name, key)?);
                 let found = self.dump(name).find(|entry| entry.key == index);
@@ -142,12 +153,14 @@ impl<'a> Contents<'a> {
             map::CONTROL => snapshot.control.len(),
             map::VIP_FILTER => snapshot.filter.len(),
             map::VIPS => snapshot.vips.len(),
+            map::PORT_RANGES => snapshot.ranges.len(),
             map::SERVICES => snapshot.services.len(),
             map::POOLS => snapshot.pools.len(),
             map::TABLES => snapshot.tables.len(),
             map::SLAB => snapshot.slab.len(),
             map::BACKENDS => snapshot.backends.len(),
             map::TUNNELS => snapshot.tunnels.len(),
+            map::ACCESS_POLICIES => snapshot.access.len(),
             map::SERVICE_STATS => return self.service_stats,
             map::BACKEND_STATS => return self.backend_stats,
             _ => 0,
@@ -162,12 +175,14 @@ impl<'a> Contents<'a> {
             map::CONTROL => Decoded::control(snapshot.control.get(at)?),
             map::VIP_FILTER => Decoded::filter(*snapshot.filter.get(at)?),
             map::VIPS => vip::bucket(snapshot, index)?,
+            map::PORT_RANGES => vip::ranges(snapshot.ranges.get(at)?),
             map::SERVICES => Decoded::service(snapshot.services.get(at)?),
             map::POOLS => Decoded::pool(*snapshot.pools.get(at)?),
             map::TABLES => Decoded::table(snapshot.tables.get(at)?),
             map::SLAB => Decoded::rows(*snapshot.slab.get(at)?),
             map::BACKENDS => Decoded::backend(snapshot.backends.get(at)?, self.interface_name),
             map::TUNNELS => Decoded::tunnel(snapshot.tunnels.get(at)?),
+            map::ACCESS_POLICIES => access::policy(snapshot.access.get(at)?),
             map::SERVICE_STATS if index < self.service_stats => self.counts.service(index).into(),
             map::BACKEND_STATS if index < self.backend_stats => self.counts.backend(index).into(),
             _ => return None,

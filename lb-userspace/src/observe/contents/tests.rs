@@ -1,11 +1,13 @@
 //! Maps of a few entries, decoded.
 
 use lb_common::abi::{
-    BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
+    AccessPolicy, BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector,
+    ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
 };
+use lb_common::net::Family;
 use lb_common::row::{Mode, Row};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 use super::*;
 use crate::compile::vips::Keys;
@@ -66,14 +68,23 @@ fn snapshot() -> MemoryMaps {
         slab,
         backends: vec![backend, BackendEntry::default()],
         tunnels: vec![TunnelEntry::new(100, [2, 0, 0, 0, 0, 9]), TunnelEntry::default()],
+        access: vec![
+            AccessPolicy::default(),
+            AccessPolicy { flags: AccessFlags::DENY, interval: 5, seal: 7 },
+        ],
         ..MemoryMaps::default()
     }
 }
 
 fn with<T>(show: impl FnOnce(Contents) -> T) -> T {
-    let (snapshot, name) = (snapshot(), |index| format!("eth{index}"));
+    of(&snapshot(), show)
+}
+
+fn of<T>(snapshot: &MemoryMaps, show: impl FnOnce(Contents) -> T) -> T {
+    let name = |index| format!("eth{index}");
+    let prefix = AccessKey::of_prefix(1, Family::V4, IpAddr::from([192, 0, 2, 0]).into(), 24);
     show(Contents {
-        snapshot: &snapshot,
+        snapshot,
         counts: &Fixed,
         service_stats: 4,
         backend_stats: 2,
@@ -81,6 +92,11 @@ fn with<T>(show: impl FnOnce(Contents) -> T) -> T {
         connections: &[(0xbeef, CONNECTION)],
         fragments: &[(5, FragmentEntry { protocol: 17, ..FragmentEntry::default() })],
         budgets: &[Budget { second: 9, used: 2 }, Budget { second: 0, used: 0 }],
+        prefixes: &[(prefix, AccessFlags::DENY)],
+        buckets: &[(
+            SourceKey::new(1, Family::V6, "2001:db8::7".parse::<IpAddr>().unwrap().into()),
+            SourceBucket { full: 9 },
+        )],
         published: None,
         interface_name: &name,
     })
@@ -105,6 +121,47 @@ fn what_is_recorded_is_shown_under_its_key() {
     assert!(get(map::CONNECTIONS, "web").unwrap_err().to_string().contains("hexadecimal"));
     assert_eq!(get(map::BUDGETS, "1").unwrap()["value"]["kind"], "missed");
     assert_eq!(dump(map::TRACKING_STATS)[0]["value"]["hits"], 4);
+}
+
+#[test]
+fn access_policies_and_prefixes_are_in_words() {
+    let policy = json!({"key": 1, "value": {"default": "deny", "prefixes": false, "interval": 5, "seal": "0x0000000000000007"}});
+    assert_eq!(dump(map::ACCESS_POLICIES), [policy]);
+    let prefix = json!({"key": "1:192.0.2.0/24", "value": {"policy": 1, "sources": "deny"}});
+    assert_eq!(dump(map::ACCESS_PREFIXES), std::slice::from_ref(&prefix));
+    assert_eq!(get(map::ACCESS_PREFIXES, "1:192.0.2.0/24").unwrap(), prefix);
+    let bucket = json!({"key": "1:2001:db8::/64", "value": {"policy": 1, "full": 9}});
+    assert_eq!(dump(map::SOURCE_BUCKETS), std::slice::from_ref(&bucket));
+    assert_eq!(get(map::SOURCE_BUCKETS, "1:2001:db8::/64").unwrap(), bucket);
+    assert!(
+        get(map::SOURCE_BUCKETS, "2:2001:db8::/64").unwrap_err().to_string().contains("without a bucket")
+    );
+    assert!(get(map::ACCESS_PREFIXES, "1:192.0.2.0/25").unwrap_err().to_string().contains("no entry"));
+    assert!(get(map::ACCESS_PREFIXES, "192.0.2.0/24").unwrap_err().to_string().contains("POLICY:ADDRESS"));
+}
+
+#[test]
+fn port_ranges_are_shown_and_keep_their_services_in_the_dump() {
+    let (vip, mut keys) = (IpAddr::from([198, 51, 100, 10]), Keys::default());
+    keys.address(vip, false);
+    keys.port(vip, 17, 0, 2);
+    keys.range(vip, 17, (100, 199), 0);
+    let lines = keys.lines().unwrap();
+    let (table, vips) = keys.place(6).unwrap();
+    let control = vec![Control { vips: table, ..Control::default() }];
+    let services = vec![bytemuck::Zeroable::zeroed(); 4];
+    let snapshot = MemoryMaps { control, vips, services, ranges: lines, ..MemoryMaps::default() };
+    of(&snapshot, |contents| {
+        let json = |entry| serde_json::to_value::<Entry>(entry).unwrap();
+        let line = json!([{"first": 100, "last": 199, "service": 0}]);
+        assert_eq!(json(contents.get(map::PORT_RANGES, "0").unwrap())["value"], line);
+        let any = json(contents.get(map::VIPS, "198.51.100.10:0/udp").unwrap());
+        assert_eq!((&any["value"]["service"], &any["value"]["ranges"]), (&json!(2), &Value::Null));
+        let buckets = contents.dump(map::VIPS).map(json).map(|bucket| bucket.to_string()).collect::<String>();
+        assert!(buckets.contains("\"198.51.100.10:ranges/udp\""), "{buckets}");
+        let services: Vec<_> = contents.dump(map::SERVICES).map(|entry| json(entry)["key"].clone()).collect();
+        assert_eq!(services, [0, 2]);
+    });
 }
 
 #[test]
@@ -135,7 +192,7 @@ fn services_of_zeros_are_shown_if_a_vip_names_them() {
     assert_eq!(keys, [0, 2]);
     let expected = json!({
         "pool": 0, "clusterTable": null, "tracking": "transition", "udpOnChange": "keep", "affinity": "flow",
-        "maskV4": null, "maskV6": null, "quic": null,
+        "access": null, "maskV4": null, "maskV6": null, "quic": null,
     });
     assert_eq!(get(map::SERVICES, "0").unwrap(), json!({"key": 0, "value": expected}));
 }

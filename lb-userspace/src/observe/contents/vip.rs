@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use lb_common::abi::{VipFlags, VipKey, VipSlot, map};
+use lb_common::abi::{PortRange, PortRanges, VipFlags, VipKey, VipSlot, map};
 use lb_common::net::{Family, NetworkU16};
 use lb_ebpf::wire::protocol;
 use serde::Serialize;
@@ -18,25 +18,29 @@ const EXPECTED: &str =
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// `ADDRESS:PORT/PROTOCOL`, port 0 for any; of an address as such, the address.
+    /// `ADDRESS:PORT/PROTOCOL`, port 0 for any; of ranges `ADDRESS:ranges/PROTOCOL`; of an address as such, the address.
     pub vip: String,
-    /// Index of the service; `None` for an address as such.
+    /// Index of the service; `None` for an address as such, and for ranges.
     pub service: Option<u32>,
     /// The address is also one of this machine.
     pub local: bool,
     /// A service takes any port of the address.
     pub any_port: bool,
+    /// Of ranges: the line of `port_ranges`, which is its entry 2 × line, or that plus 1 in the second half of the table.
+    pub ranges: Option<u32>,
 }
 
 impl Slot {
     /// `None` of an empty one.
     fn of(slot: &VipSlot) -> Option<Self> {
         slot.key.family()?;
+        let (ranged, is_port) = (slot.key.is_of_ranges(), slot.key.protocol() != 0);
         Some(Self {
             vip: name(&slot.key),
-            service: (slot.key.protocol() != 0).then_some(slot.service),
+            service: (is_port && !ranged).then_some(slot.service),
             local: slot.flags.has(VipFlags::LOCAL),
             any_port: slot.flags.has(VipFlags::ANY_PORT),
+            ranges: ranged.then_some(slot.service),
         })
     }
 }
@@ -48,7 +52,11 @@ fn name(key: &VipKey) -> String {
         _ => key.address().into(),
     };
     let place = SocketAddr::new(address, key.port().get());
-    match key.protocol() {
+    let place = match place.to_string() {
+        place if key.is_of_ranges() => place.trim_end_matches('0').to_owned() + "ranges",
+        place => place,
+    };
+    match key.protocol() & 0x7f {
         0 => address.to_string(),
         protocol::TCP => format!("{place}/tcp"),
         protocol::UDP => format!("{place}/udp"),
@@ -64,6 +72,27 @@ pub(super) fn bucket(snapshot: &MemoryMaps, index: u32) -> Option<Decoded> {
         (base..base + buckets).contains(&index)
     });
     Some(Decoded::Bucket { in_force, slots: bucket.slots.iter().filter_map(Slot::of).collect() })
+}
+
+/// A range of ports, decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Range {
+    /// First port.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+    /// Index of the service.
+    pub service: u32,
+}
+
+/// A line of port ranges.
+pub(super) fn ranges(line: &PortRanges) -> Decoded {
+    let range = |range: &PortRange| {
+        let last = range.first.saturating_add(range.count.checked_sub(1)?);
+        Some(Range { first: range.first, last, service: range.service })
+    };
+    Decoded::PortRanges(line.ranges.iter().filter_map(range).collect())
 }
 
 /// The slot of a VIP in the table in force.

@@ -21,6 +21,8 @@ pub struct ServiceView {
     pub affinity: &'static str,
     /// `transition`, `full` or `none`: what becomes of its connections when rows change.
     pub tracking: &'static str,
+    /// Name of its access policy; `None`: every source is admitted.
+    pub access: Option<String>,
     /// Its pools.
     pub pools: Vec<PoolShare>,
     /// Packets sent to a backend.
@@ -39,8 +41,10 @@ pub struct PortView {
     pub name: Option<String>,
     /// `TCP` or `UDP`.
     pub protocol: &'static str,
-    /// Port number; 0: any.
+    /// Port number, of a range the first; 0: any.
     pub port: u16,
+    /// Last port of a range; `None`: it is a single port.
+    pub last: Option<u16>,
 }
 
 /// A pool's part in a service.
@@ -86,6 +90,7 @@ fn of_service<T: Tables>(
             Tracking::Full => "full",
             Tracking::None => "none",
         },
+        access: service.access.clone(),
         pools: pools(service, record, seen.tables),
         packets: counters.packets,
         bytes: counters.bytes,
@@ -98,7 +103,7 @@ fn port(port: &PortRecord) -> PortView {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
     };
-    PortView { name: port.name.clone(), protocol, port: port.port }
+    PortView { name: port.name.clone(), protocol, port: port.port, last: port.last }
 }
 
 fn pools<T: Tables>(service: &ServiceRecord, record: &Record, tables: &T) -> Vec<PoolShare> {

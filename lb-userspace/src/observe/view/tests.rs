@@ -39,16 +39,23 @@ fn config() -> Config {
     let service = |name: &str, last, affinity, pools: &[&str]| Service {
         name: name.into(),
         vips: vec![[198, 51, 100, last].into()],
-        ports: vec![ServicePort { name: Some("https".into()), protocol: Protocol::Tcp, port: 443 }],
+        ports: vec![ServicePort {
+            name: Some("https".into()),
+            protocol: Protocol::Tcp,
+            port: 443,
+            last: None,
+        }],
         affinity,
         pools: pools.iter().map(|&pool| pool.into()).collect(),
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         allow_local: false,
     };
     Config {
+        access_policies: Vec::new(),
         digest: "d1".into(),
         cluster_set: ClusterSet {
             id: "prod".into(),
@@ -61,7 +68,7 @@ fn config() -> Config {
             pin_path: "/sys/fs/bpf/x".into(),
             source_v4: None,
             source_v6: None,
-            limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64 },
+            limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64, access_prefixes: 16 },
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
         },
@@ -193,9 +200,10 @@ fn services_have_the_documented_shape() {
         {
             "name": "shop/both",
             "vips": ["198.51.100.1"],
-            "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "last": null}],
             "affinity": "flow",
             "tracking": "transition",
+            "access": null,
             "pools": [
                 {"name": "web-eu", "cluster": "eu", "weight": 90, "share": eu},
                 {"name": "web-us", "cluster": "us", "weight": 10, "share": us},
@@ -205,9 +213,10 @@ fn services_have_the_documented_shape() {
         {
             "name": "shop/eu",
             "vips": ["198.51.100.2"],
-            "ports": [{"name": "https", "protocol": "TCP", "port": 443}],
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "last": null}],
             "affinity": "client",
             "tracking": "transition",
+            "access": null,
             "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "share": 1.0}],
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },

@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) const LIMITS: Limits = Limits { services: 8, backends: 64, rows: 65_536, connections: 64 };
+pub(super) const LIMITS: Limits =
+    Limits { services: 8, backends: 64, rows: 65_536, connections: 64, access_prefixes: 16 };
 const CLUSTERS: [&str; 3] = ["ap", "eu", "us"];
 const VIPS: u8 = 4;
 
@@ -70,6 +71,7 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
         clusters,
         services,
         pools,
+        access: Vec::new(),
     }
 }
 
@@ -152,10 +154,11 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
             Service {
                 name: format!("shop/{number}"),
                 vips: vec![Vip { address: vip_address(number), local }],
-                ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port }],
+                ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port, last: None }],
                 affinity,
                 tracking: Tracking::None,
                 udp_on_change: UdpOnChange::Keep,
+                access: None,
                 on_no_backend: OnNoBackend::Drop,
                 quic: quic.into_iter().map(configuration).collect(),
                 shares: CLUSTERS.iter().zip(weights).map(share).collect(),
@@ -205,10 +208,11 @@ pub(super) fn world() -> Desired {
     let service = |(number, clusters): (u8, &[&str])| Service {
         name: format!("shop/{number}"),
         vips: vec![Vip { address: vip_address(number), local: false }],
-        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443 }],
+        ports: vec![ServicePort { name: None, protocol: Protocol::Tcp, port: 443, last: None }],
         affinity: Affinity::Flow,
         tracking: Tracking::None,
         udp_on_change: UdpOnChange::Keep,
+        access: None,
         on_no_backend: OnNoBackend::Drop,
         quic: vec![configuration(0)],
         shares: clusters.iter().map(|cluster| share(cluster)).collect(),

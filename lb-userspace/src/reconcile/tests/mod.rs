@@ -1,8 +1,10 @@
 //! What must hold at any moment while plans are applied.
 
+mod access;
 mod histories;
 mod observer;
 mod quic;
+mod ranges;
 
 use super::*;
 use crate::compile::{Cache, Ledger, MapImage, Record, Sizes, compile};
@@ -51,9 +53,10 @@ impl Agent {
 
     fn follow(&mut self, desired: &Desired) -> usize {
         let image = self.compile(desired);
-        let changes = reconcile(&image, &mut self.maps);
+        let changes = reconcile(&image, &mut self.maps).unwrap();
         self.ledger.release_tables(image.generation);
         self.ledger.release_names(image.generation);
+        self.ledger.release_access(image.generation);
         changes
     }
 
@@ -241,7 +244,7 @@ fn an_apply_that_broke_off_is_continued() {
     for done in 0..ops.len() {
         let mut maps = MemoryMaps::new(broken.ledger.sizes());
         ops[..done].iter().for_each(|op| perform(op, &mut maps));
-        reconcile(&image_too, &mut maps);
+        reconcile(&image_too, &mut maps).unwrap();
         assert_eq!(plan(&image_too, &maps), []);
     }
 }

@@ -3,8 +3,8 @@
 use super::super::{MemoryMaps, Op};
 use crate::compile::MapImage;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, ServiceEntry, TableEntry, TunnelEntry,
-    VipBucket, VipKey,
+    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, PortRanges, ServiceEntry, TableEntry,
+    TunnelEntry, VipBucket, VipKey,
 };
 use lb_common::flow::Flow;
 use lb_common::net::Address;
@@ -95,6 +95,9 @@ impl Tables for Mixed<'_> {
         self.vips().bucket(index)
     }
 
+    fn port_ranges(&self, index: u32) -> Option<&PortRanges> {
+        self.vips().port_ranges(index)
+    }
     fn service(&self, index: u32) -> Option<&ServiceEntry> {
         self.from(SERVICES, |image| image.services.contains_key(&index)).service(index)
     }

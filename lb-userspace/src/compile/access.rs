@@ -1,0 +1,32 @@
+//! The prefixes of access policies, as the trie holds them.
+
+use crate::config::model::{AccessList, Admit, Prefix};
+use lb_common::abi::{AccessFlags, AccessKey};
+use lb_common::net::Family;
+
+/// The keys of a policy's prefixes, and what becomes of the sources in them.
+pub fn entries(policy: u32, list: &AccessList) -> impl Iterator<Item = (AccessKey, AccessFlags)> + '_ {
+    list.iter().map(move |(prefix, admit)| (key(policy, prefix), flags(admit)))
+}
+
+fn key(policy: u32, prefix: &Prefix) -> AccessKey {
+    let family = if prefix.address.is_ipv4() { Family::V4 } else { Family::V6 };
+    AccessKey::of_prefix(policy, family, prefix.address.into(), prefix.length)
+}
+
+/// What becomes of a source, as the maps say it.
+pub(super) fn flags(admit: Admit) -> AccessFlags {
+    match admit {
+        Admit::Allow => AccessFlags::default(),
+        Admit::Deny => AccessFlags::DENY,
+    }
+}
+
+/// What the longest of these prefixes says that holds the source.
+pub fn longest(
+    source: &AccessKey,
+    prefixes: impl Iterator<Item = (AccessKey, AccessFlags)>,
+) -> Option<AccessFlags> {
+    let holding = prefixes.filter(|(key, _)| source.cut(key.bits) == *key);
+    holding.max_by_key(|(key, _)| key.bits).map(|(_, flags)| flags)
+}
