@@ -2,18 +2,22 @@
 //! identification, in a small table that forgets the oldest.
 //!
 //! One that comes before its first is lost; so is one of a packet that was pushed out. Fragments of one packet on
-//! two gateways do not find each other either.
+//! two gateways do not find each other either. None of that is so for a 3-tuple service, which needs no ports: its
+//! fragments go by their addresses alone.
 
+use crate::classify;
 use crate::parse::Network;
 use crate::parse::transport::Piece;
 use crate::tables::Tables;
-use lb_common::abi::FragmentEntry;
+use crate::wire::protocol;
+use lb_common::abi::{Control, FragmentEntry, ServiceFlags};
 use lb_common::flow::Flow;
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
 use lb_common::siphash::Key;
 
-/// The flow of a fragment that is not the first: what the first of its packet told.
+/// The flow of a fragment that is not the first: what the first of its packet told, or, to a 3-tuple service, one
+/// without ports.
 ///
 /// Error: [`Reason::Fragment`], the first was not seen.
 #[inline(always)]
@@ -21,10 +25,10 @@ pub fn later<T: Tables>(
     network: &Network,
     protocol: u8,
     piece: Piece,
-    key: Key,
+    control: &Control,
     tables: &T,
 ) -> Result<Flow, Reason> {
-    let packet = packet(network, protocol, piece, key);
+    let packet = packet(network, protocol, piece, control.key());
     #[expect(clippy::cast_possible_truncation, reason = "a protocol's number, kept in a word")]
     let flow = |FragmentEntry { source_port, destination_port, protocol }| Flow {
         source_port,
@@ -32,7 +36,21 @@ pub fn later<T: Tables>(
         protocol: protocol as u8,
         ..addresses(network, 0)
     };
-    tables.fragment(packet).map(flow).ok_or(Reason::Fragment)
+    match tables.fragment(packet).map(flow) {
+        Some(flow) => Ok(flow),
+        None => portless(network, protocol, control, tables).ok_or(Reason::Fragment),
+    }
+}
+
+#[inline(always)]
+fn portless<T: Tables>(network: &Network, protocol: u8, control: &Control, tables: &T) -> Option<Flow> {
+    // Other numbers are those of keys that no packet has.
+    if protocol != protocol::TCP && protocol != protocol::UDP {
+        return None;
+    }
+    let flow = addresses(network, protocol);
+    let service = tables.service(classify::service(&flow, control.vips, tables).ok()?)?;
+    service.flags.has(ServiceFlags::THREE_TUPLE).then_some(flow)
 }
 
 /// Keeps what the first fragment of a packet tells.

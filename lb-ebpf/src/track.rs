@@ -80,7 +80,7 @@ impl Segment {
 /// A packet's flow in the name of its service, and where the tables say it belongs.
 #[derive(Debug)]
 pub struct Candidate<'t> {
-    /// The 5-tuple.
+    /// What its connection is recorded under.
     pub flow: Flow,
     /// Index of the service.
     pub service: u32,
@@ -105,10 +105,18 @@ pub fn owner<'t, T: Tables>(
     if backend.serves() && selection.is_clean() && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
         return Ok(Owner { index, backend, decision: Decision::Current });
     }
-    let candidate = Candidate { flow: *flow, service, entry, selection: *selection };
+    let candidate = Candidate { flow: connection(flow, entry), service, entry, selection: *selection };
     let pick = unsettled(&candidate, segment(), tables);
     let (index, decision) = pick.decode()?;
     Ok(Owner { index, backend: tables.backend(index).ok_or(MISSING)?, decision })
+}
+
+/// The part of a flow that its connection is recorded under: the 5-tuple, but UDP to a 3-tuple service without its ports,
+/// for a fragment of it has none. (TCP begins connections that must not stand for each other, and is hardly ever cut.)
+#[inline(always)]
+fn connection(flow: &Flow, service: &ServiceEntry) -> Flow {
+    let portless = service.flags.has(ServiceFlags::THREE_TUPLE) && flow.protocol == protocol::UDP;
+    if portless { flow.three_tuple() } else { *flow }
 }
 
 /// A backend's index and why it, or an end: one word, which a function of the kernel program can return.

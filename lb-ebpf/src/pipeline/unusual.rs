@@ -114,15 +114,15 @@ fn find<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Found, Reason> {
-    let (place, key) = (place(frame, network, tables)?, control.key());
+    let place = place(frame, network, tables)?;
     if let Some(piece) = place.piece.filter(|piece| !piece.first) {
-        let flow = fragment::later(network, place.protocol, piece, key, tables)?;
+        let flow = fragment::later(network, place.protocol, piece, control, tables)?;
         return Ok(Found { flow, connection_id: None, segment: Segment::Middle, may_tell: false });
     }
     let transport = ports(frame, network, &place).map_err(Portless::reason)?;
     let mut connection_id = None;
     if let Some(piece) = place.piece {
-        fragment::remember(network, place.protocol, &transport.flow, piece, key, tables);
+        fragment::remember(network, place.protocol, &transport.flow, piece, control.key(), tables);
     } else if tables.features().has(Features::QUIC) {
         connection_id = ConnectionId::read(frame, place.offset, network.end());
     }

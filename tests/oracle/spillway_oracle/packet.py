@@ -1,8 +1,6 @@
 """A packet's walk: frame in, verdict and frame out.
 
 The order is that of the functions below: link layer, destination, lengths, ICMP, fragments,
-transport, service, selection, encapsulation. What is not for a VIP passes, however odd.
-The order is that of the functions below: link layer, destination, lengths, fragments,
 transport, service, admission, selection, encapsulation. What is not for a VIP passes, however odd.
 """
 
@@ -272,12 +270,19 @@ def message(frame: bytes, inner: Inner):
     return quoted_flow(frame, inner)
 
 
+def portless(world, inner: Inner):
+    """What is known of any fragment to a service that needs no ports; else None."""
+    service = world.services.get((inner.destination, inner.protocol, 0))
+    by_addresses = service is not None and service.affinity == "three-tuple"
+    return (inner.protocol, (0, 0)) if by_addresses else None
+
+
 def flow_of(world, frame: bytes, inner: Inner):
     """(client, protocol, ports) by the packet's own ports, or those of its first fragment."""
     by_protocol = inner.protocol if len(inner.source) == 4 else 0
     packet = inner.source, inner.destination, by_protocol, inner.fragment and inner.fragment[0]
     if inner.later:
-        known = world.fragments.get(packet)
+        known = world.fragments.get(packet) or portless(world, inner)
         return DROP_FRAGMENT if known is None else (inner.source, *known)
     needed = TRANSPORT_BYTES.get(inner.protocol)
     if needed is None:

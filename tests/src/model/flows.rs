@@ -10,7 +10,7 @@ use lb_ebpf::wire::protocol;
 
 use super::agent::serves;
 use super::plane::Plane;
-use super::world::{WINDOW, services, vip};
+use super::world::{WINDOW, is_portless, services, vip};
 use crate::fixture::chance::Chance;
 
 /// How long the quietest client is silent: a little less than the window.
@@ -170,6 +170,13 @@ impl Client {
             let told = plane.send(&self.flow, Segment::Related);
             if told != Some(owner) {
                 return Some(Moved { flow: self.flow, from: owner, to: told });
+            }
+        }
+        // The end of a datagram has no ports. Its beginning may have gone by another gateway.
+        if serves && udp && is_portless(self.flow.destination.into()) && chance.one_in(4) {
+            let to = plane.send(&self.flow.three_tuple(), Segment::Middle);
+            if to != Some(owner) {
+                return Some(Moved { flow: self.flow, from: owner, to });
             }
         }
         // A SYN that was under way for long, or that somebody made up, right behind a packet.

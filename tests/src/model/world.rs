@@ -19,17 +19,18 @@ pub(super) const WINDOW: u64 = 10_000;
 const NODES: u8 = 6;
 const POOLS: u8 = 3;
 /// The services: name, tracking, affinity, and how many of the pools they have.
-const SERVICES: [(&str, Tracking, Affinity, u8); 4] = [
+const SERVICES: [(&str, Tracking, Affinity, u8); 5] = [
     ("all", Tracking::Transition, Affinity::Flow, 3),
     ("two", Tracking::Transition, Affinity::Client, 2),
     ("one", Tracking::Transition, Affinity::Flow, 1),
     ("full", Tracking::Full, Affinity::Flow, 2),
+    ("cut", Tracking::Transition, Affinity::ThreeTuple, 3),
 ];
 
 /// Sizes of maps that hold the world.
 pub fn sizes() -> Sizes {
     let limits =
-        Limits { services: 8, backends: 128, rows: 1 << 17, connections: 1 << 16, access_prefixes: 16 };
+        Limits { services: 16, backends: 128, rows: 1 << 17, connections: 1 << 16, access_prefixes: 16 };
     // No larger than the world, so that each plan's look at all of them is short.
     Sizes { pools: 32, tables: 128, ..Sizes::of(&limits) }
 }
@@ -37,6 +38,13 @@ pub fn sizes() -> Sizes {
 /// The VIP of a service.
 pub(super) fn vip(service: usize) -> IpAddr {
     [198, 51, 100, u8::try_from(service).unwrap_or(u8::MAX)].into()
+}
+
+/// Whether the ports of a service's packets are not needed.
+pub(super) fn is_portless(vip_of: IpAddr) -> bool {
+    (0..)
+        .zip(SERVICES)
+        .any(|(number, (_, _, affinity, _))| affinity == Affinity::ThreeTuple && vip(number) == vip_of)
 }
 
 /// Number of services.
@@ -241,7 +249,8 @@ fn config() -> Config {
 }
 
 fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Affinity, u8)) -> Service {
-    let port = |protocol| ServicePort { name: None, protocol, port: 443, last: None };
+    let port = if affinity == Affinity::ThreeTuple { 0 } else { 443 };
+    let port = |protocol| ServicePort { name: None, protocol, port, last: None };
     Service {
         name: format!("model/{name}"),
         vips: vec![vip(number)],

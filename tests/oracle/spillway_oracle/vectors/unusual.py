@@ -6,6 +6,10 @@ from .. import packet
 from ..craft import ICMP, ICMPV6, TCP, UDP, authentication, chain, ethernet, fragment_header, icmp, icmpv6, ipv4, ipv6, packed, tcp, udp
 from .encapsulated import CLIENT, VIP, sized4, to_backend
 
+GAMES = {"4": "198.51.100.30", "6": "2001:db8::30"}
+"""Of 3-tuples."""
+RANGED = "198.51.100.93"
+"""Of ranges of ports."""
 ROUTER = {"4": "203.0.113.254", "6": "2001:db8:f::fe"}
 
 
@@ -125,6 +129,10 @@ def fragments():
     four = pieces4(udp(CLIENT["4"], VIP["4"], 41000, 443, data), 1200, 0xBEEF)
     six = pieces6(udp(CLIENT["6"], VIP["6"], 41000, 443, data), 1208, 0xDEADBEEF)
     big = pieces6(udp(CLIENT["6"], VIP["6"], 41001, 443, data * 2), 1440, 5)
+    games4 = pieces4(udp(CLIENT["4"], GAMES["4"], 41000, 443, data), 1200, 7, to=GAMES["4"])
+    games6 = pieces6(udp(CLIENT["6"], GAMES["6"], 41000, 443, data), 1208, 7, to=GAMES["6"])
+    cut = ethernet(ipv4(CLIENT["4"], GAMES["4"], TCP, data[:64], fragment=0x00B9))
+    odd = ethernet(ipv4(CLIENT["4"], RANGED, UDP | 0x80, data[:64], fragment=0x00B9))
     other = pieces4(udp("192.0.2.78", VIP["4"], 41000, 443, data), 1200, 0xBEEF, source="192.0.2.78")
     return [
         ("The middle of an IPv4 packet before its first part.", four[1], "drop fragment"),
@@ -136,6 +144,11 @@ def fragments():
         ("The first part of an IPv6 packet.", six[0], "tx"),
         ("Its middle.", six[1], "tx"),
         ("Its end.", six[2], "tx"),
+        ("The end of a packet to a service of 3-tuples, whose first part was not seen.", games4[2], "tx"),
+        ("Its first part goes where it went.", games4[0], "tx"),
+        ("The middle of an IPv6 packet to a service of 3-tuples.", games6[1], "tx"),
+        ("The end of a TCP packet to that VIP, where no service takes TCP.", cut, "drop fragment"),
+        ("The end of a packet whose protocol's number is that of a key of ranges.", odd, "drop fragment"),
         ("A first part over IPv6 that does not fit: its sender is told.", big[0], "tx too-big-reported"),
         ("A later part that does not fit: he was told.", big[1], "drop too-big"),
     ]  # fmt: skip
