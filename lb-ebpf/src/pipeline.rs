@@ -5,7 +5,7 @@ pub mod unusual;
 
 use crate::frame::Frame;
 use crate::parse::{Network, Portless, Transport};
-use crate::quic::ConnectionId;
+use crate::quic::{ConnectionId, Named};
 use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
 use crate::track::{Owner, Segment};
@@ -119,13 +119,15 @@ pub fn choose<'t, T: Tables>(
     segment: impl Fn() -> Segment,
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
+    let by_id = tables.features().has(Features::QUIC)
+        && entry.flags.has(ServiceFlags::QUIC)
+        && flow.protocol == protocol::UDP;
+    let id = if by_id { connection_id() } else { None };
+    let named = id.map_or(Named::NOBODY, |id| quic::named(id, service, entry, tables));
+    let segment = || if by_id && named.begins() { Segment::Opening } else { segment() };
     admit::admit(flow, entry, tables, || segment() == Segment::Opening)?;
     let hash = select::hash(flow, entry, control.key());
-    if tables.features().has(Features::QUIC)
-        && entry.flags.has(ServiceFlags::QUIC)
-        && flow.protocol == protocol::UDP
-        && let Some(owner) = connection_id().and_then(|id| quic::owner(id, service, entry, tables))
-    {
+    if by_id && let Some(owner) = named.owner(tables) {
         return Ok(Choice { hash, selection: None, owner });
     }
     let selection = select::select(hash, entry, tables)?;

@@ -4,7 +4,8 @@
 //! The first packet of a datagram decides. Only what no version of QUIC changes is looked at (RFC 8999): which of
 //! two forms the header has, and where the destination connection id lies. An id whose configuration, server id or
 //! length is not a server's, such as nearly all that a client has chosen, names nobody; so does one of a server that
-//! takes nothing. Such a packet goes as any other, by its flow's hash.
+//! takes nothing. Such a packet goes as any other, by its flow's hash; with a long header it begins a connection: those that
+//! follow have the id that the server chose.
 
 use crate::frame::Frame;
 use crate::parse;
@@ -28,7 +29,7 @@ pub struct ConnectionId {
 
 impl ConnectionId {
     /// What a packet with a short header does not say: it is as long as the server knows.
-    const UNSAID: u32 = 255;
+    const UNSAID: u32 = 256;
 
     /// Of the packet at hand, a whole one of UDP. It is parsed anew: what would be kept for this is dear to verify,
     /// and would cost the packets that have no use for it.
@@ -59,17 +60,37 @@ impl ConnectionId {
     }
 }
 
-/// The backend that a connection id of a service names, if it serves.
+/// Whom a connection id names: the index of a backend that serves, or nobody. One word, which a function of the kernel
+/// program can return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named(u32);
+
+impl Named {
+    /// No backend: indices that no map has.
+    pub const NOBODY: Self = Self(u32::MAX);
+    const NEW: Self = Self(u32::MAX - 1);
+
+    /// Nobody, and the packet begins a connection.
+    #[inline(always)]
+    pub const fn begins(self) -> bool {
+        self.0 == Self::NEW.0
+    }
+
+    /// The backend.
+    #[inline(always)]
+    pub fn owner<T: Tables>(self, tables: &T) -> Option<Owner<'_>> {
+        if self.0 >= Self::NEW.0 {
+            return None;
+        }
+        let backend = tables.backend(self.0)?;
+        Some(Owner { index: self.0, backend, decision: Decision::Quic })
+    }
+}
+
+/// Whom a connection id of a service names.
 #[inline(always)]
-pub fn owner<'t, T: Tables>(
-    id: ConnectionId,
-    service: u32,
-    entry: &ServiceEntry,
-    tables: &'t T,
-) -> Option<Owner<'t>> {
-    let index = named(&Asked { id, service, lengths: entry.quic }, tables);
-    let backend = tables.backend(index)?;
-    Some(Owner { index, backend, decision: Decision::Quic })
+pub fn named<T: Tables>(id: ConnectionId, service: u32, entry: &ServiceEntry, tables: &T) -> Named {
+    look_up(&Asked { id, service, lengths: entry.quic }, tables)
 }
 
 /// A connection id of a service.
@@ -79,20 +100,17 @@ struct Asked {
     lengths: QuicLengths,
 }
 
-/// No backend: an index that no map has.
-const NOBODY: u32 = u32::MAX;
-
-/// The index of the backend. A function of its own in the kernel program, too, so that all ways through it are one
-/// to the verifier.
+/// A function of its own in the kernel program, too, so that all ways through it are one to the verifier.
 #[inline(never)]
-fn named<T: Tables>(asked: &Asked, tables: &T) -> u32 {
+fn look_up<T: Tables>(asked: &Asked, tables: &T) -> Named {
     let key = QuicKey::of(asked.service, asked.lengths, asked.id.head);
     let named = key.and_then(|key| tables.quic_server(&key));
     match named.filter(|server| server.shortest <= asked.id.length) {
         Some(QuicServer { backend, .. }) if tables.backend(backend).is_some_and(BackendEntry::serves) => {
-            backend
+            Named(backend)
         }
-        _ => NOBODY,
+        _ if asked.id.length < ConnectionId::UNSAID => Named::NEW,
+        _ => Named::NOBODY,
     }
 }
 

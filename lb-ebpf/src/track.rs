@@ -54,7 +54,7 @@ pub struct Owner<'t> {
 /// What a packet says about its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment {
-    /// It begins: a SYN without ACK.
+    /// It begins: a SYN without ACK; of a service that routes QUIC by connection id a long header whose id names nobody.
     Opening,
     /// It goes on; what there is to say of UDP, too.
     Middle,

@@ -30,7 +30,7 @@ fn long(first: u8, length: u8) -> Vec<u8> {
 #[test]
 fn the_form_says_where_the_id_lies_and_no_other_bit_does() {
     for first in 0..=255 {
-        let expected = ConnectionId { head: head(&id()), length: if first < 128 { 255 } else { 9 } };
+        let expected = ConnectionId { head: head(&id()), length: if first < 128 { 256 } else { 9 } };
         let data = if first < 128 { short(first) } else { long(first, 9) };
         assert_eq!(read(&data, data.len()), Some(expected), "{first}");
     }

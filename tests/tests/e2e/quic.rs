@@ -152,6 +152,9 @@ fn connections_survive_the_migration_of_their_clients() -> Result<()> {
     stage.gateway.tell(&["drain", "backend", &stage.endpoint(0)])?;
     talks.move_to(&stage.lab.client, ELSEWHERE.into())?;
     assert_eq!(all_answer(&mut talks, "while a backend drains"), nodes);
+    // Its rows move, and what begins now goes to their new owners.
+    let newcomers = all_answer(&mut stage.open()?, "begun while a backend drains");
+    assert!(!newcomers.contains(&stage.lab.nodes[0].name), "{newcomers:?}");
     stage.reconfigure(true, 0)?;
     talks.move_to(&stage.lab.client, Stage::home())?;
     assert_eq!(all_answer(&mut talks, "without a weight"), nodes);

@@ -5,6 +5,7 @@ use super::world::{Count, VIP_V4, VIP_V6, World};
 use super::{HEADROOM, framed, packet, run};
 use crate::verdict::Action;
 use lb_common::abi::{BackendFlags, PoolEntry, QuicKey, QuicLengths, QuicServer, ServiceFlags, TableEntry};
+use lb_common::row::{Mode, Row};
 use std::net::IpAddr;
 use std::vec::Vec;
 
@@ -107,4 +108,21 @@ fn no_row_is_asked() {
     let mut world = world();
     (world.pools, world.tables) = (std::vec![PoolEntry::default()], std::vec![TableEntry::default()]);
     assert_eq!(taker(&world, VIP_V4.into(), &short(&id(CONFIG, SERVER))), ROUTED);
+}
+
+/// Its row has the first backend now, and had the second.
+#[test]
+fn on_a_row_that_moves_a_connection_begins_with_the_new_owner() {
+    let mut world = world();
+    world.slab[0] = bytemuck::cast([Row::new(0, Mode::Moving); 4]);
+    world.slab.push(bytemuck::cast([Row::new(1, Mode::Clean); 4]));
+    world.tables[1].stable = 8;
+    const { assert!(BY_ROW == 0 && ROUTED == 1) };
+    let made_up = id(CONFIG, [1, 2]);
+    assert_eq!(taker(&world, VIP_V4.into(), &long(&made_up, 7)), BY_ROW, "an Initial, perhaps");
+    assert_eq!(taker(&world, VIP_V4.into(), &long(&[], 0)), BY_ROW);
+    assert_eq!(taker(&world, VIP_V4.into(), &short(&made_up)), ROUTED, "it was under way");
+    assert_eq!(taker(&world, VIP_V4.into(), b"no QUIC"), ROUTED);
+    world.services[0].flags = ServiceFlags::default();
+    assert_eq!(taker(&world, VIP_V4.into(), &long(&made_up, 7)), ROUTED, "UDP without `quic`");
 }

@@ -21,7 +21,7 @@ pub(crate) struct AccessPolicy {
     pub(crate) allow: Option<Located<List<Prefix>>>,
     /// Prefixes of sources that are not.
     pub(crate) deny: Option<Located<List<Prefix>>>,
-    /// TCP connections that a source, of IPv6 a /64, may begin in a second; 0: any number.
+    /// Connections (TCP, and QUIC of services with `quic`) that a source, of IPv6 a /64, may begin in a second; 0: any number.
     #[schemars(range(min = 0, max = 1_000_000), extend("default" = 0))]
     pub(crate) new_flows_per_source_per_sec: Option<Located<Integer>>,
 }
