@@ -9,6 +9,7 @@ use crate::tables::Tables;
 use crate::verdict::End;
 use lb_common::abi::{AccessFlags, AccessKey, Features, ServiceEntry, ServiceFlags, SourceKey};
 use lb_common::flow::Flow;
+use lb_common::net::{Address, Family};
 use lb_common::reason::Reason;
 
 /// Ends what the service does not admit. `begins` says whether the packet begins a flow, and is asked only where
@@ -23,20 +24,36 @@ pub fn admit<T: Tables>(
     if !tables.features().has(Features::ADMISSION) || !service.flags.has(ServiceFlags::ADMISSION) {
         return Ok(());
     }
-    let policy = tables.access_policy(service.access).ok_or(MISSING)?;
+    let ([high, low], family, policy) = (flow.source.words(), flow.family, service.access);
+    match end(high, low, family, policy, tables) {
+        ADMITTED if begins() && !may_begin(high, low, family, policy, tables) => {
+            Err(End::drop(Reason::RateLimited))
+        }
+        ADMITTED => Ok(()),
+        end => Err(End::of_word(end)),
+    }
+}
+
+/// No end's word.
+const ADMITTED: u32 = u32::MAX;
+
+/// The word of the end of a packet whose source (its two words) is not admitted. Functions of their own in the kernel
+/// program, too, and called with numbers: keys of maps lie on the stack, where the caller has no room for them.
+#[inline(never)]
+fn end<T: Tables>(high: u64, low: u64, family: Family, index: u32, tables: &T) -> u32 {
+    let Some(policy) = tables.access_policy(index) else { return MISSING.word() };
     let mut verdict = policy.flags;
     if policy.flags.has(AccessFlags::PREFIXES) {
-        let source = AccessKey::of_source(service.access, flow.family, flow.source);
+        let source = AccessKey::of_source(index, family, Address::from_v6_words([high, low]));
         verdict = tables.access(&source).unwrap_or(verdict);
     }
-    if verdict.has(AccessFlags::DENY) {
-        return Err(End::drop(Reason::Denied));
-    }
-    if policy.interval != 0 && begins() {
-        let source = SourceKey::new(service.access, flow.family, flow.source);
-        if !tables.take(&source, policy.interval) {
-            return Err(End::drop(Reason::RateLimited));
-        }
-    }
-    Ok(())
+    if verdict.has(AccessFlags::DENY) { End::drop(Reason::Denied).word() } else { ADMITTED }
+}
+
+/// Takes a token of the source's, if the policy limits new flows.
+#[inline(never)]
+fn may_begin<T: Tables>(high: u64, low: u64, family: Family, index: u32, tables: &T) -> bool {
+    let interval = tables.access_policy(index).map_or(0, |policy| policy.interval);
+    let source = SourceKey::new(index, family, Address::from_v6_words([high, low]));
+    interval == 0 || tables.take(&source, interval)
 }

@@ -12,7 +12,7 @@ use crate::tables::Tables;
 use crate::verdict::End;
 use lb_common::abi::{Features, PortRanges, VipFlags, VipKey, VipSlot, VipTable};
 use lb_common::flow::Flow;
-use lb_common::net::NetworkU16;
+use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
 
 /// Ends what is certainly not for a VIP.
@@ -29,7 +29,7 @@ pub fn ours<T: Tables>(network: &Network, tables: &T) -> Result<(), End> {
 #[inline(always)]
 pub fn service<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
     let key = VipKey::new(flow.family, flow.destination, flow.protocol, flow.destination_port);
-    match find(&key, flow, table, tables) {
+    match find(&key, flow.family, table, tables) {
         Some(slot) => Ok(slot.service),
         None => any_port(flow, table, tables),
     }
@@ -38,7 +38,7 @@ pub fn service<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u3
 #[inline(always)]
 fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, End> {
     let address = VipKey::of_address(flow.family, flow.destination);
-    let slot = find(&address, flow, table, tables).ok_or(End::NOT_OURS)?;
+    let slot = find(&address, flow.family, table, tables).ok_or(End::NOT_OURS)?;
     if tables.features().has(Features::PORT_RANGES)
         && slot.flags.has(VipFlags::PORT_RANGES)
         && let Some(service) = range(flow, table, tables)
@@ -47,7 +47,7 @@ fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, 
     }
     if slot.flags.has(VipFlags::ANY_PORT) {
         let any = VipKey::new(flow.family, flow.destination, flow.protocol, NetworkU16::new(0));
-        if let Some(slot) = find(&any, flow, table, tables) {
+        if let Some(slot) = find(&any, flow.family, table, tables) {
             return Ok(slot.service);
         }
     }
@@ -58,14 +58,13 @@ fn any_port<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Result<u32, 
 #[inline(always)]
 pub fn address<'t, T: Tables>(network: &Network, table: VipTable, tables: &'t T) -> Result<&'t VipSlot, End> {
     let key = VipKey::of_address(network.family, network.destination);
-    let (first, second) = key.buckets(network.family, table);
-    in_buckets(&key, first, second, tables).ok_or(End::NOT_OURS)
+    find(&key, network.family, table, tables).ok_or(End::NOT_OURS)
 }
 
 #[inline(always)]
 fn range<T: Tables>(flow: &Flow, table: VipTable, tables: &T) -> Option<u32> {
     let ranges = VipKey::of_ranges(flow.family, flow.destination, flow.protocol);
-    let line = find(&ranges, flow, table, tables)?.service;
+    let line = find(&ranges, flow.family, table, tables)?.service;
     tables.port_ranges(PortRanges::index(line, table))?.service(flow.destination_port)
 }
 
@@ -82,9 +81,15 @@ pub fn of_vip(slot: &VipSlot, reason: Reason) -> End {
     if slot.flags.has(VipFlags::LOCAL) { End::pass(Reason::LocalVip) } else { End::drop(reason) }
 }
 
+/// The slot of a key of this family.
 #[inline(always)]
-fn find<'t, T: Tables>(key: &VipKey, flow: &Flow, table: VipTable, tables: &'t T) -> Option<&'t VipSlot> {
-    let (first, second) = key.buckets(flow.family, table);
+pub fn find<'t, T: Tables>(
+    key: &VipKey,
+    family: Family,
+    table: VipTable,
+    tables: &'t T,
+) -> Option<&'t VipSlot> {
+    let (first, second) = key.buckets(family, table);
     in_buckets(key, first, second, tables)
 }
 

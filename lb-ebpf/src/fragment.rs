@@ -10,9 +10,9 @@ use crate::parse::Network;
 use crate::parse::transport::Piece;
 use crate::tables::Tables;
 use crate::wire::protocol;
-use lb_common::abi::{Control, FragmentEntry, ServiceFlags};
+use lb_common::abi::{Control, FragmentEntry, ServiceFlags, VipKey};
 use lb_common::flow::Flow;
-use lb_common::net::{Family, NetworkU16};
+use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::Reason;
 use lb_common::siphash::Key;
 
@@ -38,19 +38,27 @@ pub fn later<T: Tables>(
     };
     match tables.fragment(packet).map(flow) {
         Some(flow) => Ok(flow),
-        None => portless(network, protocol, control, tables).ok_or(Reason::Fragment),
+        None => {
+            let (flow, [high, low]) = (addresses(network, protocol), network.destination.words());
+            let portless = needs_no_ports(high, low, network.family, protocol, tables);
+            if portless { Ok(flow) } else { Err(Reason::Fragment) }
+        }
     }
 }
 
-#[inline(always)]
-fn portless<T: Tables>(network: &Network, protocol: u8, control: &Control, tables: &T) -> Option<Flow> {
+/// Whether a VIP, given by its two words, has a 3-tuple service of the protocol. A function of its own in the kernel
+/// program, too, and called with numbers: its caller has no room on its stack.
+#[inline(never)]
+fn needs_no_ports<T: Tables>(high: u64, low: u64, family: Family, protocol: u8, tables: &T) -> bool {
     // Other numbers are those of keys that no packet has.
-    if protocol != protocol::TCP && protocol != protocol::UDP {
-        return None;
+    if !matches!(protocol, protocol::TCP | protocol::UDP) {
+        return false;
     }
-    let flow = addresses(network, protocol);
-    let service = tables.service(classify::service(&flow, control.vips, tables).ok()?)?;
-    service.flags.has(ServiceFlags::THREE_TUPLE).then_some(flow)
+    let Some(control) = tables.control() else { return false };
+    let key = VipKey::new(family, Address::from_v6_words([high, low]), protocol, NetworkU16::new(0));
+    let slot = classify::find(&key, family, control.vips, tables);
+    let service = slot.and_then(|slot| tables.service(slot.service));
+    service.is_some_and(|service| service.flags.has(ServiceFlags::THREE_TUPLE))
 }
 
 /// Keeps what the first fragment of a packet tells.

@@ -49,8 +49,9 @@ pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action,
     }
     let flow = icmp::error::flow(frame, &network, &place, kind, tables).map_err(of_vip)?;
     let service = classify::service(&flow, control.vips, tables)?;
-    let found =
-        Found { flow, connection_id: None, segment: Segment::Related, may_tell: false }.forgotten(tables);
+    let found = Found { flow, datagram: 0, segment: Segment::Related, may_tell: false };
+    // What is forgotten is not that it is no datagram, so that what looks into one is left out.
+    let found = Found { datagram: 0, ..found.forgotten(tables) };
     guide(frame, &network, &found, service, control, tables)
 }
 
@@ -78,8 +79,9 @@ pub fn part<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, En
 /// What is known of a packet that may have no ports.
 struct Found {
     flow: Flow,
-    /// Of a whole packet: the parts of one must all go the same way.
-    connection_id: Option<ConnectionId>,
+    /// Where the UDP header of a whole packet lies, in which to look for a connection id: the parts of one must all go
+    /// the same way. 0: there is none.
+    datagram: usize,
     segment: Segment,
     /// Whether its sender may be told that it does not fit: that is the whole packet, or the part with the ports.
     may_tell: bool,
@@ -88,6 +90,7 @@ struct Found {
 #[expect(clippy::cast_possible_truncation, reason = "the bits of one of its parts are meant")]
 impl Found {
     const MAY_TELL: u64 = 1 << 42;
+    const DATAGRAM: u32 = 48;
 
     /// The same, of which the verifier does not know how it was found.
     #[inline(always)]
@@ -95,7 +98,8 @@ impl Found {
         let Flow { source_port, destination_port, protocol, .. } = self.flow;
         let ports = u64::from(source_port.wire()) | u64::from(destination_port.wire()) << 16;
         let told = if self.may_tell { Self::MAY_TELL } else { 0 };
-        let word = ports | u64::from(protocol) << 32 | (self.segment as u64) << 40 | told;
+        let datagram = (self.datagram as u64) << Self::DATAGRAM;
+        let word = ports | u64::from(protocol) << 32 | (self.segment as u64) << 40 | told | datagram;
         let word = tables.forgotten(word);
         let flow = Flow {
             source_port: NetworkU16::from_wire(word as u16),
@@ -103,7 +107,8 @@ impl Found {
             protocol: (word >> 32) as u8,
             ..self.flow
         };
-        Self { flow, segment: Segment::of(word >> 40), may_tell: word & Self::MAY_TELL != 0, ..self }
+        let (segment, datagram) = (Segment::of(word >> 40), (word >> Self::DATAGRAM) as usize);
+        Self { flow, datagram, segment, may_tell: word & Self::MAY_TELL != 0 }
     }
 }
 
@@ -117,16 +122,16 @@ fn find<F: Frame, T: Tables>(
     let place = place(frame, network, tables)?;
     if let Some(piece) = place.piece.filter(|piece| !piece.first) {
         let flow = fragment::later(network, place.protocol, piece, control, tables)?;
-        return Ok(Found { flow, connection_id: None, segment: Segment::Middle, may_tell: false });
+        return Ok(Found { flow, datagram: 0, segment: Segment::Middle, may_tell: false });
     }
     let transport = ports(frame, network, &place).map_err(Portless::reason)?;
-    let mut connection_id = None;
+    let mut datagram = 0;
     if let Some(piece) = place.piece {
         fragment::remember(network, place.protocol, &transport.flow, piece, control.key(), tables);
     } else if tables.features().has(Features::QUIC) {
-        connection_id = ConnectionId::read(frame, place.offset, network.end());
+        datagram = place.offset;
     }
-    Ok(Found { flow: transport.flow, connection_id, segment: transport.segment(), may_tell: true })
+    Ok(Found { flow: transport.flow, datagram, segment: transport.segment(), may_tell: true })
 }
 
 /// To the backend, if it fits; what is lost is counted for the service.
@@ -160,7 +165,11 @@ fn attempt<F: Frame, T: Tables>(
     control: &Control,
     tables: &T,
 ) -> Result<Action, End> {
-    let choice = choose(&found.flow, || found.connection_id, service, control, tables, || found.segment)?;
+    let connection_id = || match found.datagram {
+        0 => None,
+        offset => ConnectionId::read(frame, offset, network.end()),
+    };
+    let choice = choose(&found.flow, connection_id, service, control, tables, || found.segment)?;
     if encapsulate::fits(network, choice.owner.backend, tables.features()) {
         deliver(frame, network, &choice, service, tables)
     } else {

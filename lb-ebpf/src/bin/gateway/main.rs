@@ -18,6 +18,7 @@ use tables::BpfTables;
 
 /// Balances one packet.
 #[xdp]
+#[inline(always)]
 fn gateway(context: XdpContext) -> u32 {
     let tables = BpfTables { context: context.ctx };
     match pipeline::usual(&mut XdpFrame::new(XdpContext::new(context.ctx)), &tables) {
@@ -31,6 +32,7 @@ fn gateway(context: XdpContext) -> u32 {
 /// Balances ICMP that the other leaves. A program of its own: it has a stack of its own and costs the other
 /// nothing, and the verifier need not try all ways through one with all ways through the other.
 #[xdp]
+#[inline(always)]
 fn message(context: XdpContext) -> u32 {
     let tables = BpfTables { context: context.ctx };
     verdict(unusual::message(&mut XdpFrame::new(context), &tables), &tables)
@@ -38,6 +40,7 @@ fn message(context: XdpContext) -> u32 {
 
 /// Balances fragments and what does not fit, which the other leaves too.
 #[xdp]
+#[inline(always)]
 fn part(context: XdpContext) -> u32 {
     let tables = BpfTables { context: context.ctx };
     verdict(unusual::part(&mut XdpFrame::new(context), &tables), &tables)
