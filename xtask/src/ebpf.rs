@@ -1,6 +1,7 @@
 //! The eBPF objects: compiled, checked, and laid where `SPILLWAY_BPF_DIR` points.
 
 mod object_check;
+mod stack;
 
 use std::env;
 use std::fs;

@@ -5,10 +5,13 @@
 //!    the panic handler without a word about the index or the division that leads there.
 //! 2. A function that was not linked in: `call -1`.
 //! 3. A copy became a call of `memcpy`, `memmove` or `memset`: loops over single bytes, each verified.
+//! 4. A chain of calls takes more stack than old kernels allow.
 
+use super::stack::{self, Function};
 use anyhow::{Context, Result};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind};
+use std::collections::BTreeMap;
 
 const INSTRUCTION: usize = 8;
 /// `BPF_JMP | BPF_CALL`, and the source register that marks a call within the object.
@@ -29,12 +32,34 @@ pub(super) fn faults(bytes: &[u8]) -> Result<Vec<String>> {
         format!("a panic can be reached ({name}): use `get`, checked arithmetic and a verdict instead")
     });
     let mut faults: Vec<String> = panics.collect();
+    let mut functions: BTreeMap<String, Function> = BTreeMap::new();
     for section in elf.sections().filter(|section| section.kind() == SectionKind::Text) {
+        for (name, code) in bodies(&elf, &section)? {
+            functions.entry(name).or_default().frame = stack::frame(code);
+        }
         for call in calls(section.data()?) {
             faults.extend(fault_of(&elf, &section, &call));
+            let caller = function_at(&elf, section.index(), call.offset);
+            if let (Some(caller), Some(callee)) = (caller, callee(&elf, &section, &call)) {
+                functions.entry(caller).or_default().calls.push(callee);
+            }
         }
     }
+    faults.extend(stack::faults(&functions));
     Ok(faults)
+}
+
+/// The functions of a section, by name, and their instructions.
+fn bodies<'data>(elf: &Elf<'data>, section: &Section<'data, '_>) -> Result<Vec<(String, &'data [u8])>> {
+    let code = section.data()?;
+    let body = |symbol: object::read::elf::ElfSymbol64<'_, '_, object::LittleEndian>| {
+        let inside =
+            symbol.kind() == object::SymbolKind::Text && symbol.section_index() == Some(section.index());
+        let start = usize::try_from(symbol.address()).ok().filter(|_| inside)?;
+        let end = start.checked_add(usize::try_from(symbol.size()).ok()?)?;
+        Some((symbol.name().ok()?.to_owned(), code.get(start..end)?))
+    };
+    Ok(elf.symbols().filter_map(body).collect())
 }
 
 fn is_panic(symbol: &str) -> bool {
