@@ -124,7 +124,7 @@ fn a_source_begins_so_many_flows_and_no_more() -> Result<()> {
     let work = WorkDir::new()?;
     let sizes = World::sizes();
     let pins = Pins::new(&work.bpf());
-    let mut loaded = Loaded::load(&pins, &sizes, PacketLog::Off, Features::ALL)?;
+    let mut loaded = Loaded::load(&pins, &sizes, PacketLog::Off, Features::ADMISSION)?;
     let mut events = Events::open(&pins)?;
     let policy = AccessPolicy { default: Admit::Allow, new_flows: RATE, ..policy() };
     let policy = AccessPolicy { prefixes: AccessList::new(BTreeMap::new()).into(), ..policy };
