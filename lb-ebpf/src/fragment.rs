@@ -36,14 +36,14 @@ pub fn later<T: Tables>(
         protocol: protocol as u8,
         ..addresses(network, 0)
     };
-    match tables.fragment(packet).map(flow) {
-        Some(flow) => Ok(flow),
-        None => {
-            let (flow, [high, low]) = (addresses(network, protocol), network.destination.words());
-            let portless = needs_no_ports(high, low, network.family, protocol, tables);
-            if portless { Ok(flow) } else { Err(Reason::Fragment) }
-        }
+    if let Some(known) = tables.fragment(packet) {
+        return Ok(flow(known));
     }
+    let [high, low] = network.destination.words();
+    if !needs_no_ports(high, low, network.family, protocol, tables) {
+        return Err(Reason::Fragment);
+    }
+    Ok(addresses(network, protocol))
 }
 
 /// Whether a VIP, given by its two words, has a 3-tuple service of the protocol. A function of its own in the kernel
