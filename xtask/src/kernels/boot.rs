@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use super::emulator::Emulator;
 use super::kernel::Kernel;
 
-/// For booting and all tests; a minute is usual.
-const LIMIT: Duration = Duration::from_mins(10);
+/// For booting and all tests; five minutes are usual.
+const LIMIT: Duration = Duration::from_mins(15);
 /// No KVM: it runs wherever this does. Two processors, or nothing would run at the same time.
 const MACHINE: [&str; 17] = [
     "-machine",
