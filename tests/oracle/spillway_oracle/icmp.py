@@ -62,8 +62,8 @@ def reply_to(frame: bytes, inner) -> bytes:
     )
     if old != right and not covers(inner.source, inner.destination, message):
         wanted = replaced(old, message[0] << 8 | message[1], answered[0] << 8 | answered[1])
-    elif wanted == 0 and family == 4 and message[4:8] == bytes(4):
-        # Either zero is right for a payload that sums up to none; the gateway writes this one.
+    if wanted == 0 and family == 4 and message[4:8] == bytes(4):
+        # Either zero is right for a payload that sums up to none, and as wrong for another; the gateway writes this one.
         wanted = 0xFFFF
     answered = answered[:2] + struct.pack(">H", wanted) + answered[4:]
     header = bytearray(frame[inner.start : inner.transport])
