@@ -2,13 +2,14 @@
 //! meaning, for counters outlive programs.
 
 macro_rules! reasons {
-    ($($variant:ident = $number:literal, $name:literal, $expected:literal, $sentence:literal;)*) => {
-        /// Why a packet did not leave toward a backend.
+    ($(#[$doc:meta])* $reasons:ident;
+     $($variant:ident = $number:literal, $name:literal, $expected:literal, $sentence:literal;)*) => {
+        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u32)]
-        pub enum Reason { $(#[doc = $sentence] $variant = $number,)* }
+        pub enum $reasons { $(#[doc = $sentence] $variant = $number,)* }
 
-        impl Reason {
+        impl $reasons {
             /// Every reason, by number.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
@@ -31,6 +32,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// Why a packet did not leave a gateway toward a backend.
+    Reason;
     NotOurs = 0, "not-ours", true, "The destination is not a VIP; passed to the kernel and not counted.";
     NoService = 1, "no-service", true, "The destination is a VIP, but no service has this protocol and port; dropped.";
     LocalVip = 2, "local-vip", true, "No service matches and the VIP is also an address of this machine; passed to the kernel.";
@@ -49,18 +52,33 @@ reasons! {
     RateLimited = 15, "rate-limited", true, "The source begins more flows than the service's access policy allows; dropped.";
 }
 
+reasons! {
+    /// Why a receiver left a packet's headers as they are, or dropped it.
+    ReceiverReason;
+    NotTunnelled = 0, "not-tunnelled", true, "No tunnel packet for this node; passed to the kernel and not counted.";
+    UnknownPeer = 1, "unknown-peer", true, "A tunnel packet from an address that is no gateway's; dropped.";
+    OuterFragment = 2, "outer-fragment", true, "A fragment of a tunnel packet, which no gateway makes; dropped.";
+    OuterTruncated = 3, "outer-truncated", true, "A tunnel packet that is shorter than its headers claim; dropped.";
+    BadTunnel = 4, "bad-tunnel", true, "A tunnel header with another version, kind or network, or an option that is not known; dropped.";
+    Congested = 5, "congested", true, "The path marked congestion on a packet whose sender does not know such marks; dropped (RFC 6040).";
+    NotMoved = 6, "not-moved", false, "The driver did not let the outer headers be taken off; dropped.";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::vec::Vec;
 
     #[test]
     fn numbers_are_dense_and_names_unique() {
-        for (number, reason) in (0..).zip(Reason::ALL) {
-            assert_eq!(*reason as u32, number);
-            assert!(reason.sentence().ends_with('.'));
+        let gateways = Reason::ALL.iter().map(|reason| (*reason as u32, reason.name(), reason.sentence()));
+        let receivers =
+            ReceiverReason::ALL.iter().map(|reason| (*reason as u32, reason.name(), reason.sentence()));
+        for reasons in [gateways.collect::<Vec<_>>(), receivers.collect()] {
+            let names: BTreeSet<_> = reasons.iter().map(|(_, name, _)| name).collect();
+            assert_eq!(names.len(), reasons.len());
+            assert!((0..).zip(&reasons).all(|(number, reason)| reason.0 == number && reason.2.ends_with('.')));
         }
-        let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
-        assert_eq!(names.len(), Reason::ALL.len());
     }
 }

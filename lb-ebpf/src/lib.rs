@@ -35,6 +35,7 @@ pub mod icmp;
 pub mod parse;
 pub mod pipeline;
 pub mod quic;
+pub mod receive;
 pub mod select;
 pub mod tables;
 pub mod track;

@@ -41,11 +41,11 @@ pub struct Network {
     /// Bytes of header and payload, as the header says.
     pub length: usize,
     /// Bytes of the fixed header and IPv4 options.
-    header_length: usize,
+    pub header_length: usize,
     /// Protocol behind that header.
-    next: u8,
+    pub next: u8,
     /// An IPv4 fragment.
-    fragment: bool,
+    pub fragment: bool,
 }
 
 impl Network {
@@ -68,6 +68,15 @@ pub fn network<F: Frame>(frame: &F) -> Result<Network, End> {
         None
     };
     header.ok_or(End::NOT_OURS)
+}
+
+/// The fixed part of the IP header at `offset`; `None` if it is not there, or of the other family.
+#[inline(always)]
+pub fn ip<F: Frame>(frame: &F, family: Family, offset: usize) -> Option<Network> {
+    match family {
+        Family::V4 => ipv4(frame, offset),
+        Family::V6 => ipv6(frame, offset),
+    }
 }
 
 #[inline(always)]

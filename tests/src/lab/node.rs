@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use super::topology::{Segment, VIP_V4, VIP_V6};
-use super::{Attached, End, Namespace, Objects, Server, TunnelDevices, connect};
+use super::topology::{Segment, TwoClusters, VIP_V4, VIP_V6};
+use super::{End, Namespace, Objects, Receiver, Server, TunnelDevices, connect};
 
 /// Port of the service on the VIPs (host order).
 pub const VIP_PORT: u16 = 80;
@@ -19,7 +19,7 @@ pub(super) const INTERFACE: &str = "eth0";
 /// What takes the outer header off at the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decapsulation {
-    /// The lab's own program, which every kernel can run.
+    /// The receiver, which every kernel can run.
     Program,
     /// The kernel's tunnel devices, which not every kernel has.
     Devices(TunnelDevices),
@@ -39,7 +39,7 @@ pub struct Node {
     /// Its network namespace.
     pub namespace: Namespace,
     servers: Vec<Server>,
-    _receiver: Option<Attached>,
+    _receiver: Option<Receiver>,
 }
 
 impl Node {
@@ -57,7 +57,12 @@ impl Node {
         namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"))?;
         segment.add_default_routes(&namespace, INTERFACE)?;
         let receiver = match decapsulation {
-            Decapsulation::Program => Some(Attached::receiver(objects, &namespace, INTERFACE)?),
+            Decapsulation::Program => {
+                let [own, gateways] = [segment, TwoClusters::GATEWAY]
+                    .map(|segment| [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like)));
+                let receiver = Receiver::load(objects, Receiver::usual(), &own, &gateways)?;
+                Some(receiver.attach(&namespace, INTERFACE)?)
+            }
             Decapsulation::Devices(devices) => {
                 devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
                 None

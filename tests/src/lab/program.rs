@@ -1,4 +1,4 @@
-//! The lab's own XDP programs: the nodes' decapsulator and the do-nothing peer.
+//! XDP programs as `cargo xtask build` made them, and the do-nothing peer.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -57,32 +57,41 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Attaches the decapsulator: 4in4, 6in6, 4in6 and 6in4 lose their outer header, bare or with GUE; all passes.
-    ///
-    /// # Errors
-    /// When the kernel refuses the program or there is no such interface.
-    pub fn receiver(objects: &Objects, namespace: &Namespace, interface: &str) -> Result<Self> {
-        attach(&objects.path("receiver"), "receiver", namespace, interface)
-    }
-
     /// Attaches a program that passes everything: without one on the peer, a veth loses what
     /// `XDP_TX` sends.
     ///
     /// # Errors
     /// When the kernel refuses the program or there is no such interface.
     pub fn pass(objects: &Objects, namespace: &Namespace, interface: &str) -> Result<Self> {
-        attach(&objects.path("receiver"), "pass", namespace, interface)
+        let mut object = load(&objects.path("receiver"), "pass")?;
+        attach(&mut object, "pass", namespace, interface)?;
+        Ok(Self { _object: object })
     }
 }
 
-fn attach(object: &Path, program: &str, namespace: &Namespace, interface: &str) -> Result<Attached> {
-    let mut loaded = Ebpf::load_file(object).with_context(|| format!("load {}", object.display()))?;
-    let xdp: &mut Xdp = loaded.program_mut(program).context("no such program in the object")?.try_into()?;
-    xdp.load().with_context(|| format!("load program {program}"))?;
-    // Interface names are looked up in the calling thread's namespace.
+/// Loads one program of an object.
+pub(super) fn load(path: &Path, program: &str) -> Result<Ebpf> {
+    let mut object = Ebpf::load_file(path).with_context(|| format!("load {}", path.display()))?;
+    xdp(&mut object, program)?.load().with_context(|| format!("load program {program}"))?;
+    Ok(object)
+}
+
+/// The program of this name.
+pub(super) fn xdp<'o>(object: &'o mut Ebpf, program: &str) -> Result<&'o mut Xdp> {
+    Ok(object.program_mut(program).context("no such program in the object")?.try_into()?)
+}
+
+/// Attaches a loaded program. Interface names are looked up in the calling thread's namespace.
+pub(super) fn attach(
+    object: &mut Ebpf,
+    program: &str,
+    namespace: &Namespace,
+    interface: &str,
+) -> Result<()> {
+    let xdp = xdp(object, program)?;
     namespace.enter(|| {
         xdp.attach(interface, XdpMode::Driver)
+            .map(drop)
             .with_context(|| format!("attach {program} to {interface} in {}", namespace.name()))
-    })?;
-    Ok(Attached { _object: loaded })
+    })
 }

@@ -17,7 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_tests::lab::{
-    Agent, Attached, End, HEALTH_PORT, Namespace, Objects, Server, VIP_PORT, VIP_V4, WorkDir, connect, fetch,
+    Agent, Attached, End, HEALTH_PORT, Namespace, Objects, Receiver, Server, VIP_PORT, VIP_V4, WorkDir,
+    connect, fetch,
 };
 use nix::net::if_::if_nametoindex;
 
@@ -31,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) address: Ipv4Addr,
     pub(crate) namespace: Namespace,
     _servers: Vec<Server>,
-    _receiver: Attached,
+    _receiver: Receiver,
 }
 
 /// The namespaces, and the agent's files.
@@ -215,7 +216,9 @@ fn node(objects: &Objects, gateway: &Namespace, number: u8) -> Node {
     link(gateway, number, &namespace);
     namespace.ip(&format!("address add {VIP_V4}/32 dev lo")).unwrap();
     namespace.ip(&format!("route add default via 10.50.{number}.1")).unwrap();
-    let receiver = Attached::receiver(objects, &namespace, "eth0").unwrap();
+    let [own, from] = [2, 1].map(|host| Ipv4Addr::new(10, 50, number, host).into());
+    let receiver = Receiver::load(objects, Receiver::usual(), &[own], &[from]).unwrap();
+    let receiver = receiver.attach(&namespace, "eth0").unwrap();
     let servers = [VIP_PORT, HEALTH_PORT].map(|port| Server::start(&namespace, &name, port).unwrap());
     let address = Ipv4Addr::new(10, 50, number, 2);
     Node { address, namespace, _servers: servers.into(), _receiver: receiver }

@@ -9,4 +9,5 @@ mod histories;
 mod objects;
 mod packet_log;
 mod program;
+mod receiver;
 mod twin;

@@ -1,6 +1,6 @@
 //! Real HTTP through each encapsulation, of both families over both. The kernel's own tunnel devices at the nodes
-//! take it apart, header by header, so that all of it is in order; the lab's program takes apart what this
-//! kernel may not know.
+//! take it apart, header by header, so that all of it is in order; the receiver takes apart what this kernel may not
+//! know.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -35,13 +35,22 @@ fn vxlan_is_answered_by_nodes_without_a_program_of_ours() -> Result<()> {
 }
 
 #[test]
-fn gue_is_answered_by_nodes_with_the_labs_program() -> Result<()> {
+fn gue_is_answered_by_nodes_with_the_receiver() -> Result<()> {
+    by_receiver("gue")
+}
+
+#[test]
+fn vxlan_is_answered_by_nodes_with_the_receiver() -> Result<()> {
+    by_receiver("vxlan")
+}
+
+fn by_receiver(kind: &str) -> Result<()> {
     if !is_root() {
         println!("SKIP: network namespaces need root");
         return Ok(());
     }
     let clusters = ["eu-1", "us-1"].map(|name| ClusterSpec { name, nodes: vec![1] });
-    every_request_is_answered(&TwoClusters::with_clusters(&Objects::from_env()?, &clusters)?, "gue")
+    every_request_is_answered(&TwoClusters::with_clusters(&Objects::from_env()?, &clusters)?, kind)
 }
 
 fn by_devices(devices: TunnelDevices, kind: &str, what: &str) -> Result<()> {

@@ -1,0 +1,106 @@
+//! The receiver's program, with what it accepts.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, PerCpuArray};
+use aya::programs::TestRunOptions;
+use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, TunnelKind};
+use lb_common::net::{Address, Family, NetworkU16};
+use lb_common::reason::ReceiverReason;
+
+use super::program::{attach, load, xdp};
+use super::{Namespace, Objects};
+
+const PROGRAM: &str = "receiver";
+/// What a configuration that does not name them has (host order); the VNI is 0.
+const GUE_PORT: u16 = 6080;
+const VXLAN_PORT: u16 = 4789;
+
+/// A receiver in the kernel; it goes when dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    object: Ebpf,
+}
+
+impl Receiver {
+    /// What it takes off where nothing else is said: all there is, on the usual ports.
+    pub fn usual() -> Accepted {
+        let (gue, vxlan) = (NetworkU16::new(GUE_PORT), NetworkU16::new(VXLAN_PORT));
+        Accepted { gue, vxlan, flags: AcceptedFlags::IPIP, ..Accepted::default() }
+    }
+
+    /// Loads it: what `gateways` send to an address of `own` is taken off.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program.
+    pub fn load(objects: &Objects, accepted: Accepted, own: &[IpAddr], gateways: &[IpAddr]) -> Result<Self> {
+        let mut receiver = Self { object: load(&objects.path(PROGRAM), PROGRAM)? };
+        own.iter().try_for_each(|address| receiver.add_own((*address).into()))?;
+        gateways.iter().try_for_each(|address| receiver.add_gateway(*address))?;
+        let mut map: Array<_, [u8; 16]> = Array::try_from(receiver.map("accepted")?)?;
+        map.set(0, bytemuck::cast::<_, [u8; 16]>(accepted), 0)?;
+        Ok(receiver)
+    }
+
+    /// Attaches it to an interface.
+    ///
+    /// # Errors
+    /// When there is no such interface, or it has another program.
+    pub fn attach(mut self, namespace: &Namespace, interface: &str) -> Result<Self> {
+        attach(&mut self.object, PROGRAM, namespace, interface)?;
+        Ok(self)
+    }
+
+    /// Runs it on a frame: the verdict (`enum xdp_action`), and the frame afterwards.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn run(&mut self, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
+        let mut output = vec![0; frame.len()];
+        let mut options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        options.data_out = Some(&mut output);
+        let result = xdp(&mut self.object, PROGRAM)?.test_run(options)?;
+        output.truncate(result.data_size_out as usize);
+        Ok((result.return_value, output))
+    }
+
+    /// Packets and bytes that were taken out of tunnels of a kind, by all CPUs.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn taken(&mut self, kind: TunnelKind) -> Result<[u64; 2]> {
+        let map: PerCpuArray<_, [u64; 2]> = PerCpuArray::try_from(self.map("tunnel_stats")?)?;
+        let each = map.get(&(kind as u32), 0)?;
+        Ok(each.iter().fold([0; 2], |[packets, bytes], [p, b]| [packets + p, bytes + b]))
+    }
+
+    /// Packets that ended for a reason, on all CPUs.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn ended(&mut self, reason: ReceiverReason) -> Result<u64> {
+        let map: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map("receiver_stats")?)?;
+        Ok(map.get(&(reason as u32), 0)?.iter().sum())
+    }
+
+    fn map(&mut self, name: &str) -> Result<&mut Map> {
+        self.object.map_mut(name).with_context(|| format!("no map {name} in the object"))
+    }
+
+    fn add_own(&mut self, address: Address) -> Result<()> {
+        let mut own: HashMap<_, [u8; 16], u32> = HashMap::try_from(self.map("own_addresses")?)?;
+        Ok(own.insert(address.bytes(), 0, 0)?)
+    }
+
+    fn add_gateway(&mut self, address: IpAddr) -> Result<()> {
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        let key: [u8; 24] = bytemuck::cast(AccessKey::of_source(0, family, address.into()));
+        let (bits, rest) = key.split_at(4);
+        let key = Key::new(u32::from_ne_bytes(bits.try_into()?), <[u8; 20]>::try_from(rest)?);
+        let mut peers: LpmTrie<_, [u8; 20], u32> = LpmTrie::try_from(self.map("peers")?)?;
+        Ok(peers.insert(&key, 0, 0)?)
+    }
+}

@@ -1,0 +1,166 @@
+//! The receiver as the kernel runs it: what the oracle says that a gateway sends comes out of its tunnel again; and with
+//! any byte changed, the program does what its stages do in ordinary memory.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use anyhow::{Result, ensure};
+use lb_common::abi::{Accepted, AccessKey, TunnelKind};
+use lb_common::net::{Address, Family, NetworkU16};
+use lb_common::reason::ReceiverReason;
+use lb_ebpf::frame::SliceFrame;
+use lb_ebpf::parse;
+use lb_ebpf::receive::{self, Node, Verdict};
+use lb_tests::fixture::{Case, cases, hex};
+use lb_tests::lab::{Objects, Receiver, is_root};
+
+/// `enum xdp_action` of `linux/bpf.h`.
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+/// Bytes behind the link header that are changed, one at a time: all of the outer headers.
+const CHANGED: usize = 80;
+
+/// A receiver in ordinary memory.
+struct Host {
+    accepted: Accepted,
+    own: BTreeSet<IpAddr>,
+    gateways: BTreeSet<IpAddr>,
+    counted: RefCell<Counted>,
+}
+
+/// Packets and bytes taken off, and packets by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Counted(BTreeMap<String, u64>);
+
+impl Counted {
+    fn add(&mut self, what: &str, count: u64) {
+        if count > 0 {
+            *self.0.entry(what.to_owned()).or_default() += count;
+        }
+    }
+
+    /// What the program has counted.
+    fn of(receiver: &mut Receiver) -> Result<Self> {
+        let mut counted = Self::default();
+        for kind in TunnelKind::ALL {
+            let [packets, bytes] = receiver.taken(kind)?;
+            counted.add(&format!("{kind:?} packets"), packets);
+            counted.add(&format!("{kind:?} bytes"), bytes);
+        }
+        for reason in ReceiverReason::ALL {
+            counted.add(reason.name(), receiver.ended(*reason)?);
+        }
+        Ok(counted)
+    }
+}
+
+impl Host {
+    /// It stands for all nodes that the frames are sent to, and knows all gateways that send them.
+    fn of(sent: &[Case], accepted: Accepted) -> Self {
+        let outer = |case: &Case| {
+            let mut bytes = case.expected.bytes.clone();
+            let network = parse::network(&SliceFrame::new(&mut bytes, 0, 1)).ok()?;
+            Some((IpAddr::from(network.source), IpAddr::from(network.destination)))
+        };
+        let (gateways, own) = sent.iter().filter_map(outer).unzip();
+        Self { accepted, own, gateways, counted: RefCell::default() }
+    }
+
+    fn run(&self, frame: &[u8]) -> (u32, Vec<u8>) {
+        let mut bytes = frame.to_vec();
+        let mut frame = SliceFrame::new(&mut bytes, 0, 1);
+        let verdict = match receive::process(&mut frame, self) {
+            Verdict::Pass => XDP_PASS,
+            Verdict::Drop => XDP_DROP,
+        };
+        (verdict, frame.bytes().to_vec())
+    }
+}
+
+impl Node for Host {
+    fn accepted(&self) -> Option<&Accepted> {
+        Some(&self.accepted)
+    }
+    fn is_own(&self, address: &Address) -> bool {
+        self.own.contains(&IpAddr::from(*address))
+    }
+    fn is_peer(&self, source: &AccessKey) -> bool {
+        let key = |gateway: &IpAddr| {
+            let family = if gateway.is_ipv4() { Family::V4 } else { Family::V6 };
+            AccessKey::of_source(0, family, (*gateway).into())
+        };
+        self.gateways.iter().any(|gateway| key(gateway) == *source)
+    }
+    fn count_taken(&self, kind: TunnelKind, bytes: u64) {
+        let mut counted = self.counted.borrow_mut();
+        counted.add(&format!("{kind:?} packets"), 1);
+        counted.add(&format!("{kind:?} bytes"), bytes);
+    }
+    fn count_reason(&self, reason: ReceiverReason) {
+        self.counted.borrow_mut().add(reason.name(), 1);
+    }
+}
+
+/// The fixtures' frames that a gateway encapsulates.
+fn sent() -> Result<Vec<Case>> {
+    let sent = |case: &Case| case.expected.verdict == lb_tests::fixture::Verdict::Transmit;
+    Ok(cases()?.into_iter().filter(|case| sent(case) && case.expected.reason.is_none()).collect())
+}
+
+/// The packet of a frame, without its link header.
+fn packet(frame: &[u8]) -> Result<&[u8]> {
+    let mut bytes = frame.to_vec();
+    let network = parse::network(&SliceFrame::new(&mut bytes, 0, 1));
+    let offset = network.map(|network| network.offset);
+    ensure!(offset.is_ok(), "{} is no IP", hex(frame));
+    Ok(&frame[offset.unwrap_or(0)..])
+}
+
+/// UDP port of GUE in the fixtures' world, and those of VXLAN with the networks behind them (host order).
+const GUE: u16 = 6080;
+const VXLAN: [(u16, u32); 2] = [(4789, 100), (8472, 16_702_190)];
+
+#[test]
+fn what_a_gateway_sends_comes_out_of_its_tunnel_again() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: not root");
+        return Ok(());
+    }
+    let (sent, mut out) = (sent()?, BTreeSet::new());
+    for (port, network) in VXLAN {
+        let (gue, vxlan) = (NetworkU16::new(GUE), NetworkU16::new(port));
+        let accepted = Accepted { gue, vxlan, vni: u32::to_be(network << 8), ..Receiver::usual() };
+        out.extend(taken_out(&sent, accepted)?);
+    }
+    assert_eq!(out.len(), sent.len(), "what is for no VXLAN network of the world came out");
+    Ok(())
+}
+
+/// Which frames the receiver takes out of their tunnel.
+fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
+    let host = Host::of(sent, accepted);
+    let [own, gateways] = [&host.own, &host.gateways].map(|set| set.iter().copied().collect::<Vec<_>>());
+    let mut receiver = Receiver::load(&Objects::from_env()?, accepted, &own, &gateways)?;
+    let mut out = Vec::new();
+    for (number, case) in sent.iter().enumerate() {
+        let frame = &case.expected.bytes;
+        let (verdict, bytes) = receiver.run(frame)?;
+        assert_eq!((verdict, &bytes), (XDP_PASS, &host.run(frame).1), "{}", case.about);
+        if bytes != *frame {
+            assert_eq!(hex(packet(&bytes)?), hex(packet(&case.input)?), "{}", case.about);
+            out.push(number);
+        }
+        for at in (0..CHANGED).filter(|at| *at < frame.len()) {
+            let mut changed = frame.clone();
+            changed[at] ^= 1 << (at % 8);
+            assert_eq!(receiver.run(&changed)?, host.run(&changed), "{}: {}", case.about, hex(&changed));
+        }
+    }
+    let counted = Counted::of(&mut receiver)?;
+    assert_eq!(counted, *host.counted.borrow());
+    for reason in [ReceiverReason::UnknownPeer, ReceiverReason::BadTunnel, ReceiverReason::OuterTruncated] {
+        assert!(counted.0.contains_key(reason.name()), "none was {}", reason.name());
+    }
+    Ok(out)
+}
