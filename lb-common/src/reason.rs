@@ -78,7 +78,9 @@ mod tests {
         for reasons in [gateways.collect::<Vec<_>>(), receivers.collect()] {
             let names: BTreeSet<_> = reasons.iter().map(|(_, name, _)| name).collect();
             assert_eq!(names.len(), reasons.len());
-            assert!((0..).zip(&reasons).all(|(number, reason)| reason.0 == number && reason.2.ends_with('.')));
+            assert!(
+                (0..).zip(&reasons).all(|(number, reason)| reason.0 == number && reason.2.ends_with('.'))
+            );
         }
     }
 }

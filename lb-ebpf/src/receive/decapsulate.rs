@@ -88,8 +88,7 @@ fn move_link<F: Frame>(frame: &mut F, length: usize, by: usize, family: Family) 
         *frame.header_mut::<Vlan>(ETHERNET_LENGTH)? = Vlan { tag: tags[0].0, ether_type };
     }
     if length > ETHERNET_LENGTH + VLAN_LENGTH {
-        *frame.header_mut::<Vlan>(ETHERNET_LENGTH + VLAN_LENGTH)? =
-            Vlan { tag: tags[1].0, ether_type: kind };
+        *frame.header_mut::<Vlan>(ETHERNET_LENGTH + VLAN_LENGTH)? = Vlan { tag: tags[1].0, ether_type: kind };
     }
     Some(())
 }

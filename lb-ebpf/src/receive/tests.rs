@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use std::vec::Vec;
 
 const LINK: [u8; 14] = [2, 0, 0, 0, 0, 9, 4, 0, 0, 0, 0, 7, 0, 0];
-const GATEWAY: [IpAddr; 2] = [IpAddr::V4(Ipv4::new(10, 0, 0, 2)), IpAddr::V6(Ipv6::new(0xfd00, 0, 0, 0, 0, 0, 0, 2))];
-const NODE: [IpAddr; 2] = [IpAddr::V4(Ipv4::new(10, 0, 0, 11)), IpAddr::V6(Ipv6::new(0xfd00, 0, 0, 0, 0, 0, 0, 11))];
+const GATEWAY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4::new(10, 0, 0, 2)), IpAddr::V6(Ipv6::new(0xfd00, 0, 0, 0, 0, 0, 0, 2))];
+const NODE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4::new(10, 0, 0, 11)), IpAddr::V6(Ipv6::new(0xfd00, 0, 0, 0, 0, 0, 0, 11))];
 const GUE: u16 = 6080;
 const VXLAN: u16 = 4789;
-const VNI: u32 = 0x00_1234_00_u32.to_be();
+const VNI: u32 = 0x0012_3400_u32.to_be();
 
 use std::net::{Ipv4Addr as Ipv4, Ipv6Addr as Ipv6};
 
@@ -39,9 +41,10 @@ impl Node for World {
         NODE.iter().any(|own| Address::from(*own) == *address)
     }
     fn is_peer(&self, source: &AccessKey) -> bool {
-        GATEWAY.iter().zip([Family::V4, Family::V6]).any(|(gateway, family)| {
-            AccessKey::of_source(0, family, (*gateway).into()) == *source
-        })
+        GATEWAY
+            .iter()
+            .zip([Family::V4, Family::V6])
+            .any(|(gateway, family)| AccessKey::of_source(0, family, (*gateway).into()) == *source)
     }
     fn count_taken(&self, kind: TunnelKind, bytes: u64) {
         self.taken.borrow_mut().push((kind, bytes));
@@ -234,7 +237,11 @@ fn what_a_tunnel_must_not_be_is_dropped_with_its_reason() {
         assert_eq!(end(&framed(&[], &packet)), (Verdict::Drop, Some(reason)), "{about}");
     }
     let cut = framed(&[], &v4(4, &packet));
-    assert_eq!(end(&cut[..cut.len() - 1]), (Verdict::Drop, Some(Reason::OuterTruncated)), "the frame ends first");
+    assert_eq!(
+        end(&cut[..cut.len() - 1]),
+        (Verdict::Drop, Some(Reason::OuterTruncated)),
+        "the frame ends first"
+    );
 }
 
 /// RFC 6040, section 4.2, the figure: rows are the inner bits, columns the outer ones.

@@ -82,12 +82,7 @@ pub(super) fn xdp<'o>(object: &'o mut Ebpf, program: &str) -> Result<&'o mut Xdp
 }
 
 /// Attaches a loaded program. Interface names are looked up in the calling thread's namespace.
-pub(super) fn attach(
-    object: &mut Ebpf,
-    program: &str,
-    namespace: &Namespace,
-    interface: &str,
-) -> Result<()> {
+pub(super) fn attach(object: &mut Ebpf, program: &str, namespace: &Namespace, interface: &str) -> Result<()> {
     let xdp = xdp(object, program)?;
     namespace.enter(|| {
         xdp.attach(interface, XdpMode::Driver)

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, PerCpuArray};
 use aya::programs::TestRunOptions;
+use aya::{Ebpf, TestRun};
 use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, TunnelKind};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
@@ -15,9 +15,10 @@ use super::program::{attach, load, xdp};
 use super::{Namespace, Objects};
 
 const PROGRAM: &str = "receiver";
-/// What a configuration that does not name them has (host order); the VNI is 0.
+/// What a configuration that does not name them has (host order).
 const GUE_PORT: u16 = 6080;
 const VXLAN_PORT: u16 = 4789;
+const VNI: u32 = 100;
 
 /// A receiver in the kernel; it goes when dropped.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Receiver {
     /// What it takes off where nothing else is said: all there is, on the usual ports.
     pub fn usual() -> Accepted {
         let (gue, vxlan) = (NetworkU16::new(GUE_PORT), NetworkU16::new(VXLAN_PORT));
-        Accepted { gue, vxlan, flags: AcceptedFlags::IPIP, ..Accepted::default() }
+        Accepted { gue, vxlan, vni: (VNI << 8).to_be(), flags: AcceptedFlags::IPIP, reserved: 0 }
     }
 
     /// Loads it: what `gateways` send to an address of `own` is taken off.
