@@ -90,11 +90,6 @@ pub fn find<'t, T: Tables>(
     tables: &'t T,
 ) -> Option<&'t VipSlot> {
     let (first, second) = key.buckets(family, table);
-    in_buckets(key, first, second, tables)
-}
-
-#[inline(always)]
-fn in_buckets<'t, T: Tables>(key: &VipKey, first: u32, second: u32, tables: &'t T) -> Option<&'t VipSlot> {
     match tables.bucket(first)?.find(key) {
         Some(slot) => Some(slot),
         None => tables.bucket(second)?.find(key),

@@ -3,13 +3,13 @@
 use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::maps::lpm_trie::Key;
 use lb_common::abi::{
     AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, Event, EventKind, Features,
     FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceBucket,
     SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::flow::Flow;
+use lb_ebpf::program::trie_key;
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
 
@@ -97,9 +97,7 @@ impl Tables for BpfTables {
 
     #[inline(always)]
     fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
-        let key = core::ptr::from_ref(source).cast::<Key<[u8; 20]>>();
-        // SAFETY: both are 24 bytes, of which the first four are the length; the packed one may lie anywhere.
-        maps::ACCESS_PREFIXES.get(unsafe { &*key }).copied()
+        maps::ACCESS_PREFIXES.get(trie_key(source)).copied()
     }
 
     #[inline(always)]

@@ -1,11 +1,11 @@
 //! The receiver's maps (`lb_common::abi::receiver_map`), and the stages' view of them.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray};
 use lb_common::abi::{Accepted, AccessFlags, AccessKey, PEERS, TunnelCounters, TunnelKind};
 use lb_common::net::Address;
 use lb_common::reason::ReceiverReason;
+use lb_ebpf::program::trie_key;
 use lb_ebpf::receive::Node;
 
 #[map(name = "accepted")]
@@ -38,9 +38,7 @@ impl Node for BpfNode {
 
     #[inline(always)]
     fn is_peer(&self, source: &AccessKey) -> bool {
-        let key = core::ptr::from_ref(source).cast::<Key<[u8; 20]>>();
-        // SAFETY: both are 24 bytes, of which the first four are the length; the packed one may lie anywhere.
-        PEER_PREFIXES.get(unsafe { &*key }).is_some_and(|flags| !flags.has(AccessFlags::DENY))
+        PEER_PREFIXES.get(trie_key(source)).is_some_and(|flags| !flags.has(AccessFlags::DENY))
     }
 
     #[inline(always)]
