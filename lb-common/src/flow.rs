@@ -180,7 +180,7 @@ mod tests {
 
     fn flow(source: &str, destination: &str) -> Flow {
         let (source, destination): (IpAddr, IpAddr) = (source.parse().unwrap(), destination.parse().unwrap());
-        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let family = Family::of(source);
         let (source_port, destination_port) = (NetworkU16::new(40_000), NetworkU16::new(443));
         Flow {
             family,

@@ -59,6 +59,11 @@ impl Family {
             Self::V6 => 6,
         }
     }
+
+    /// Of an address. An IPv4 address in its mapped form is one of IPv6 here.
+    pub const fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
 }
 
 /// An IPv4 or IPv6 address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
@@ -126,6 +131,16 @@ impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
         let ([a, b], [c, d]) = (self.0, other.0);
         a == c && b == d
+    }
+}
+
+impl Address {
+    /// As an address of a family: a mapped IPv4 address of IPv6 stays one.
+    pub fn ip(self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => self.into(),
+            Family::V6 => IpAddr::V6(self.bytes().into()),
+        }
     }
 }
 

@@ -10,8 +10,7 @@ pub fn entries(policy: u32, list: &AccessList) -> impl Iterator<Item = (AccessKe
 }
 
 fn key(policy: u32, prefix: &Prefix) -> AccessKey {
-    let family = if prefix.address.is_ipv4() { Family::V4 } else { Family::V6 };
-    AccessKey::of_prefix(policy, family, prefix.address.into(), prefix.length)
+    AccessKey::of_prefix(policy, Family::of(prefix.address), prefix.address.into(), prefix.length)
 }
 
 /// What becomes of a source, as the maps say it.

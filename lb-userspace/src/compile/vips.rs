@@ -28,12 +28,12 @@ impl Keys {
     /// Adds an address as such: it stays even if its services take no packet.
     pub fn address(&mut self, address: IpAddr, local: bool) {
         let flags = if local { VipFlags::LOCAL } else { VipFlags::default() };
-        self.put(VipKey::of_address(family(address), address.into()), 0, flags);
+        self.put(VipKey::of_address(Family::of(address), address.into()), 0, flags);
     }
 
     /// Adds a port of an address (which [`Keys::address`] has added); port 0 is any port.
     pub fn port(&mut self, address: IpAddr, protocol: u8, port: u16, service: u32) {
-        let family = family(address);
+        let family = Family::of(address);
         let key = VipKey::new(family, address.into(), protocol, NetworkU16::new(port));
         self.put(key, service, VipFlags::default());
         if port == 0 {
@@ -64,7 +64,7 @@ impl Keys {
             })?;
             let line = u32::try_from(lines.len()).unwrap_or(u32::MAX);
             lines.push(PortRanges { reserved: 0, ranges });
-            let (family, address) = (family(address), address.into());
+            let (family, address) = (Family::of(address), address.into());
             self.put(VipKey::of_ranges(family, address, protocol), line, VipFlags::default());
             self.put(VipKey::of_address(family, address), 0, VipFlags::PORT_RANGES);
         }
@@ -115,10 +115,6 @@ impl Keys {
         let mut nest = Nest { table, buckets: vec![VipBucket::default(); 1 << table.log2()] };
         self.slots.values().all(|slot| nest.insert(*slot)).then_some(nest.buckets)
     }
-}
-
-fn family(address: IpAddr) -> Family {
-    if address.is_ipv4() { Family::V4 } else { Family::V6 }
 }
 
 fn family_of(key: &VipKey) -> Family {

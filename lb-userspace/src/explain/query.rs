@@ -54,7 +54,7 @@ impl Query {
     /// As the program sees it.
     pub fn flow(&self) -> Flow {
         Flow {
-            family: if self.destination.is_ipv4() { Family::V4 } else { Family::V6 },
+            family: Family::of(self.destination.ip()),
             source: self.source.ip().into(),
             destination: self.destination.ip().into(),
             source_port: NetworkU16::new(self.source.port()),

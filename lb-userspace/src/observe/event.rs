@@ -1,9 +1,8 @@
 //! What the program told, as the log shows it: names instead of numbers, and the mend.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use lb_common::abi::{Event, EventKind};
-use lb_common::net::{Address, Family};
 use tracing::warn;
 
 use crate::compile::Record;
@@ -28,7 +27,7 @@ impl<'r> Told<'r> {
         let service =
             services.find(|(_, service)| service.index == event.service).map(|(name, _)| name.as_str());
         let [source, destination] =
-            [event.source, event.destination].map(|address| ip(event.family(), address));
+            [event.source, event.destination].map(|address| address.ip(event.family()));
         Some(Self { kind: name, sentence, service, source, destination })
     }
 
@@ -62,13 +61,6 @@ fn words(kind: EventKind) -> (&'static str, &'static str) {
             "not-recorded",
             "connections are not recorded and may be led elsewhere at the next change: raise `gateway.limits.trackedConnections`, or find out who floods the service",
         ),
-    }
-}
-
-fn ip(family: Family, address: Address) -> IpAddr {
-    match family {
-        Family::V4 => address.into(),
-        Family::V6 => Ipv6Addr::from(address.bytes()).into(),
     }
 }
 

@@ -97,8 +97,7 @@ impl Receiver {
     }
 
     fn add_gateway(&mut self, address: IpAddr) -> Result<()> {
-        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-        let key: [u8; 24] = bytemuck::cast(AccessKey::of_source(0, family, address.into()));
+        let key: [u8; 24] = bytemuck::cast(AccessKey::of_source(0, Family::of(address), address.into()));
         let (bits, rest) = key.split_at(4);
         let key = Key::new(u32::from_ne_bytes(bits.try_into()?), <[u8; 20]>::try_from(rest)?);
         let mut peers: LpmTrie<_, [u8; 20], u32> = LpmTrie::try_from(self.map("peers")?)?;

@@ -15,9 +15,8 @@ use lb_ebpf::receive::{self, Node, Verdict};
 use lb_tests::fixture::{Case, cases, hex};
 use lb_tests::lab::{Objects, Receiver, is_root};
 
-/// `enum xdp_action` of `linux/bpf.h`.
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
+use crate::program::{XDP_DROP, XDP_PASS};
+
 /// Bytes behind the link header that are changed, one at a time: all of the outer headers.
 const CHANGED: usize = 80;
 
@@ -86,10 +85,7 @@ impl Node for Host {
         self.own.contains(&IpAddr::from(*address))
     }
     fn is_peer(&self, source: &AccessKey) -> bool {
-        let key = |gateway: &IpAddr| {
-            let family = if gateway.is_ipv4() { Family::V4 } else { Family::V6 };
-            AccessKey::of_source(0, family, (*gateway).into())
-        };
+        let key = |gateway: &IpAddr| AccessKey::of_source(0, Family::of(*gateway), (*gateway).into());
         self.gateways.iter().any(|gateway| key(gateway) == *source)
     }
     fn count_taken(&self, kind: TunnelKind, bytes: u64) {

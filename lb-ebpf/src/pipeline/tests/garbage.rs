@@ -28,7 +28,7 @@ struct Garbage {
 
 impl Garbage {
     fn new(seed: u64, to: IpAddr, port: u16) -> Self {
-        let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
+        let family = Family::of(to);
         let mut bucket = VipBucket::default();
         bucket.slots[0].key = VipKey::new(family, to.into(), 17, NetworkU16::new(port));
         bucket.slots[0].service = random::<u32>(seed, 1);

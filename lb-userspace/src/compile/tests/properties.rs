@@ -131,7 +131,7 @@ proptest! {
             buckets[first as usize].find(&key).or_else(|| buckets[second as usize].find(&key)).copied()
         };
         for ((address, protocol, port), service) in wanted {
-            let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+            let family = Family::of(address);
             let key = VipKey::new(family, address.into(), protocol, NetworkU16::new(port));
             prop_assert_eq!(find(key, family).map(|slot| slot.service), Some(service));
             let flags = find(VipKey::of_address(family, address.into()), family).unwrap().flags;

@@ -1,7 +1,5 @@
 //! Access policies and their prefixes.
 
-use std::net::IpAddr;
-
 use lb_common::abi::{AccessFlags, AccessKey, AccessPolicy, SourceBucket, SourceKey, map};
 use lb_common::net::Family;
 
@@ -53,19 +51,15 @@ pub(super) fn find_bucket(contents: Contents, text: &str) -> Result<Entry, NoEnt
 
 fn source(key: &SourceKey) -> String {
     if key.is_v6() {
-        format!("{}:{}/64", key.policy, IpAddr::V6(key.source().bytes().into()))
+        format!("{}:{}/64", key.policy, key.source().ip(Family::V6))
     } else {
-        format!("{}:{}", key.policy, IpAddr::from(key.source()))
+        format!("{}:{}", key.policy, key.source().ip(Family::V4))
     }
 }
 
 fn name(key: &AccessKey) -> String {
     let (family, length) = key.length();
-    let address = match family {
-        Family::V4 => key.address().into(),
-        Family::V6 => IpAddr::V6(key.address().bytes().into()),
-    };
-    format!("{}:{address}/{length}", key.policy())
+    format!("{}:{}/{length}", key.policy(), key.address().ip(family))
 }
 
 fn word(flags: AccessFlags) -> &'static str {

@@ -109,9 +109,8 @@ pub(super) fn find(snapshot: &MemoryMaps, text: &str) -> Result<Entry, NoEntry> 
 }
 
 fn parse(text: &str) -> Option<(Family, VipKey)> {
-    let family = |address: IpAddr| if address.is_ipv4() { Family::V4 } else { Family::V6 };
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Some((family(address), VipKey::of_address(family(address), address.into())));
+        return Some((Family::of(address), VipKey::of_address(Family::of(address), address.into())));
     }
     let (place, word) = text.split_once('/')?;
     let place: SocketAddr = place.parse().ok()?;
@@ -120,6 +119,6 @@ fn parse(text: &str) -> Option<(Family, VipKey)> {
         "udp" => protocol::UDP,
         _ => return None,
     };
-    let family = family(place.ip());
+    let family = Family::of(place.ip());
     Some((family, VipKey::new(family, place.ip().into(), number, NetworkU16::new(place.port()))))
 }

@@ -233,7 +233,7 @@ fn flow(vip: u8, client: u8) -> Flow {
         IpAddr::V6(_) => Ipv6Addr::from([0x2001, 0xdb8, 7, client.into(), 0, 0, 0, 1]).into(),
     };
     Flow {
-        family: if destination.is_ipv4() { Family::V4 } else { Family::V6 },
+        family: Family::of(destination),
         source: source.into(),
         destination: destination.into(),
         source_port: NetworkU16::new(40_000 + u16::from(client) * 7),
