@@ -104,9 +104,12 @@ pub use fragment::{FRAGMENTS, FragmentEntry};
 pub use ports::{PortRange, PortRanges, RANGES_PER_LINE};
 pub use program::Program;
 pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
-pub use receiver::{Accepted, AcceptedFlags, PEERS, TunnelCounters, TunnelKind};
+pub use receiver::{
+    Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, TunnelCounters, TunnelKind,
+    WANTED_HOPS,
+};
 pub use service::{Selector, ServiceEntry, ServiceFlags};
-pub use table::{MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
+pub use table::{EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use tunnel::{INNER_SOURCE, TunnelEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 

@@ -62,6 +62,10 @@ reasons! {
     BadTunnel = 4, "bad-tunnel", true, "A tunnel header with another version, kind or network, or an option that is not known; dropped.";
     Congested = 5, "congested", true, "The path marked congestion on a packet whose sender does not know such marks; dropped (RFC 6040).";
     NotMoved = 6, "not-moved", false, "The driver did not let the outer headers be taken off; dropped.";
+    SentOn = 7, "sent-on", true, "The connection is not this node's; sent on to a node that had its row before.";
+    SentBack = 8, "sent-back", true, "The connection is nobody's; sent back to the node that has its row now.";
+    NobodysTaken = 9, "nobodys-taken", true, "The connection is nobody's, and its row is this node's; passed to the kernel.";
+    NoNextHop = 10, "no-next-hop", true, "The way to the node that a packet is to be sent on to is not known; dropped.";
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod gue;
 pub mod outer;
 pub mod vxlan;
 
+use crate::chain::Earlier;
 use crate::frame::Frame;
 use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
 use crate::select::MISSING;
@@ -24,12 +25,17 @@ use lb_common::reason::Reason;
 
 const NO_ROOM: End = End::drop(Reason::NoHeadroom);
 
-/// Bytes of what comes between Ethernet and the packet on its way to a backend.
+/// Bytes of what comes between Ethernet and a packet of which these earlier owners may be asked.
 #[inline(always)]
-pub fn overhead(backend: &BackendEntry, features: Features) -> usize {
+pub fn overhead(backend: &BackendEntry, features: Features, earlier: Earlier) -> usize {
+    overhead_with(backend, features, || gue::length(backend, earlier))
+}
+
+#[inline(always)]
+fn overhead_with(backend: &BackendEntry, features: Features, gue: impl FnOnce() -> usize) -> usize {
     outer::length(backend)
         + if is_gue(backend, features) {
-            gue::LENGTH
+            gue()
         } else if is_vxlan(backend, features) {
             vxlan::LENGTH
         } else {
@@ -37,10 +43,11 @@ pub fn overhead(backend: &BackendEntry, features: Features) -> usize {
         }
 }
 
-/// The longest packet that, with its outer headers, fits the path to the backend, in bytes.
+/// The longest packet that, with all that its outer headers may become, fits the path to the backend, in bytes.
 #[inline(always)]
 pub fn largest(backend: &BackendEntry, features: Features) -> usize {
-    usize::from(backend.mtu).saturating_sub(overhead(backend, features))
+    let overhead = overhead_with(backend, features, || gue::longest(backend, features));
+    usize::from(backend.mtu).saturating_sub(overhead)
 }
 
 /// Whether a packet fits the path to the backend. To this machine there is no path.
@@ -59,27 +66,28 @@ fn is_vxlan(backend: &BackendEntry, features: Features) -> bool {
     features.has(Features::VXLAN) && backend.route.flags.has(BackendFlags::VXLAN)
 }
 
-/// Puts the backend's outer header and next hop in front of the packet. The inner packet is untouched;
-/// VLAN tags it came with are gone, the egress's own is there. It must not be longer than [`largest`].
+/// Puts the backend's outer header and next hop in front of the packet, with whom to ask after it. The inner packet is
+/// untouched; VLAN tags it came with are gone, the egress's own is there. It must not be longer than [`largest`].
 #[inline(always)]
 pub fn wrap<F: Frame, T: Tables>(
     frame: &mut F,
     network: &Network,
     backend: &BackendEntry,
     hash: FlowHash,
+    earlier: Earlier,
     tables: &T,
 ) -> Result<(), End> {
     let features = tables.features();
-    let overhead = overhead(backend, features);
-    let tunnel = Tunnel::toward(backend, features, tables)?;
+    let overhead = overhead(backend, features, earlier);
+    let tunnel = Tunnel::toward(backend, earlier, tables)?;
     let link =
         if backend.destination_mac.number == 0 { ETHERNET_LENGTH } else { ETHERNET_LENGTH + VLAN_LENGTH };
     frame.grow((link + overhead) as i32 - network.offset as i32).ok_or(NO_ROOM)?;
     let kind =
         if backend.route.flags.has(BackendFlags::OUTER_V6) { ether_type::IPV6 } else { ether_type::IPV4 };
-    outer::write(frame, link, network, backend, hash, tunnel.carried(network))
-        .and_then(|()| tunnel.write(frame, link + outer::length(backend), network, backend, hash))
-        .and_then(|()| ethernet(frame, backend, kind))
+    outer::write(frame, link, network, backend, hash, tunnel.carried(network, backend))
+        .and_then(|()| tunnel.write(frame, link + outer::length(backend), network, backend, hash, tables))
+        .and_then(|()| ethernet(frame, &backend.destination_mac, &backend.source_mac, kind))
         .ok_or(NO_ROOM)
 }
 
@@ -87,15 +95,16 @@ pub fn wrap<F: Frame, T: Tables>(
 #[derive(Clone, Copy)]
 enum Tunnel<'t> {
     Ipip,
-    Gue,
+    Gue(Earlier),
     Vxlan(&'t TunnelEntry),
 }
 
 impl<'t> Tunnel<'t> {
     #[inline(always)]
-    fn toward<T: Tables>(backend: &BackendEntry, features: Features, tables: &'t T) -> Result<Self, End> {
+    fn toward<T: Tables>(backend: &BackendEntry, earlier: Earlier, tables: &'t T) -> Result<Self, End> {
+        let features = tables.features();
         if is_gue(backend, features) {
-            Ok(Self::Gue)
+            Ok(Self::Gue(earlier))
         } else if is_vxlan(backend, features) {
             tables.tunnel(backend.pool.into()).map(Self::Vxlan).ok_or(MISSING)
         } else {
@@ -105,24 +114,25 @@ impl<'t> Tunnel<'t> {
 
     /// What the outer header announces: protocol and bytes.
     #[inline(always)]
-    fn carried(self, network: &Network) -> (u8, usize) {
+    fn carried(self, network: &Network, backend: &BackendEntry) -> (u8, usize) {
         match self {
             Self::Ipip => (inner_protocol(network.family), network.length),
-            Self::Gue => (protocol::UDP, gue::LENGTH + network.length),
+            Self::Gue(earlier) => (protocol::UDP, gue::length(backend, earlier) + network.length),
             Self::Vxlan(_) => (protocol::UDP, vxlan::LENGTH + network.length),
         }
     }
 
     #[inline(always)]
-    fn write<F: Frame>(
+    fn write<F: Frame, T: Tables>(
         self,
         frame: &mut F,
         offset: usize,
         network: &Network,
         backend: &BackendEntry,
         hash: FlowHash,
+        tables: &T,
     ) -> Option<()> {
-        let (_, bytes) = self.carried(network);
+        let (_, bytes) = self.carried(network, backend);
         // The checksum is 0 over IPv6 too: what is inside has its own (RFC 6935, RFC 6936).
         let udp = Udp {
             source: NetworkU16::new(hash.source_port()),
@@ -132,7 +142,7 @@ impl<'t> Tunnel<'t> {
         };
         match self {
             Self::Ipip => Some(()),
-            Self::Gue => gue::write(frame, offset, udp, network.family),
+            Self::Gue(earlier) => gue::write(frame, offset, udp, network.family, (backend, earlier), tables),
             Self::Vxlan(entry) => vxlan::write(frame, offset, udp, network.family, entry),
         }
     }
@@ -146,12 +156,18 @@ fn inner_protocol(family: Family) -> u8 {
     }
 }
 
+/// Writes Ethernet, and the tag of the VLAN whose number stands beside the destination, if that is not 0.
 #[inline(always)]
-fn ethernet<F: Frame>(frame: &mut F, backend: &BackendEntry, kind: NetworkU16) -> Option<()> {
-    let vlan = backend.destination_mac.number;
+pub(crate) fn ethernet<F: Frame>(
+    frame: &mut F,
+    destination: &LinkAddress,
+    source: &LinkAddress,
+    kind: NetworkU16,
+) -> Option<()> {
+    let vlan = destination.number;
     let header = frame.header_mut::<Ethernet>(0)?;
-    header.destination = mac(&backend.destination_mac);
-    header.source = mac(&backend.source_mac);
+    header.destination = mac(destination);
+    header.source = mac(source);
     header.ether_type = if vlan == 0 { kind } else { ether_type::VLAN };
     if vlan != 0 {
         *frame.header_mut::<Vlan>(ETHERNET_LENGTH)? = Vlan { tag: NetworkU16::new(vlan), ether_type: kind };

@@ -27,6 +27,7 @@
 extern crate std;
 
 pub mod admit;
+pub mod chain;
 pub mod classify;
 pub mod encapsulate;
 pub mod fragment;

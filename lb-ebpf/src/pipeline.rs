@@ -3,15 +3,16 @@
 
 pub mod unusual;
 
+use crate::chain::Earlier;
 use crate::frame::Frame;
 use crate::parse::{Network, Portless, Transport};
 use crate::quic::{ConnectionId, Named};
 use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
-use crate::track::{Owner, Segment};
+use crate::track::{Decision, Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::wire::protocol;
-use crate::{admit, classify, encapsulate, parse, quic, select, track, transmit};
+use crate::{admit, chain, classify, encapsulate, parse, quic, select, track, transmit};
 use lb_common::abi::{BackendFlags, Control, EventKind, Features, ServiceFlags};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
@@ -74,7 +75,8 @@ fn forward<F: Frame, T: Tables>(
     if !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
-    deliver(frame, network, &choice, service, tables)
+    let earlier = earlier(&choice, transport.flow.protocol, service, tables, || transport.segment());
+    deliver(frame, network, &choice, earlier, service, tables)
 }
 
 /// To the backend of the choice; encapsulated, the packet fits the path.
@@ -83,6 +85,7 @@ fn deliver<F: Frame, T: Tables>(
     frame: &mut F,
     network: &Network,
     choice: &Choice,
+    earlier: Earlier,
     service: u32,
     tables: &T,
 ) -> Result<Action, End> {
@@ -91,7 +94,7 @@ fn deliver<F: Frame, T: Tables>(
         tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
     }
-    encapsulate::wrap(frame, network, backend, choice.hash, tables)?;
+    encapsulate::wrap(frame, network, backend, choice.hash, earlier, tables)?;
     tables.count_sent(service, index, network.length as u64);
     Ok(transmit::send(frame, backend))
 }
@@ -133,6 +136,25 @@ pub fn choose<'t, T: Tables>(
     let selection = select::select(hash, entry, tables)?;
     let owner = track::owner(flow, service, entry, &selection, tables, segment)?;
     Ok(Choice { hash, selection: Some(selection), owner })
+}
+
+/// Whom else its receiver may ask after a packet's connection: of services that track by chain, unless it begins here.
+#[inline(always)]
+pub fn earlier<T: Tables>(
+    choice: &Choice,
+    protocol: u8,
+    service: u32,
+    tables: &T,
+    segment: impl FnOnce() -> Segment,
+) -> Earlier {
+    let entry = if tables.features().has(Features::CHAIN) { tables.service(service) } else { None };
+    let Some(entry) = entry else { return Earlier::NONE };
+    let moves = protocol == crate::wire::protocol::UDP && entry.flags.has(ServiceFlags::UDP_MOVES);
+    let named = choice.owner.decision == Decision::Quic;
+    if !entry.flags.has(ServiceFlags::CHAIN) || moves || named || segment() == Segment::Opening {
+        return Earlier::NONE;
+    }
+    chain::earlier(choice.hash, service, choice.owner.index, tables)
 }
 
 #[cfg(test)]

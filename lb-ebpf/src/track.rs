@@ -20,8 +20,8 @@ use crate::select::{MISSING, Selection, node_table, place, stable};
 use crate::tables::Tables;
 use crate::verdict::End;
 use crate::wire::protocol;
-use lb_common::abi::{BackendEntry, Connection, Insert, ServiceEntry, ServiceFlags};
-use lb_common::flow::{FALLBACK_TRIES, Flow};
+use lb_common::abi::{BackendEntry, Connection, Insert, ServiceEntry, ServiceFlags, TableEntry};
+use lb_common::flow::{FALLBACK_TRIES, Flow, FlowHash};
 use lb_common::reason::Reason;
 use lb_common::row::Mode;
 
@@ -221,17 +221,23 @@ fn before<T: Tables>(selection: &Selection, service: &ServiceEntry, tables: &T) 
 
 #[inline(always)]
 fn fallback<T: Tables>(selection: &Selection, tables: &T) -> Pick {
-    let Selection { hash, table, .. } = *selection;
+    let Selection { hash, table, spare, .. } = *selection;
+    let found = stand_in(hash, table, spare, tables);
+    found.map_or(Pick::end(End::drop(Reason::NoBackend)), |index| Pick::new(index, Decision::Fallback))
+}
+
+/// Index of the backend that takes the packets of one that does not serve, in a pool with this table and spare.
+#[inline(always)]
+pub fn stand_in<T: Tables>(hash: FlowHash, table: &TableEntry, spare: u16, tables: &T) -> Option<u32> {
+    let serves = |index: u32| tables.backend(index).is_some_and(BackendEntry::serves);
     for try_number in 1..=FALLBACK_TRIES {
-        let Ok(place) = place(table, hash.fallback_row(try_number, table.log2_rows), tables) else {
-            return Pick::end(MISSING);
-        };
-        if let Some(pick) = serving(place.row.index(), Decision::Fallback, tables) {
-            return pick;
+        let index = place(table, hash.fallback_row(try_number, table.log2_rows), tables).ok()?.row.index();
+        if serves(index) {
+            return Some(index);
         }
     }
-    let spare = serving(selection.spare.into(), Decision::Fallback, tables);
-    spare.unwrap_or(Pick::end(End::drop(Reason::NoBackend)))
+    let spare = spare.into();
+    serves(spare).then_some(spare)
 }
 
 #[inline(always)]

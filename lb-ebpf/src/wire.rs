@@ -152,6 +152,14 @@ impl WideAddress {
     }
 }
 
+/// Four bytes, wherever they lie.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct HalfWord {
+    /// Read natively.
+    pub half: u32,
+}
+
 /// First bytes of an IPv6 extension header (RFC 8200, RFC 6564).
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

@@ -99,6 +99,8 @@ flag_set! {
         GUE = 3;
         /// Behind the outer header come UDP, VXLAN and an Ethernet header. Never with `GUE`.
         VXLAN = 4;
+        /// A packet to it may carry earlier owners behind GUE, and must leave room for all of them. Only with `GUE`.
+        CHAIN = 5;
     }
 }
 

@@ -13,6 +13,8 @@ flag_set! {
         ADMISSION = 3;
         /// Services of ranges of ports.
         PORT_RANGES = 4;
+        /// Services whose packets carry the earlier owners of their rows.
+        CHAIN = 5;
     }
 }
 
@@ -20,7 +22,7 @@ impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
     /// All of them.
-    pub const ALL: Self = Self(31);
+    pub const ALL: Self = Self(63);
 
     /// The bits.
     #[inline(always)]

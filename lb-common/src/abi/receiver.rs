@@ -1,8 +1,16 @@
-use crate::net::NetworkU16;
+use super::LinkAddress;
+use crate::flow::Flow;
+use crate::net::{Address, NetworkU16};
 use bytemuck::{Pod, Zeroable};
 
 /// Entries of `peers` and of `own_addresses`.
 pub const PEERS: u32 = 4096;
+
+/// Entries of `owned_flows`, unless the receiver is loaded with another number.
+pub const OWNED_FLOWS: u32 = 65_536;
+
+/// Entries of `wanted_hops`.
+pub const WANTED_HOPS: u32 = 64;
 
 /// What a receiver takes off. 16 bytes.
 #[repr(C)]
@@ -25,7 +33,90 @@ flag_set! {
     AcceptedFlags {
         /// IP in IP.
         IPIP = 0;
+        /// UDP flows that are taken are remembered: their sockets tell nothing.
+        REMEMBER_UDP = 1;
+        /// TCP connections that are taken are remembered: their sockets are not this node's, as behind a service proxy.
+        REMEMBER_TCP = 2;
     }
+}
+
+/// A flow that a node took, as its map knows it. 40 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct OwnedKey {
+    /// The client.
+    pub source: Address,
+    /// The VIP.
+    pub destination: Address,
+    /// Source and destination port, network order.
+    pub ports: [NetworkU16; 2],
+    /// IP protocol number.
+    pub protocol: u32,
+}
+
+impl OwnedKey {
+    /// Of a flow.
+    #[inline(always)]
+    pub fn of(flow: &Flow) -> Self {
+        Self {
+            source: flow.source,
+            destination: flow.destination,
+            ports: [flow.source_port, flow.destination_port],
+            protocol: flow.protocol.into(),
+        }
+    }
+}
+
+/// When a packet of a flow was last taken (nanoseconds of the kernel's monotonic clock, but for the lowest bit), and
+/// whether it has ended (that bit).
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Owned(u64);
+
+impl Owned {
+    const ENDED: u64 = 1;
+    /// For so long a flow that has ended is still this node's: then the client may use its port again (RFC 9293,
+    /// section 3.6.1, has twice the segment's life; Linux keeps TIME-WAIT for 60 s), in nanoseconds.
+    const LINGER: u64 = 60_000_000_000;
+
+    /// A packet was taken now; `ends`: it is the last, or one of the last.
+    #[inline(always)]
+    #[must_use]
+    pub const fn seen(self, now: u64, ends: bool) -> Self {
+        Self(now & !Self::ENDED | self.0 & Self::ENDED | if ends { Self::ENDED } else { 0 })
+    }
+
+    /// Whether the flow is still this node's.
+    #[inline(always)]
+    pub const fn holds(self, now: u64) -> bool {
+        self.0 & Self::ENDED == 0 || now.saturating_sub(self.0) < Self::LINGER
+    }
+
+    /// When its last packet was taken, in nanoseconds of the kernel's monotonic clock.
+    pub const fn last(self) -> u64 {
+        self.0 & !Self::ENDED
+    }
+}
+
+/// The way to another node: the next hop toward it. 24 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct NodeHop {
+    /// Egress interface.
+    pub interface: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Next hop's MAC, and the VLAN (0: none) of the egress.
+    pub destination_mac: LinkAddress,
+    /// Our MAC on the egress; `number` is zero.
+    pub source_mac: LinkAddress,
+}
+
+impl NodeHop {
+    /// In the place of the other node's address: the way to all others of its family.
+    pub const ANY_V4: Address = Address::from_v4_word(0);
+    /// The same for IPv6.
+    pub const ANY_V6: Address = Address::from_v6_words([0; 2]);
 }
 
 /// What of one kind of tunnel was taken off, on one CPU.
@@ -55,4 +146,24 @@ impl TunnelKind {
     pub const ALL: [Self; 3] = [Self::Ipip, Self::Gue, Self::Vxlan];
 }
 
-const _: () = assert!(size_of::<Accepted>() == 16 && size_of::<TunnelCounters>() == 16);
+const _: () = assert!(
+    size_of::<Accepted>() == 16
+        && size_of::<TunnelCounters>() == 16
+        && size_of::<OwnedKey>() == 40
+        && size_of::<NodeHop>() == 24
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_that_ended_lingers_and_then_is_nobodys() {
+        let begun = Owned::default().seen(1000, false);
+        assert!(begun.holds(u64::MAX));
+        let ended = begun.seen(2001, true);
+        assert_eq!(ended.last(), 2000);
+        assert!(ended.holds(2000 + Owned::LINGER) && !ended.holds(2002 + Owned::LINGER));
+        assert!(!ended.seen(3000, false).holds(3002 + Owned::LINGER), "once ended it stays so");
+    }
+}

@@ -77,6 +77,8 @@ flag_set! {
         ADMISSION = 5;
         /// QUIC goes to the server that its connection id names.
         QUIC = 6;
+        /// Packets that are not the first of a flow carry the earlier owners of their rows. Only with `UNTRACKED`.
+        CHAIN = 7;
     }
 }
 

@@ -6,6 +6,9 @@ pub const NO_BACKEND: u16 = u16::MAX;
 /// Log2 of the rows of the largest table.
 pub const MAX_LOG2_ROWS: u32 = 20;
 
+/// Earlier owners that a row remembers under `tracking: chain`, beside the current one.
+pub const EARLIER: usize = 2;
+
 /// A pool: its node table and the last resort. Eight bytes, stored as one word.
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
@@ -33,14 +36,23 @@ pub struct TableEntry {
     pub current: u32,
     /// First row of the owners from when the rows were last clean; equals `current` where none are kept.
     pub stable: u32,
-    /// First row of the owners before those; equals `current` where none are kept.
-    pub previous: u32,
+    /// First rows of the last two other owners that each row had, the newer ones first: a row that had none has its
+    /// current owner there. Both equal `current` where none are kept.
+    pub earlier: [u32; EARLIER],
     /// Log2 of the number of rows.
     pub log2_rows: u32,
     /// Which version of the table this is; counts up.
     pub generation: u32,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
+}
+
+impl TableEntry {
+    /// Whether it knows of earlier owners.
+    #[inline(always)]
+    pub const fn remembers(&self) -> bool {
+        self.earlier[0] != self.current
+    }
 }
 
 const _: () = assert!(size_of::<PoolEntry>() == 8 && size_of::<TableEntry>() == 32);

@@ -1,18 +1,67 @@
-//! Generic UDP Encapsulation, variant 0 (draft-ietf-intarea-gue, section 3): a data message without options.
+//! Generic UDP Encapsulation, variant 0 (draft-ietf-intarea-gue, section 3): a data message without options, and as
+//! private data the earlier owners of the packet's rows, if there are any.
 
 use super::inner_protocol;
+use crate::chain::header::{Header, address_length};
+use crate::chain::{Earlier, header};
 use crate::frame::Frame;
-use crate::wire::{Gue, Udp};
+use crate::tables::Tables;
+use crate::wire::{Gue, HalfWord, Udp, WideAddress};
+use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, Features};
 use lb_common::net::Family;
 
-/// Bytes between the outer IP header and the packet.
+/// Bytes between the outer IP header and a packet that nothing travels with.
 pub const LENGTH: usize = size_of::<Gue>();
 
-/// Writes both headers at `offset`. `None` if the frame ends before they do.
+/// Bytes between the outer IP header and a packet of which these earlier owners may be asked.
 #[inline(always)]
-pub(super) fn write<F: Frame>(frame: &mut F, offset: usize, udp: Udp, inner: Family) -> Option<()> {
+pub fn length(backend: &BackendEntry, earlier: Earlier) -> usize {
+    LENGTH + header::length(earlier.count(), is_v6(backend))
+}
+
+/// The most that these bytes may be.
+#[inline(always)]
+pub fn longest(backend: &BackendEntry, features: Features) -> usize {
+    let chain = features.has(Features::CHAIN) && backend.route.flags.has(BackendFlags::CHAIN);
+    LENGTH + if chain { header::length(EARLIER, is_v6(backend)) } else { 0 }
+}
+
+#[inline(always)]
+fn is_v6(backend: &BackendEntry) -> bool {
+    backend.route.flags.has(BackendFlags::OUTER_V6)
+}
+
+/// Writes all of it at `offset`. `None` if the frame ends before it does.
+#[inline(always)]
+pub(super) fn write<F: Frame, T: Tables>(
+    frame: &mut F,
+    offset: usize,
+    udp: Udp,
+    inner: Family,
+    (backend, earlier): (&BackendEntry, Earlier),
+    tables: &T,
+) -> Option<()> {
+    let (count, v6) = (earlier.count(), is_v6(backend));
+    let words = (header::length(count, v6) / size_of::<u32>()) as u32;
     let header = frame.header_mut::<Gue>(offset)?;
     header.udp = udp;
-    header.word = (u32::from(inner_protocol(inner)) << 16).to_be();
+    header.word = (words << 24 | u32::from(inner_protocol(inner)) << 16).to_be();
+    if count == 0 {
+        return Some(());
+    }
+    let start = offset + LENGTH;
+    frame.header_mut::<HalfWord>(start)?.half = Header::new(count).wire();
+    for at in 0..EARLIER {
+        if at >= count {
+            break;
+        }
+        let address = tables.backend(earlier.index(at))?.destination;
+        let start = start + Header::LENGTH + at * address_length(v6);
+        if v6 {
+            frame.header_mut::<WideAddress>(start)?.set(&address);
+        } else {
+            frame.header_mut::<HalfWord>(start)?.half = address.v4_word();
+        }
+    }
     Some(())
 }

@@ -4,23 +4,22 @@
 use crate::frame::Frame;
 use crate::parse::transport::{IPV4_OFFSET, Place, extensions};
 use crate::parse::{IPV4_LENGTH, IPV6_LENGTH, Network};
-use crate::tables::Tables;
 use crate::wire::{IcmpMessage, Ipv4, Ipv6, Ports, protocol};
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family};
 use lb_common::reason::Reason;
 
-/// The flow that the error is about.
+/// The flow that the error is about. `forgotten` is [`Tables::forgotten`](crate::tables::Tables::forgotten).
 ///
 /// Errors: [`Reason::NoService`] for what is no error, or quotes a packet that a flow of this VIP has not;
 /// [`Reason::Truncated`] where the ports are not quoted; [`Reason::Fragment`] where a later fragment is.
 #[inline(always)]
-pub fn flow<F: Frame, T: Tables>(
+pub fn flow<F: Frame>(
     frame: &F,
     network: &Network,
     place: &Place,
     kind_code: u16,
-    tables: &T,
+    forgotten: impl FnOnce(u64) -> u64,
 ) -> Result<Flow, Reason> {
     let [kind, _] = kind_code.to_ne_bytes();
     if !is_error(network.family, kind) {
@@ -30,7 +29,7 @@ pub fn flow<F: Frame, T: Tables>(
         Family::V4 => quoted_v4(frame, place.offset + size_of::<IcmpMessage>(), network.end())?,
         Family::V6 => quoted_v6(frame, place.offset + size_of::<IcmpMessage>(), network.end())?,
     };
-    let place = Place::of_word(tables.forgotten(place.word()));
+    let place = Place::of_word(forgotten(place.word()));
     if source != network.destination || !matches!(place.protocol, protocol::TCP | protocol::UDP) {
         return Err(Reason::NoService);
     }

@@ -1,5 +1,6 @@
 //! Properties of the whole way: what is not for a VIP is left alone, what is sent is what came, wrapped.
 
+mod chain;
 mod garbage;
 mod quic;
 mod unusual;

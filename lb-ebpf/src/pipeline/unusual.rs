@@ -1,7 +1,7 @@
 //! Packets that have no ports to go by, or do not fit the path: few, and longer on their way than the others. They
 //! are parsed anew, for a program of the kernel hands nothing to the next.
 
-use super::{Choice, choose, deliver};
+use super::{Choice, choose, deliver, earlier};
 use crate::frame::Frame;
 use crate::parse::transport::{Place, locate, ports};
 use crate::parse::{self, Network, Portless};
@@ -47,7 +47,8 @@ pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action,
         let end = of_vip(Reason::EchoReply);
         return Err(if end.lost() { echo(frame, &network, &place, tables) } else { end });
     }
-    let flow = icmp::error::flow(frame, &network, &place, kind, tables).map_err(of_vip)?;
+    let flow =
+        icmp::error::flow(frame, &network, &place, kind, |word| tables.forgotten(word)).map_err(of_vip)?;
     let service = classify::service(&flow, control.vips, tables)?;
     let found = Found { flow, datagram: 0, segment: Segment::Related, may_tell: false };
     // What is forgotten is not that it is no datagram, so that what looks into one is left out.
@@ -171,7 +172,8 @@ fn attempt<F: Frame, T: Tables>(
     };
     let choice = choose(&found.flow, connection_id, service, control, tables, || found.segment)?;
     if encapsulate::fits(network, choice.owner.backend, tables.features()) {
-        deliver(frame, network, &choice, service, tables)
+        let earlier = earlier(&choice, found.flow.protocol, service, tables, || found.segment);
+        deliver(frame, network, &choice, earlier, service, tables)
     } else {
         Err(tell(frame, network, found, &choice, tables))
     }

@@ -1,3 +1,5 @@
+mod chain;
+
 use super::*;
 use crate::frame::SliceFrame;
 use etherparse::PacketBuilder;

@@ -1,17 +1,21 @@
 //! Is a frame a tunnel packet for this node, from a gateway, and where does the packet in it begin?
 
 use super::Node;
+use super::send_on::Chain;
+use crate::chain::header::{self, Header};
 use crate::frame::Frame;
 use crate::parse::{self, IPV4_LENGTH, Network};
-use crate::wire::{Gue, Ports, Vxlan, ether_type, protocol};
+use crate::wire::{Gue, HalfWord, Ports, Vxlan, ether_type, protocol};
 use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, TunnelKind};
 use lb_common::net::Family;
 use lb_common::reason::ReceiverReason as Reason;
 
-/// GUE of variant 0, a data message without options or flags, before IPv4 and IPv6; native readings
+/// GUE of variant 0, a data message without flags, before IPv4 and IPv6; native readings
 /// (draft-ietf-intarea-gue, section 3).
 const GUE_IPV4: u32 = ((protocol::IPV4 as u32) << 16).to_be();
 const GUE_IPV6: u32 = ((protocol::IPV6 as u32) << 16).to_be();
+/// The length of what else is in the header, in words of four bytes.
+const GUE_LENGTH: u32 = 0x1f00_0000_u32.to_be();
 /// There is a VNI (RFC 7348, section 5). All other bits are to be ignored.
 const HAS_VNI: u32 = 0x0800_0000_u32.to_be();
 /// The VNI without the reserved byte behind it.
@@ -28,15 +32,16 @@ pub struct Tunnel {
     pub inner: usize,
     /// The family of the packet in it.
     pub family: Family,
+    /// What travels with it; only GUE has room for that.
+    pub chain: Option<Chain>,
 }
 
 /// The tunnel packet that a frame is.
 ///
 /// Errors: [`Reason::NotTunnelled`] for what the kernel is to have as it is; all others are ends.
 #[inline(always)]
-pub fn find<F: Frame, N: Node>(frame: &F, node: &N) -> Result<Tunnel, Reason> {
+pub fn find<F: Frame, N: Node>(frame: &F, node: &N, accepted: &Accepted) -> Result<Tunnel, Reason> {
     let outer = parse::network(frame).map_err(|_| Reason::NotTunnelled)?;
-    let accepted = node.accepted().ok_or(Reason::NotTunnelled)?;
     let kind = kind(frame, &outer, accepted).ok_or(Reason::NotTunnelled)?;
     if outer.header_length < IPV4_LENGTH || !node.is_own(&outer.destination) {
         return Err(Reason::NotTunnelled);
@@ -49,12 +54,15 @@ pub fn find<F: Frame, N: Node>(frame: &F, node: &N) -> Result<Tunnel, Reason> {
         return Err(Reason::OuterFragment);
     }
     let start = outer.offset + outer.header_length;
-    let (family, inner) = match kind {
-        TunnelKind::Ipip => (if outer.next == protocol::IPV4 { Family::V4 } else { Family::V6 }, start),
-        TunnelKind::Gue => (gue(frame, start)?, start + size_of::<Gue>()),
-        TunnelKind::Vxlan => (vxlan(frame, start, accepted)?, start + size_of::<Vxlan>()),
+    let (family, inner, chain) = match kind {
+        TunnelKind::Ipip => (if outer.next == protocol::IPV4 { Family::V4 } else { Family::V6 }, start, None),
+        TunnelKind::Gue => {
+            let (family, chain) = gue(frame, start, &outer)?;
+            (family, start + size_of::<Gue>() + carried(chain, &outer), chain)
+        }
+        TunnelKind::Vxlan => (vxlan(frame, start, accepted)?, start + size_of::<Vxlan>(), None),
     };
-    Ok(Tunnel { kind, outer, inner, family })
+    Ok(Tunnel { kind, outer, inner, family, chain })
 }
 
 /// What it would be if it were for this node. Fragments of UDP but the first have no ports, and are nobody's.
@@ -80,13 +88,34 @@ fn kind<F: Frame>(frame: &F, outer: &Network, accepted: &Accepted) -> Option<Tun
     }
 }
 
+/// The family of the packet, and what travels with it: all of GUE's private data.
 #[inline(always)]
-fn gue<F: Frame>(frame: &F, offset: usize) -> Result<Family, Reason> {
-    match frame.header::<Gue>(offset).ok_or(Reason::OuterTruncated)?.word {
-        GUE_IPV4 => Ok(Family::V4),
-        GUE_IPV6 => Ok(Family::V6),
-        _ => Err(Reason::BadTunnel),
+fn gue<F: Frame>(frame: &F, offset: usize, outer: &Network) -> Result<(Family, Option<Chain>), Reason> {
+    let word = frame.header::<Gue>(offset).ok_or(Reason::OuterTruncated)?.word;
+    let family = match word & !GUE_LENGTH {
+        GUE_IPV4 => Family::V4,
+        GUE_IPV6 => Family::V6,
+        _ => return Err(Reason::BadTunnel),
+    };
+    if word & GUE_LENGTH == 0 {
+        return Ok((family, None));
     }
+    let offset = offset + size_of::<Gue>();
+    let header = frame.header::<HalfWord>(offset).ok_or(Reason::OuterTruncated)?.half;
+    let header = Header::of_wire(header).ok_or(Reason::BadTunnel)?;
+    let chain = Some(Chain { header, offset });
+    let length = 4 * (u32::from_be(word & GUE_LENGTH) >> 24) as usize;
+    // Gateways write no options; what has some could not be sent on.
+    let plain = outer.family == Family::V6 || outer.header_length == IPV4_LENGTH;
+    if header.addresses() == 0 || length != carried(chain, outer) || !plain {
+        return Err(Reason::BadTunnel);
+    }
+    Ok((family, chain))
+}
+
+#[inline(always)]
+fn carried(chain: Option<Chain>, outer: &Network) -> usize {
+    chain.map_or(0, |chain| header::length(chain.header.addresses(), outer.family == Family::V6))
 }
 
 #[inline(always)]

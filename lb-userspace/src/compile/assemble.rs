@@ -33,12 +33,12 @@ pub fn compile(
     let generation = old.generation + 1;
     let record = identity::succeed(old, desired, generation, sizes)?;
     let mut image = outline(desired, &record, sizes)?;
-    let pools = selections(desired);
-    pools.iter().for_each(|(pool, selection)| backends(pool, selection, &record, &mut image));
+    let (pools, chained) = (selections(desired), chained(desired));
+    pools.iter().for_each(|(pool, selection)| backends(pool, selection, &chained, &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
     let book = Book::new(old, &past, generation, sizes, now);
-    let mut assembly = Assembly { old, record, image, book, cache };
+    let mut assembly = Assembly { old, record, image, book, chained, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
     let (mut record, image, histories) = assembly.close();
@@ -115,6 +115,8 @@ struct Assembly<'a> {
     record: Record,
     image: MapImage,
     book: Book<'a>,
+    /// Pools of services that track by chain.
+    chained: BTreeSet<&'a str>,
     cache: &'a mut Cache,
 }
 
@@ -124,7 +126,8 @@ impl Assembly<'_> {
         let nodes = rows::nodes(pool, selection, record);
         if !nodes.is_empty() {
             let fingerprint = rows::node_fingerprint(pool, &nodes);
-            let wanted = Wanted { tier: Tier::Node, fingerprint, log2_rows: pool.rows.ilog2() };
+            let chain = self.chained.contains(pool.name.as_str());
+            let wanted = Wanted { tier: Tier::Node, fingerprint, log2_rows: pool.rows.ilog2(), chain };
             let old = self.old.pools.get(&pool.name).filter(|old| old.gone.is_none() && old.table != 0);
             let before = old.map_or(Before::Nothing, |old| Before::Table(old.table));
             let build = |_: &mut _| rows::node_rows(pool, &nodes);
@@ -159,7 +162,8 @@ impl Assembly<'_> {
             _ => {}
         }
         let fingerprint = rows::cluster_fingerprint(&rivals);
-        let wanted = Wanted { tier: Tier::Cluster, fingerprint, log2_rows: rows::CLUSTER_LOG2 };
+        let chain = service.tracking == Tracking::Chain;
+        let wanted = Wanted { tier: Tier::Cluster, fingerprint, log2_rows: rows::CLUSTER_LOG2, chain };
         let build = |rendezvous: &mut _| rows::cluster_rows(&rivals, rendezvous);
         Ok(Selector::cluster_table(self.book.table(self.cache, before, &wanted, build)?))
     }
@@ -199,18 +203,31 @@ fn selections(desired: &Desired) -> Vec<(&Pool, Selection)> {
     desired.pools.iter().map(|pool| (pool, select(pool))).collect()
 }
 
-fn backends(pool: &Pool, selection: &Selection, record: &Record, image: &mut MapImage) {
+/// Pools whose rows remember their earlier owners: those of a service that tracks by chain.
+fn chained(desired: &Desired) -> BTreeSet<&str> {
+    let services = desired.services.iter().filter(|service| service.tracking == Tracking::Chain);
+    services.flat_map(|service| &service.shares).map(|share| share.pool.as_str()).collect()
+}
+
+fn backends(
+    pool: &Pool,
+    selection: &Selection,
+    chained: &BTreeSet<&str>,
+    record: &Record,
+    image: &mut MapImage,
+) {
+    let chain = chained.contains(pool.name.as_str());
     let Some(record) = record.pools.get(&pool.name) else { return };
     image.tunnels.extend(entries::tunnel(pool.encap).map(|entry| (u32::from(record.index), entry)));
     for member in &pool.members {
-        let entry = entries::backend(member, pool.encap, record.index, selection);
+        let entry = entries::backend(member, (pool.encap, chain), record.index, selection);
         image.backends.insert(record.backends[&member.address].index.into(), entry);
     }
 }
 
 fn entry(table: &TableRecord) -> TableEntry {
-    let TableRecord { current, stable, previous, log2_rows, generation, .. } = *table;
-    TableEntry { current, stable, previous, log2_rows, generation, reserved: [0; 3] }
+    let TableRecord { current, stable, earlier, log2_rows, generation, .. } = *table;
+    TableEntry { current, stable, earlier, log2_rows, generation, reserved: [0; 2] }
 }
 
 /// Whether both name the same things, in force and in quarantine, with the same tables and VIPs.

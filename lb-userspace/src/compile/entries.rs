@@ -15,6 +15,7 @@ use std::net::IpAddr;
 pub(super) fn service(select: Selector, access: Option<u32>, service: &Service) -> ServiceEntry {
     let flags = match service.tracking {
         Tracking::Transition => ServiceFlags::default(),
+        Tracking::Chain => ServiceFlags::UNTRACKED.with(ServiceFlags::CHAIN),
         Tracking::Full => ServiceFlags::FULLY_TRACKED,
         Tracking::None => ServiceFlags::UNTRACKED,
     };
@@ -54,9 +55,14 @@ pub(super) fn serves(member: &Member, selection: &Selection) -> bool {
     member.reach != Reach::Unresolved && (member.state != MemberState::Down || selection.failed_open)
 }
 
-/// A backend's entry. Of one that cannot be reached it names no more than the address.
-pub(super) fn backend(member: &Member, encap: EncapKind, pool: u16, selection: &Selection) -> BackendEntry {
-    let mut flags = tunnel_flags(encap);
+/// A backend's entry; `chain`: of a pool of which a service tracks by chain. Of one that cannot be reached it names no more than the address.
+pub(super) fn backend(
+    member: &Member,
+    (encap, chain): (EncapKind, bool),
+    pool: u16,
+    selection: &Selection,
+) -> BackendEntry {
+    let mut flags = tunnel_flags(encap, chain);
     if serves(member, selection) {
         flags = flags.with(BackendFlags::SERVES);
     }
@@ -81,8 +87,9 @@ pub(super) fn backend(member: &Member, encap: EncapKind, pool: u16, selection: &
     }
 }
 
-fn tunnel_flags(encap: EncapKind) -> BackendFlags {
+fn tunnel_flags(encap: EncapKind, chain: bool) -> BackendFlags {
     match encap {
+        EncapKind::Gue { .. } if chain => BackendFlags::GUE.with(BackendFlags::CHAIN),
         EncapKind::Ipip => BackendFlags::default(),
         EncapKind::Gue { .. } => BackendFlags::GUE,
         EncapKind::Vxlan { .. } => BackendFlags::VXLAN,

@@ -11,6 +11,8 @@
 //!
 //! Times are milliseconds of a clock that only goes forward.
 
+use super::earlier::Earlier;
+use lb_common::abi::EARLIER;
 use lb_common::row::{Mode, Row};
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ pub struct History {
     rows: Arc<[Row]>,
     /// `None`: every row is clean.
     moved: Option<Moved>,
+    /// `None`: no row remembers another owner.
+    earlier: Option<Earlier>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ struct Moved {
 impl History {
     /// Rows without a past.
     pub fn clean(owners: Arc<[Row]>) -> Self {
-        Self { rows: owners, moved: None }
+        Self { rows: owners, moved: None, earlier: None }
     }
 
     /// One owner for all rows, without a past.
@@ -45,7 +49,30 @@ impl History {
     /// for longer than needed is never wrong.
     pub fn adopt(rows: Arc<[Row]>, stable: Arc<[Row]>, now: u64) -> Self {
         let since = vec![now; rows.len()];
-        Self { rows, moved: Some(Moved { stable, since }) }.tidy()
+        Self { rows, moved: Some(Moved { stable, since }), earlier: None }.tidy()
+    }
+
+    /// With the earlier owners that another agent left.
+    #[must_use]
+    pub fn adopt_earlier(self, rows: [Arc<[Row]>; EARLIER]) -> Self {
+        Self { earlier: Earlier::adopt(rows, &self.rows), ..self }
+    }
+
+    /// With the earlier owners that rows have which came after those of `past`.
+    #[must_use]
+    pub fn remember(self, past: &Self) -> Self {
+        Self { earlier: Earlier::follow(&past.rows, past.earlier.as_ref(), &self.rows), ..self }
+    }
+
+    /// The same past of the same owners, as they lie in other memory. To be asked of clean rows.
+    #[must_use]
+    pub fn of_owners(self, owners: Arc<[Row]>) -> Self {
+        Self { rows: owners, ..self }
+    }
+
+    /// The earlier owners, if a row has one.
+    pub fn earlier(&self) -> Option<&Earlier> {
+        self.earlier.as_ref()
     }
 
     /// Owners and modes, as the slab holds them.
@@ -57,6 +84,11 @@ impl History {
     pub fn stable(&self) -> Option<&Arc<[Row]>> {
         let moved = self.moved.as_ref()?;
         self.rows.iter().any(|row| row.mode() == Mode::Moving).then_some(&moved.stable)
+    }
+
+    /// Whether a row is not clean, or remembers another owner.
+    pub fn has_past(&self) -> bool {
+        self.moved.is_some() || self.earlier.is_some()
     }
 
     /// Whether every row is clean.
@@ -76,7 +108,7 @@ impl History {
 
     /// Whether one owner has all rows and no row has a past.
     pub fn is_settled_on(&self, owner: u16) -> bool {
-        self.is_clean() && self.rows.iter().all(|row| row.index() == u32::from(owner))
+        !self.has_past() && self.rows.iter().all(|row| row.index() == u32::from(owner))
     }
 
     /// The same rows with other owners. If the two differ in number, there are as many as in the longer: a row
@@ -93,7 +125,7 @@ impl History {
             stable.push(before);
             since.push(time);
         }
-        Self { rows: rows.into(), moved: Some(Moved { stable: stable.into(), since }) }.tidy()
+        Self { rows: rows.into(), moved: Some(Moved { stable: stable.into(), since }), earlier: None }.tidy()
     }
 
     fn past(&self, row: usize) -> (Row, u64) {
@@ -126,8 +158,9 @@ impl History {
         }
     }
 
-    /// Stable owners that are no more make way for the current ones: their index may come to mean another.
+    /// Stable and earlier owners that are no more make way for the current ones: their index may come to mean another.
     pub fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        self.earlier = self.earlier.take().and_then(|earlier| earlier.forget(&self.rows, &is_gone));
         let Some(moved) = &mut self.moved else { return };
         if moved.stable.iter().any(|row| is_gone(row.index())) {
             let pairs = Arc::make_mut(&mut moved.stable).iter_mut().zip(self.rows.iter());

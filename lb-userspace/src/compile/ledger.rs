@@ -40,7 +40,8 @@ impl Ledger {
         for (index, table) in &mut ledger.record.tables {
             table.gone = None;
             let rows = |base| maps.rows(base, 1 << table.log2_rows).into();
-            ledger.histories.insert(*index, History::adopt(rows(table.current), rows(table.stable), now));
+            let history = History::adopt(rows(table.current), rows(table.stable), now);
+            ledger.histories.insert(*index, history.adopt_earlier(table.earlier.map(rows)));
         }
         let backends = ledger.record.pools.values().flat_map(|pool| pool.backends.values());
         ledger.resting = backends.map(|backend| backend.index).filter(|index| maps.rests(*index)).collect();
@@ -147,7 +148,7 @@ impl Ledger {
     ) -> BTreeMap<u32, History> {
         let mut histories = self.histories.clone();
         let live = Live::of(record);
-        for (index, history) in histories.iter_mut().filter(|(_, history)| !history.is_clean()) {
+        for (index, history) in histories.iter_mut().filter(|(_, history)| history.has_past()) {
             history.expire(now, window);
             match self.record.tables.get(index).map(|table| table.tier) {
                 Some(Tier::Cluster) => history.forget(|pool| is_gone(&live.pools, pool)),

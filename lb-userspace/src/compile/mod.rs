@@ -3,7 +3,7 @@
 //! 1. [`ledger`]: every service, pool and backend keeps its index or gets a free one;
 //! 2. [`maglev`] or [`hrw`]: a node table for each pool whose members have changed;
 //! 3. [`rendezvous`]: a cluster table for each new list of pools and weights;
-//! 4. [`history`]: what a table's rows have been through goes over to its successor;
+//! 4. [`history`] and [`earlier`]: what a table's rows have been through goes over to its successor;
 //! 5. [`vips`]: the two-choice table of addresses and ports, and the filter before it;
 //! 6. [`quic`]: which server ids lead to which backends;
 //! 7. [`image`]: all of it laid out as the maps' content.
@@ -13,6 +13,7 @@
 
 pub mod access;
 mod assemble;
+pub mod earlier;
 mod entries;
 mod error;
 pub mod history;

@@ -7,6 +7,7 @@
 
 use crate::config::model::{Affinity, ClusterState, Protocol, Tracking};
 use crate::policy::desired::MemberState;
+use lb_common::abi::EARLIER;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -186,8 +187,8 @@ pub struct TableRecord {
     pub current: u32,
     /// First row of the stable owners; equals `current` where none are kept.
     pub stable: u32,
-    /// First row of the previous owners; equals `current` where none are kept.
-    pub previous: u32,
+    /// First rows of the earlier owners, the newer first; equal `current` where none are kept.
+    pub earlier: [u32; EARLIER],
     /// The generation that made it.
     pub generation: u32,
     /// The generation that no longer named it; `None`: it is in force.
@@ -198,10 +199,8 @@ pub struct TableRecord {
 impl TableRecord {
     /// First rows of its regions, each once.
     pub fn regions(&self) -> impl Iterator<Item = u32> {
-        let stable = (self.stable != self.current).then_some(self.stable);
-        let previous =
-            (self.previous != self.current && self.previous != self.stable).then_some(self.previous);
-        [Some(self.current), stable, previous].into_iter().flatten()
+        let others = [self.stable].into_iter().chain(self.earlier);
+        std::iter::once(self.current).chain(others.filter(|base| *base != self.current))
     }
 }
 
@@ -222,6 +221,7 @@ enum ClusterStateText {
 #[serde(remote = "Tracking", rename_all = "lowercase")]
 enum TrackingText {
     Transition,
+    Chain,
     Full,
     None,
 }

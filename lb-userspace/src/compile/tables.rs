@@ -8,6 +8,7 @@ use super::record::{Record, TableRecord, Tier};
 use super::rendezvous::Rendezvous;
 use super::sizes::Sizes;
 use super::slab::Slab;
+use lb_common::abi::EARLIER;
 use lb_common::flow::CLUSTER_ROWS;
 use lb_common::row::Row;
 use lb_common::siphash::{Key, siphash13};
@@ -47,6 +48,8 @@ pub(super) struct Wanted {
     pub(super) fingerprint: u64,
     /// Log2 of the number of rows.
     pub(super) log2_rows: u32,
+    /// Whether its rows are to remember their earlier owners.
+    pub(super) chain: bool,
 }
 
 /// The tables of the generation that is being made.
@@ -55,7 +58,7 @@ pub(super) struct Book<'a> {
     past: &'a BTreeMap<u32, History>,
     /// Tables of the old record that are in force, by the names of their contenders.
     known: HashMap<u64, u32>,
-    made: HashMap<(Before, u64), u32>,
+    made: HashMap<(Before, u64, bool), u32>,
     in_force: BTreeMap<u32, TableRecord>,
     histories: BTreeMap<u32, History>,
     free: Free,
@@ -124,11 +127,13 @@ impl<'a> Book<'a> {
             self.keep(index, owners);
             return Ok(index);
         }
-        if let Some(index) = self.made.get(&(before, wanted.fingerprint)) {
+        if let Some(index) = self.made.get(&(before, wanted.fingerprint, wanted.chain)) {
             return Ok(*index);
         }
-        let index = self.make(self.succeed(before, &owners), wanted)?;
-        self.made.insert((before, wanted.fingerprint), index);
+        let history = self.succeed(before, &owners);
+        let history = if wanted.chain { self.remember(before, history) } else { history };
+        let index = self.make(history, wanted)?;
+        self.made.insert((before, wanted.fingerprint, wanted.chain), index);
         Ok(index)
     }
 
@@ -140,7 +145,7 @@ impl<'a> Book<'a> {
             Before::Nothing | Before::Table(_) => *self.known.get(&wanted.fingerprint)?,
         };
         let (table, history) = (self.old.get(&index)?, self.past.get(&index)?);
-        let fits = table.log2_rows == wanted.log2_rows || !history.is_clean();
+        let fits = table.log2_rows == wanted.log2_rows || history.has_past();
         let same = table.gone.is_none() && table.fingerprint == wanted.fingerprint && fits;
         (same && history.is_owned_by(owners)).then_some(index)
     }
@@ -151,7 +156,7 @@ impl<'a> Book<'a> {
             Before::Pool(pool) => History::uniform(pool, CLUSTER_ROWS as usize).advance(owners, self.now),
             Before::Table(index) => match self.past.get(&index) {
                 // Of another size: that is all that is left of its past.
-                Some(history) if history.is_clean() && history.is_owned_by(owners) => {
+                Some(history) if !history.has_past() && history.is_owned_by(owners) => {
                     History::clean(owners.clone())
                 }
                 Some(history) => history.advance(owners, self.now),
@@ -160,12 +165,26 @@ impl<'a> Book<'a> {
         }
     }
 
+    fn remember(&self, before: Before, history: History) -> History {
+        match before {
+            Before::Nothing => history,
+            Before::Pool(pool) => history.remember(&History::uniform(pool, CLUSTER_ROWS as usize)),
+            Before::Table(index) => match self.past.get(&index) {
+                Some(past) => history.remember(past),
+                None => history,
+            },
+        }
+    }
+
     fn keep(&mut self, index: u32, owners: Arc<[Row]>) {
         if let (Some(table), Some(history)) = (self.old.get(&index), self.past.get(&index)) {
-            let history = if history.is_clean() { History::clean(owners) } else { history.clone() };
-            // Nobody looks at the stable owners any more: their rows are free in the next generation.
+            let same = owners.len() == history.rows().len();
+            let history =
+                if history.is_clean() && same { history.clone().of_owners(owners) } else { history.clone() };
+            // Nobody looks at the others any more: their rows are free in the next generation.
             let stable = if history.stable().is_some() { table.stable } else { table.current };
-            self.in_force.insert(index, TableRecord { stable, ..*table });
+            let earlier = if history.earlier().is_some() { table.earlier } else { [table.current; EARLIER] };
+            self.in_force.insert(index, TableRecord { stable, earlier, ..*table });
             self.histories.insert(index, history);
         }
     }
@@ -175,6 +194,12 @@ impl<'a> Book<'a> {
         let rows = history.rows().len();
         let current = self.region(rows)?;
         let stable = if history.stable().is_some() { self.region(rows)? } else { current };
+        let mut earlier = [current; EARLIER];
+        if history.earlier().is_some() {
+            for base in &mut earlier {
+                *base = self.region(rows)?;
+            }
+        }
         let index = self.free.take();
         let table = TableRecord {
             tier: wanted.tier,
@@ -182,7 +207,7 @@ impl<'a> Book<'a> {
             log2_rows: rows.ilog2(),
             current,
             stable,
-            previous: current,
+            earlier,
             generation: self.generation,
             gone: None,
         };
@@ -227,7 +252,10 @@ impl Tables {
             let history = self.histories.get(index)?;
             let stable = history.stable().filter(|_| table.stable != table.current);
             let stable = stable.map(|rows| (table.stable, rows.clone()));
-            Some([Some((table.current, history.rows().clone())), stable])
+            let earlier = history.earlier().filter(|_| table.earlier[0] != table.current);
+            let [newer, older] =
+                [0, 1].map(|at| earlier.map(|all| (table.earlier[at], all.rows()[at].clone())));
+            Some([Some((table.current, history.rows().clone())), stable, newer, older])
         });
         regions.flatten().flatten().collect()
     }

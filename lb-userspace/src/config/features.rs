@@ -2,7 +2,7 @@
 
 use lb_common::abi::Features;
 
-use super::model::{Config, EncapKind, Service};
+use super::model::{Config, EncapKind, Service, Tracking};
 
 /// The features without which the program could not serve it.
 pub fn features(config: &Config) -> Features {
@@ -15,6 +15,7 @@ fn service(service: &Service) -> Features {
     let needed = [
         (Features::QUIC, !service.quic.is_empty()),
         (Features::ADMISSION, service.access.is_some()),
+        (Features::CHAIN, service.tracking == Tracking::Chain),
         (Features::PORT_RANGES, service.ports.iter().any(|port| port.last.is_some())),
     ];
     let needed = needed.into_iter().filter(|(_, needed)| *needed);

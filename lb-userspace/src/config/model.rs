@@ -262,6 +262,8 @@ pub enum Tracking {
     /// Those on rows that change are recorded, and stay with their backends.
     #[default]
     Transition,
+    /// Packets on rows that changed carry the earlier owners, whose receivers find out whose the connection is.
+    Chain,
     /// All are recorded, and stay with their backends.
     Full,
     /// The tables alone decide.

@@ -54,9 +54,20 @@ def udp(source_port: int, destination_port: int, carried: bytes, inner_length: i
     return struct.pack(">HHHH", source_port, destination_port, 8 + len(carried) + inner_length, 0) + carried
 
 
-def gue(inner_is_ipv6: bool) -> bytes:
-    """The GUE header: variant 0, no control message, no options, the packet's protocol, no flags."""
-    return struct.pack(">BBH", 0, PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4, 0)
+def private_length(addresses: int, like: bytes) -> int:
+    """Bytes of what travels with a packet of which so many others may be asked."""
+    return 4 + addresses * len(like) if addresses else 0
+
+
+def private(addresses: list) -> bytes:
+    """What travels with a packet: version 1, how many may be asked, none was, no flags; their addresses."""
+    return struct.pack(">BBBB", 1, len(addresses), 0, 0) + b"".join(addresses) if addresses else b""
+
+
+def gue(inner_is_ipv6: bool, addresses: list) -> bytes:
+    """The GUE header: variant 0, no control message, length of the private data, the packet's protocol, no flags."""
+    behind = private(addresses)
+    return struct.pack(">BBH", len(behind) // 4, PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4, 0) + behind
 
 
 def vxlan(vni: int, mac: bytes, inner_is_ipv6: bool) -> bytes:
@@ -65,20 +76,21 @@ def vxlan(vni: int, mac: bytes, inner_is_ipv6: bool) -> bytes:
     return struct.pack(">B3xI", VXLAN_HAS_VNI, vni << 8) + mac + INNER_SOURCE + struct.pack(">H", kind)
 
 
-def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int) -> bytes:
+def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int, addresses: list) -> bytes:
     """What stands between the outer IP header and the packet."""
     if encap["kind"] == "gue":
-        return udp(source_port, encap["port"], gue(inner_is_ipv6), inner_length)
+        return udp(source_port, encap["port"], gue(inner_is_ipv6, addresses), inner_length)
     if encap["kind"] == "vxlan":
         mac = bytes.fromhex(encap["mac"].replace(":", ""))
         return udp(source_port, encap["port"], vxlan(encap["vni"], mac, inner_is_ipv6), inner_length)
     return b""
 
 
-def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length: int, label: int, source_port: int) -> bytes:
-    """All outer headers, from IP on, of a packet between `ends` (source, destination) of one family."""
+def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length: int, label: int, source_port: int, addresses=()) -> bytes:
+    """All outer headers, from IP on, of a packet between `ends` (source, destination) of one family, of which those at
+    `addresses` may be asked."""
     source, destination = ends
-    behind = between(encap, inner_is_ipv6, inner_length, source_port)
+    behind = between(encap, inner_is_ipv6, inner_length, source_port, list(addresses))
     if encap["kind"] != "ipip":
         protocol = PROTOCOL_UDP
     else:

@@ -7,7 +7,7 @@ transport, service, admission, selection, encapsulation. What is not for a VIP p
 import struct
 from typing import NamedTuple
 
-from . import flowhash, headers, icmp
+from . import chain, flowhash, headers, icmp
 
 TCP, UDP, ICMPV6 = 6, 17, 58
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
@@ -186,11 +186,12 @@ def select(pool, value: int):
     return row, None, None
 
 
-def encapsulate(frame: bytes, inner: Inner, backend, value: int) -> bytes:
+def encapsulate(frame: bytes, inner: Inner, backend, value: int, asked: list) -> bytes:
     """The frame as it leaves: egress Ethernet, outer IP, then the inner packet as it came."""
     label, port = flowhash.outer_flow_label(value), flowhash.outer_source_port(value)
     ends = backend.source, backend.address
-    outer = headers.outer(backend.encap, ends, len(inner.source) == 16, inner.tos, inner.length, label, port)
+    addresses = [other.address for other in asked]
+    outer = headers.outer(backend.encap, ends, len(inner.source) == 16, inner.tos, inner.length, label, port, addresses)
     return backend.ethernet + outer + frame[inner.start :]
 
 
@@ -212,10 +213,19 @@ def forward(world, service, frame: bytes, inner: Inner, flow, may_tell: bool) ->
     facts = service.name, pool.cluster, row, node_row, fallback
     if backend is None:
         return Outcome("drop", "no-backend", None, *facts)
-    return send(frame, inner, backend, value, facts, may_tell)
+    asked = []
+    if service.chain and not begins(frame, inner):
+        asked = chain.asked(service, pool, value, row, backend)
+    return send(frame, inner, backend, value, facts, may_tell, asked)
 
 
-def send(frame: bytes, inner: Inner, backend, value: int, facts: tuple, may_tell: bool) -> Outcome:
+def begins(frame: bytes, inner: Inner) -> bool:
+    """A TCP segment with SYN, and without ACK, FIN and RST."""
+    whole_or_first = inner.protocol == TCP and not inner.later
+    return whole_or_first and frame[inner.transport + 13] & 0x17 == 0x02
+
+
+def send(frame: bytes, inner: Inner, backend, value: int, facts: tuple, may_tell: bool, asked=()) -> Outcome:
     """A packet to the backend that was selected; `facts` say how."""
     if backend.local:
         return Outcome("pass", "local", None, *facts, backend.name)
@@ -223,7 +233,7 @@ def send(frame: bytes, inner: Inner, backend, value: int, facts: tuple, may_tell
         if may_tell and not inner.may_fragment and inner.length > icmp.QUOTE[len(inner.source)]:
             return Outcome("tx", "too-big-reported", icmp.too_big(frame, inner, backend.largest), *facts, None)
         return Outcome("drop", "too-big", None, *facts, backend.name)
-    return Outcome("tx", None, encapsulate(frame, inner, backend, value), *facts, backend.name)
+    return Outcome("tx", None, encapsulate(frame, inner, backend, value, asked), *facts, backend.name)
 
 
 def quoted_flow(frame: bytes, inner: Inner):

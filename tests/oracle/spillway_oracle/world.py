@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 
 from . import flowhash, hrw, maglev, nodehrw, quic
-from .headers import BETWEEN, OVERHEAD, ethernet
+from .headers import BETWEEN, OVERHEAD, ethernet, private_length
 from .siphash13 import key_words
 
 TABLES = {"maglev": maglev.table, "hrw": nodehrw.table}
@@ -34,6 +34,8 @@ class Backend:
     largest: int
     """The longest inner packet, in bytes, that still fits after encapsulation."""
     cluster: str
+    chained: bool
+    """Packets to it may carry the addresses of two others."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Pool:
     last_serving: Backend | None
     servers: dict
     """Backends by server id."""
+    earlier: list
+    """Of each row, up to two Backends that had it before, the newest first."""
 
 
 @dataclass(slots=True)
@@ -79,6 +83,10 @@ class Service:
     only: Pool | None
     quic: quic.Servers | None
     access: Access | None
+    chain: bool
+    """Its packets carry who had their rows before."""
+    earlier: list
+    """Of each cluster row, up to two Pools that had it before, the newest first."""
 
 
 @dataclass(slots=True)
@@ -115,7 +123,7 @@ def mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
 
-def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool) -> Backend:
+def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chained: bool) -> Backend:
     """A backend from its endpoint. One with no next hop that is not this node never serves."""
     address = packed(entry["address"])
     hop, local = entry.get("nextHop"), entry.get("local", False)
@@ -125,7 +133,10 @@ def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool) -> Bac
     source = sources["v6" if len(address) == 16 else "v4"]
     encap = cluster.get("encap", IPIP)
     largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
-    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, cluster["name"])
+    if chained:
+        largest -= private_length(2, address)
+    name = cluster["name"]
+    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, name, chained)
 
 
 def member(entry: dict, encap: dict) -> maglev.Member:
@@ -133,18 +144,36 @@ def member(entry: dict, encap: dict) -> maglev.Member:
     return maglev.Member(entry["address"], encap.get("port", 0), entry.get("weight", 1), entry.get("state", "up"))
 
 
-def pool(entry: dict, cluster: dict, sources: dict) -> Pool:
-    """A pool with its node table."""
+def owners(entry: dict, encap: dict) -> list:
+    """The address of each row's owner."""
+    members = maglev.members_of([member(e, encap) for e in entry["endpoints"]])
+    return [members[o].address for o in TABLES[entry.get("algorithm", "maglev")](members, entry.get("rows", 65536))]
+
+
+def pool(entry: dict, cluster: dict, sources: dict, past: list, chained: bool) -> Pool:
+    """A pool with its node table; `past`: what it was before, the newest first."""
     encap = cluster.get("encap", IPIP)
     members = maglev.members_of([member(e, encap) for e in entry["endpoints"]])
     failed_open = all(m.state == "down" for m in members)
-    backends = {e["address"]: backend(e, cluster, sources, failed_open) for e in entry["endpoints"]}
-    owners = TABLES[entry.get("algorithm", "maglev")](members, entry.get("rows", 65536))
-    table = [backends[members[owner].address] for owner in owners]
+    backends = {e["address"]: backend(e, cluster, sources, failed_open, chained) for e in entry["endpoints"]}
+    rows = owners(entry, encap)
+    before = [owners(each, encap) for each in past] if chained else []
+    earlier = [[backends[name] for name in names] for names in others(rows, before)]
     last = entry.get("lastServing")
     servers = {bytes.fromhex(e["serverId"]): backends[e["address"]] for e in entry["endpoints"] if "serverId" in e}
+    table = [backends[name] for name in rows]
     weight = entry.get("weight", 100)
-    return Pool(entry["name"], entry["cluster"], weight, len(table), table, last and backends[last], servers)
+    return Pool(entry["name"], entry["cluster"], weight, len(table), table, last and backends[last], servers, earlier)
+
+
+def others(now: list, before: list) -> list:
+    """Of each row, the last two who had it before, the newest first, without who has it now."""
+    found = [[] for _ in now]
+    for owners in before:
+        for row, owner in enumerate(owners):
+            if owner != now[row] and owner not in found[row] and len(found[row]) < 2:
+                found[row].append(owner)
+    return found
 
 
 def access(entry: dict) -> Access:
@@ -155,15 +184,27 @@ def access(entry: dict) -> Access:
     return Access(entry.get("default", "allow") == "allow", prefixes)
 
 
-def service(entry: dict, pools: dict, policies: dict) -> Service:
-    """A service with its cluster rows; one weighted pool needs none."""
-    weighted = [pools[name] for name in entry["pools"] if pools[name].weight > 0]
-    rows, only = [], weighted[0] if len(weighted) == 1 else None
-    if len(weighted) > 1:
-        by_cluster = {p.cluster: p for p in weighted}
-        if len(by_cluster) != len(weighted):
-            raise ValueError(f"service {entry['name']}: two weighted pools are in one cluster")
-        rows = [by_cluster[name] for name in hrw.cluster_rows({p.cluster: p.weight for p in weighted})]
+def cluster_rows(weighted: dict) -> list:
+    """Names of the pools of 4,096 rows; `weighted`: (cluster, weight) by name."""
+    if len({cluster for cluster, _ in weighted.values()}) != len(weighted):
+        raise ValueError(f"two of the pools {', '.join(weighted)} are in one cluster")
+    if len(weighted) < 2:
+        return list(weighted) * flowhash.CLUSTER_ROWS
+    names = {cluster: name for name, (cluster, _) in weighted.items()}
+    return [names[cluster] for cluster in hrw.cluster_rows(dict(weighted.values()))]
+
+
+def service(entry: dict, pools: dict, policies: dict, past: list) -> Service:
+    """A service with its cluster rows; one weighted pool needs none. `past`: weights before, the newest first."""
+    weights = lambda of: {n: (pools[n].cluster, of.get(n, pools[n].weight)) for n in entry["pools"]}
+    weighted = lambda of: {name: pair for name, pair in weights(of).items() if pair[1] > 0}
+    names = cluster_rows(weighted({}))
+    chain = entry.get("tracking") == "chain"
+    before = [cluster_rows(weighted(each)) for each in past] if chain else []
+    earlier = [[pools[name] for name in each] for each in others(names, before)]
+    rows, only = [pools[name] for name in names], None
+    if len(weighted({})) < 2:
+        rows, only = [], rows[0] if rows else None
     bits = entry.get("clientPrefix", {})
     prefix = {4: bits.get("v4", 24), 16: bits.get("v6", 56)}
     servers = None
@@ -171,17 +212,28 @@ def service(entry: dict, pools: dict, policies: dict) -> Service:
         named = {id: backend for name in entry["pools"] for id, backend in pools[name].servers.items()}
         servers = quic.Servers(entry["quic"]["configs"], named)
     policy = policies[entry["access"]] if "access" in entry else None
-    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers, policy)
+    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers, policy, chain, earlier)
+
+
+def as_before(entry: dict, before: dict) -> dict:
+    """A pool as it was: some of its endpoints in other states."""
+    states = before.get("states", {}).get(entry["name"], {})
+    return {**entry, "endpoints": [{**e, "state": states.get(e["address"], e.get("state", "up"))} for e in entry["endpoints"]]}
 
 
 def build(tree: dict) -> World:
     """A world from its JSON tree."""
     clusters = {c["name"]: c for c in tree["clusters"]}
-    pools = {p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"]) for p in tree["pools"]}
+    past = tree.get("before", [])[::-1]
+    chained = {name for s in tree["services"] if s.get("tracking") == "chain" for name in s["pools"]}
+    pools = {
+        p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"], [as_before(p, b) for b in past], p["name"] in chained)
+        for p in tree["pools"]
+    }
     policies = {p["name"]: access(p) for p in tree.get("accessPolicies", [])}
     services, ranges = {}, {}
     for entry in tree["services"]:
-        built = service(entry, pools, policies)
+        built = service(entry, pools, policies, [before.get("weights", {}) for before in past])
         for vip in entry["vips"]:
             for port in entry["ports"]:
                 place = packed(vip), PROTOCOLS[port["protocol"]], port["port"]

@@ -7,7 +7,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, PerCpuArray};
 use aya::programs::TestRunOptions;
 use aya::{Ebpf, TestRun};
-use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, TunnelKind};
+use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, TunnelKind};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 
@@ -85,6 +85,15 @@ impl Receiver {
     pub fn ended(&mut self, reason: ReceiverReason) -> Result<u64> {
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map("receiver_stats")?)?;
         Ok(map.get(&(reason as u32), 0)?.iter().sum())
+    }
+
+    /// Says how to reach another node, or all others ([`NodeHop::ANY_V4`]).
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn add_hop(&mut self, node: Address, hop: NodeHop) -> Result<()> {
+        let mut hops: HashMap<_, [u8; 16], [u8; 24]> = HashMap::try_from(self.map("node_hops")?)?;
+        Ok(hops.insert(node.bytes(), bytemuck::cast::<_, [u8; 24]>(hop), 0)?)
     }
 
     fn map(&mut self, name: &str) -> Result<&mut Map> {

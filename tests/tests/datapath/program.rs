@@ -12,7 +12,7 @@ use lb_userspace::datapath::pins::Pins;
 const XDP_ABORTED: u32 = 0;
 pub(crate) const XDP_DROP: u32 = 1;
 pub(crate) const XDP_PASS: u32 = 2;
-const XDP_TX: u32 = 3;
+pub(crate) const XDP_TX: u32 = 3;
 /// What an outer header and a tag can add to a frame, in bytes, and more.
 const GROWTH: usize = 256;
 

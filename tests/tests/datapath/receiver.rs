@@ -1,12 +1,12 @@
 //! The receiver as the kernel runs it: what the oracle says that a gateway sends comes out of its tunnel again; and with
-//! any byte changed, the program does what its stages do in ordinary memory.
+//! any bit changed, the program does what its stages do in ordinary memory.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use lb_common::abi::{Accepted, AccessKey, TunnelKind};
+use lb_common::abi::{Accepted, AccessKey, LinkAddress, NodeHop, TunnelKind};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 use lb_ebpf::frame::SliceFrame;
@@ -15,10 +15,18 @@ use lb_ebpf::receive::{self, Node, Verdict};
 use lb_tests::fixture::{Case, cases, hex};
 use lb_tests::lab::{Objects, Receiver, is_root};
 
-use crate::program::{XDP_DROP, XDP_PASS};
+use crate::program::{XDP_DROP, XDP_PASS, XDP_TX};
 
-/// Bytes behind the link header that are changed, one at a time: all of the outer headers.
+/// Bytes of which each bit is changed, one at a time: link header and all of the outer headers.
 const CHANGED: usize = 80;
+
+/// The way to all other nodes: out of the interface that a program is run on without one, the loopback.
+const HOP: NodeHop = NodeHop {
+    interface: 1,
+    reserved: 0,
+    destination_mac: LinkAddress::new([2, 0, 0, 0, 0, 0x11], 0),
+    source_mac: LinkAddress::new([2, 0, 0, 0, 0, 0x12], 0),
+};
 
 /// A receiver in ordinary memory.
 struct Host {
@@ -72,6 +80,7 @@ impl Host {
         let verdict = match receive::process(&mut frame, self) {
             Verdict::Pass => XDP_PASS,
             Verdict::Drop => XDP_DROP,
+            Verdict::Send(_) => XDP_TX,
         };
         (verdict, frame.bytes().to_vec())
     }
@@ -87,6 +96,9 @@ impl Node for Host {
     fn is_peer(&self, source: &AccessKey) -> bool {
         let key = |gateway: &IpAddr| AccessKey::of_source(0, Family::of(*gateway), (*gateway).into());
         self.gateways.iter().any(|gateway| key(gateway) == *source)
+    }
+    fn hop(&self, _: &Address) -> Option<NodeHop> {
+        Some(HOP)
     }
     fn count_taken(&self, kind: TunnelKind, bytes: u64) {
         let mut counted = self.counted.borrow_mut();
@@ -113,9 +125,8 @@ fn packet(frame: &[u8]) -> Result<&[u8]> {
     Ok(&frame[offset.unwrap_or(0)..])
 }
 
-/// UDP port of GUE in the fixtures' world, and those of VXLAN with the networks behind them (host order).
-const GUE: u16 = 6080;
-const VXLAN: [(u16, u32); 2] = [(4789, 100), (8472, 16_702_190)];
+/// UDP ports of GUE in the fixtures' world, and those of VXLAN with the networks behind them (host order).
+const TUNNELS: [(u16, u16, u32); 2] = [(6080, 4789, 100), (6081, 8472, 16_702_190)];
 
 #[test]
 fn what_a_gateway_sends_comes_out_of_its_tunnel_again() -> Result<()> {
@@ -124,12 +135,12 @@ fn what_a_gateway_sends_comes_out_of_its_tunnel_again() -> Result<()> {
         return Ok(());
     }
     let (sent, mut out) = (sent()?, BTreeSet::new());
-    for (port, network) in VXLAN {
-        let (gue, vxlan) = (NetworkU16::new(GUE), NetworkU16::new(port));
+    for (gue, vxlan, network) in TUNNELS {
+        let (gue, vxlan) = (NetworkU16::new(gue), NetworkU16::new(vxlan));
         let accepted = Accepted { gue, vxlan, vni: u32::to_be(network << 8), ..Receiver::usual() };
         out.extend(taken_out(&sent, accepted)?);
     }
-    assert_eq!(out.len(), sent.len(), "what is for no VXLAN network of the world came out");
+    assert_eq!(out.len(), sent.len(), "what is for no network of the world came out");
     Ok(())
 }
 
@@ -138,24 +149,39 @@ fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
     let host = Host::of(sent, accepted);
     let [own, gateways] = [&host.own, &host.gateways].map(|set| set.iter().copied().collect::<Vec<_>>());
     let mut receiver = Receiver::load(&Objects::from_env()?, accepted, &own, &gateways)?;
+    for any in [NodeHop::ANY_V4, NodeHop::ANY_V6] {
+        receiver.add_hop(any, HOP)?;
+    }
     let mut out = Vec::new();
     for (number, case) in sent.iter().enumerate() {
         let frame = &case.expected.bytes;
         let (verdict, bytes) = receiver.run(frame)?;
-        assert_eq!((verdict, &bytes), (XDP_PASS, &host.run(frame).1), "{}", case.about);
-        if bytes != *frame {
+        assert_eq!((verdict, bytes.clone()), host.run(frame), "{}", case.about);
+        if verdict == XDP_PASS && bytes != *frame {
             assert_eq!(hex(packet(&bytes)?), hex(packet(&case.input)?), "{}", case.about);
             out.push(number);
+        } else if verdict == XDP_TX {
+            assert!(bytes.ends_with(packet(&case.input)?), "{}", case.about);
+            out.push(number);
+        } else {
+            assert_eq!(verdict, XDP_PASS, "{}", case.about);
         }
-        for at in (0..CHANGED).filter(|at| *at < frame.len()) {
+        for bit in 0..8 * CHANGED.min(frame.len()) {
             let mut changed = frame.clone();
-            changed[at] ^= 1 << (at % 8);
+            changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(receiver.run(&changed)?, host.run(&changed), "{}: {}", case.about, hex(&changed));
         }
     }
     let counted = Counted::of(&mut receiver)?;
     assert_eq!(counted, *host.counted.borrow());
-    for reason in [ReceiverReason::UnknownPeer, ReceiverReason::BadTunnel, ReceiverReason::OuterTruncated] {
+    for reason in [
+        ReceiverReason::UnknownPeer,
+        ReceiverReason::BadTunnel,
+        ReceiverReason::OuterTruncated,
+        ReceiverReason::SentOn,
+        ReceiverReason::SentBack,
+        ReceiverReason::NobodysTaken,
+    ] {
         assert!(counted.0.contains_key(reason.name()), "none was {}", reason.name());
     }
     Ok(out)

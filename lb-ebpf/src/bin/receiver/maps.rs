@@ -1,12 +1,21 @@
 //! The receiver's maps (`lb_common::abi::receiver_map`), and the stages' view of them.
 
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray};
-use lb_common::abi::{Accepted, AccessFlags, AccessKey, PEERS, TunnelCounters, TunnelKind};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use lb_common::abi::{
+    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, TunnelCounters,
+    TunnelKind, WANTED_HOPS,
+};
+use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_common::reason::ReceiverReason;
+use lb_ebpf::frame::Frame;
 use lb_ebpf::program::trie_key;
 use lb_ebpf::receive::Node;
+
+use crate::sockets;
 
 #[map(name = "accepted")]
 static ACCEPTED: Array<Accepted> = Array::with_max_entries(1, 0);
@@ -21,8 +30,20 @@ static TUNNEL_STATS: PerCpuArray<TunnelCounters> =
 #[map(name = "receiver_stats")]
 static RECEIVER_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(ReceiverReason::ALL.len() as u32, 0);
 
-/// The maps.
-pub(crate) struct BpfNode;
+#[map(name = "owned_flows")]
+static OWNED: LruHashMap<OwnedKey, Owned> = LruHashMap::with_max_entries(OWNED_FLOWS, 0);
+#[map(name = "node_hops")]
+static HOPS: HashMap<Address, NodeHop> = HashMap::with_max_entries(PEERS, 0);
+/// Nodes to which the way is not known but by a hop for all: the agent looks for theirs.
+#[map(name = "wanted_hops")]
+static WANTED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(WANTED_HOPS, 0);
+#[map(name = "node_scratch")]
+static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// The maps, and the packet's context, which the kernel wants to know when it is asked for a socket.
+pub(crate) struct BpfNode {
+    pub(crate) context: *mut xdp_md,
+}
 
 impl Node for BpfNode {
     #[inline(always)]
@@ -39,6 +60,51 @@ impl Node for BpfNode {
     #[inline(always)]
     fn is_peer(&self, source: &AccessKey) -> bool {
         PEER_PREFIXES.get(trie_key(source)).is_some_and(|flags| !flags.has(AccessFlags::DENY))
+    }
+
+    #[inline(always)]
+    fn has_socket<F: Frame>(&self, frame: &F, flow: &Flow, ip: usize, tcp: usize) -> bool {
+        sockets::has(self.context, frame, flow, ip, tcp)
+    }
+
+    #[inline(always)]
+    fn owns(&self, flow: &Flow) -> bool {
+        // SAFETY: an entry is one word, which is read as one whatever another CPU does to it.
+        unsafe { OWNED.get(OwnedKey::of(flow)) }.is_some_and(|owned| owned.holds(now()))
+    }
+
+    #[inline(always)]
+    fn own(&self, flow: &Flow, ends: bool) {
+        let key = OwnedKey::of(flow);
+        if let Some(owned) = OWNED.get_ptr_mut(key) {
+            // SAFETY: an entry is one word, which is stored as one; whichever CPU stores last is right.
+            return unsafe { *owned = (*owned).seen(now(), ends) };
+        }
+        // A flow that finds no place is asked after once more.
+        _ = OWNED.insert(key, Owned::default().seen(now(), ends), 0);
+    }
+
+    #[inline(always)]
+    fn hop(&self, address: &Address) -> Option<NodeHop> {
+        // SAFETY: the agent changes an entry as a whole; a packet that meets the change leaves by the old way or the new.
+        if let Some(hop) = unsafe { HOPS.get(address) } {
+            return Some(*hop);
+        }
+        _ = WANTED.insert(address, 0, 0);
+        let any = if address.is_v4() { &NodeHop::ANY_V4 } else { &NodeHop::ANY_V6 };
+        // SAFETY: as above.
+        unsafe { HOPS.get(any) }.copied()
+    }
+
+    #[inline(always)]
+    fn forgotten(&self, word: u64) -> u64 {
+        let Some(place) = SCRATCH.get_ptr_mut(0) else { return word };
+        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU. Volatile, or
+        // the compiler would keep the word in a register.
+        unsafe {
+            place.write_volatile(word);
+            place.read_volatile()
+        }
     }
 
     #[inline(always)]
@@ -59,4 +125,11 @@ impl Node for BpfNode {
             unsafe { *counter += 1 };
         }
     }
+}
+
+/// The kernel's monotonic clock, in nanoseconds.
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and gives a number.
+    unsafe { bpf_ktime_get_ns() }
 }

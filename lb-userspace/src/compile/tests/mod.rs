@@ -1,5 +1,6 @@
 //! The compiler as a whole.
 
+mod chain;
 mod moving;
 mod properties;
 mod vectors;
@@ -313,7 +314,7 @@ fn a_damaged_record_is_refused() {
     let overlap = adopt(|record| {
         let base = record.tables[&1].current;
         let table = record.tables.get_mut(&2).unwrap();
-        (table.current, table.stable, table.previous) = (base, base, base);
+        (table.current, table.stable, table.earlier) = (base, base, [base; 2]);
     });
     assert!(matches!(overlap, AdoptError::Twice { resource: Resource::Rows, .. }), "{overlap}");
     let wild = adopt(|record| record.tables.get_mut(&1).unwrap().log2_rows = 200);

@@ -8,7 +8,7 @@ const WINDOW: u64 = 1000;
 
 impl Bench {
     /// Compiles at another time.
-    fn compile_at(&mut self, now: u64, desired: &Desired) -> MapImage {
+    pub(super) fn compile_at(&mut self, now: u64, desired: &Desired) -> MapImage {
         self.now = now;
         let image = self.compile(desired);
         self.ledger.release_tables(image.generation);

@@ -107,9 +107,12 @@ impl Word for OnNoBackend {
 }
 
 impl Word for Tracking {
-    const KNOWN: &'static [(&'static str, Self)] =
-        &[("transition", Self::Transition), ("full", Self::Full), ("none", Self::None)];
-    const LATER: &'static [&'static str] = &["chain"];
+    const KNOWN: &'static [(&'static str, Self)] = &[
+        ("transition", Self::Transition),
+        ("chain", Self::Chain),
+        ("full", Self::Full),
+        ("none", Self::None),
+    ];
 }
 
 impl Word for UdpOnChange {

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
-use crate::config::model::{Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, XdpMode};
+use crate::config::model::{
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, Tracking, XdpMode,
+};
 use crate::config::{Problems, features, load, parse};
 use lb_common::abi::Features;
 
@@ -106,8 +108,9 @@ fn every_key_arrives_in_the_model() {
     assert_eq!((members.new_flows, public.new_flows), (100, 0));
     assert!(public.prefixes.is_empty());
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
+    assert_eq!(config.services[6].tracking, Tracking::Chain);
     let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];
-    assert_eq!(config.pools.iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);
+    assert_eq!(config.pools[..3].iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);
     assert_eq!(config.pools[0].endpoints.iter().map(|e| e.weight).collect::<Vec<_>>(), [2, 1, 0]);
     let ids = config.pools[0].endpoints.iter().filter_map(|endpoint| Some(endpoint.server_id?.to_string()));
     assert_eq!(ids.collect::<Vec<_>>(), ["0a01", "0002", "ff03"]);

@@ -52,6 +52,11 @@ pub(super) fn between(encap: &file::Encap) -> u16 {
     }
 }
 
+/// Whether packets can carry more than themselves: only GUE has room for it.
+pub(super) fn carries(encap: Option<&Located<file::Encap>>) -> bool {
+    encap.is_some_and(|encap| kind(encap) == Kind::Gue)
+}
+
 fn kind(encap: &file::Encap) -> Kind {
     encap.kind.as_ref().map(|kind| kind.value.0).unwrap_or_default()
 }

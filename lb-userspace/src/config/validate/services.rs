@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::addresses::unicast;
+use super::encap::carries;
 use super::names::{Names, namespaced, resolve};
 use super::{ports, within};
-use crate::config::file;
-use crate::config::model::{Affinity, Service};
+use crate::config::file::{self, elements};
+use crate::config::model::{Affinity, Service, Tracking};
 use crate::config::problem::{Place, Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -26,6 +27,9 @@ pub(super) fn service(
     let vips = service.vips.as_ref().map(|vips| self::vips(vips, problems));
     let ports = service.ports.as_ref().map(|ports| ports::ports(ports, problems));
     let pools = service.pools.as_ref().map(|pools| self::pools(pools, names, problems));
+    if let Some(tracking) = service.tracking.as_ref().filter(|tracking| tracking.value.0 == Tracking::Chain) {
+        chain(&tracking.place, service, names, problems);
+    }
     if let Some(access) = &service.access {
         resolve("policy", access, &names.access, problems);
     }
@@ -86,6 +90,21 @@ fn pools(list: &Located<List<String>>, names: &Names<'_>, problems: &mut Problem
         some_weight(&pools, &list.place, problems);
     }
     list.iter().map(|name| name.value.clone()).collect()
+}
+
+/// The earlier owners of a row travel behind GUE.
+fn chain(place: &Place, service: &file::Service, names: &Names<'_>, problems: &mut Problems) {
+    for name in elements(service.pools.as_ref()) {
+        let cluster = names.pools.get(name.as_str()).and_then(|pool| pool.cluster.as_ref());
+        let Some(cluster) = cluster.and_then(|cluster| names.clusters.get(cluster.as_str())) else {
+            continue;
+        };
+        if !carries(cluster.encap.as_ref()) {
+            let cluster = quoted(cluster.name.as_ref().map_or("", |name| name));
+            let reason = format!("the nodes of {} are not reached over GUE, cluster {cluster}", quoted(name));
+            problems.add(place, reason, "give that cluster `encap: {kind: gue}`, or leave `tracking` out");
+        }
+    }
 }
 
 /// A reference to a pool and the pool.

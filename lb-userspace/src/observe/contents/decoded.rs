@@ -1,9 +1,9 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{
-    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, FragmentEntry, NO_BACKEND,
-    PoolEntry, QUIC_CONFIGS, QuicKey, QuicServer, Selector, ServiceCounters, ServiceEntry, ServiceFlags,
-    TableEntry, TrackingCounters, TunnelEntry,
+    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, EARLIER, FragmentEntry,
+    NO_BACKEND, PoolEntry, QUIC_CONFIGS, QuicKey, QuicServer, Selector, ServiceCounters, ServiceEntry,
+    ServiceFlags, TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -72,7 +72,7 @@ pub enum Decoded {
     /// `pools`.
     Pool { table: Option<u32>, spare: Option<u16> },
     /// `tables`: first rows of the regions in the slab, and their length.
-    Table { current: u32, stable: u32, previous: u32, rows: u64, generation: u32 },
+    Table { current: u32, stable: u32, earlier: [u32; EARLIER], rows: u64, generation: u32 },
     /// `slab`: a word.
     Rows([RowView; ROWS_PER_WORD as usize]),
     /// `backends`.
@@ -167,7 +167,9 @@ impl Decoded {
         Self::Service {
             pool,
             cluster_table: table.then(|| entry.select.table()),
-            tracking: if entry.flags.has(ServiceFlags::UNTRACKED) {
+            tracking: if entry.flags.has(ServiceFlags::CHAIN) {
+                "chain"
+            } else if entry.flags.has(ServiceFlags::UNTRACKED) {
                 "none"
             } else if entry.flags.has(ServiceFlags::FULLY_TRACKED) {
                 "full"
@@ -200,8 +202,8 @@ impl Decoded {
     }
 
     pub(super) fn table(entry: &TableEntry) -> Self {
-        let TableEntry { current, stable, previous, log2_rows, generation, .. } = *entry;
-        Self::Table { current, stable, previous, rows: 1 << log2_rows.min(u32::BITS), generation }
+        let TableEntry { current, stable, earlier, log2_rows, generation, .. } = *entry;
+        Self::Table { current, stable, earlier, rows: 1 << log2_rows.min(u32::BITS), generation }
     }
 
     pub(super) fn rows(word: u64) -> Self {

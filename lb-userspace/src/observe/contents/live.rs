@@ -26,7 +26,7 @@ impl Live {
         let mut regions = BTreeMap::new();
         for table in snapshot.tables.iter().filter(|table| table.log2_rows > 0) {
             let rows = 1_u32.checked_shl(table.log2_rows).unwrap_or(u32::MAX);
-            for first in [table.current, table.stable, table.previous] {
+            for first in [table.current, table.stable].into_iter().chain(table.earlier) {
                 let end = regions.entry(first).or_default();
                 *end = first.saturating_add(rows).max(*end);
             }

@@ -49,7 +49,7 @@ fn snapshot() -> MemoryMaps {
     let mut slab = vec![0; 128];
     slab[3] = bytemuck::cast([0, 0, 1, 0].map(|index| Row::new(index, Mode::Clean)));
     let region =
-        TableEntry { current: 8, stable: 8, previous: 8, log2_rows: 8, generation: 1, reserved: [0; 3] };
+        TableEntry { current: 8, stable: 8, earlier: [8; 2], log2_rows: 8, generation: 1, reserved: [0; 2] };
     let one = ServiceEntry { select: Selector::pool(0), ..ServiceEntry::default() };
     let route = Route { flags: BackendFlags::SERVES.with(BackendFlags::VXLAN), interface: 2 };
     let backend = BackendEntry {
@@ -201,7 +201,7 @@ fn services_of_zeros_are_shown_if_a_vip_names_them() {
 fn what_nobody_wrote_is_not_dumped() {
     let pool = json!({"key": 0, "value": {"table": 1, "spare": 0}});
     assert_eq!(dump(map::POOLS), [pool]);
-    let table = json!({"current": 8, "stable": 8, "previous": 8, "rows": 256, "generation": 1});
+    let table = json!({"current": 8, "stable": 8, "earlier": [8, 8], "rows": 256, "generation": 1});
     assert_eq!(dump(map::TABLES), [json!({"key": 1, "value": table})]);
     assert_eq!(dump(map::BACKENDS).len(), 1);
     assert!(dump(map::BACKEND_STATS).is_empty() && dump(map::STATE).is_empty());

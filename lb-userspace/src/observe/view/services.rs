@@ -87,6 +87,7 @@ fn of_service<T: Tables>(
         },
         tracking: match service.tracking {
             Tracking::Transition => "transition",
+            Tracking::Chain => "chain",
             Tracking::Full => "full",
             Tracking::None => "none",
         },

@@ -41,7 +41,7 @@ def echoes():
         ("Behind an authentication header.", echo6(body, kinds=[authentication(4)]), "tx echo-reply"),
         ("Padding behind it is not covered.", echo4(body) + b"\xff" * 6, "tx echo-reply"),
         ("A wrong checksum stays wrong: the sender is to see it.", echo4(body)[:-1] + b"?", "tx echo-reply"),
-        ("Also where zeros were covered by it.", echo4(bytes(64))[:-1] + b"?", "tx echo-reply"),
+        ("It stays wrong also where zeros were covered by it.", echo4(bytes(64))[:-1] + b"?", "tx echo-reply"),
         ("An echo request to another address is not ours.", echo4(body, to="198.51.100.99"), "pass not-ours"),
         ("An echo reply to a VIP belongs to nobody.", ethernet(ipv4(CLIENT["4"], VIP["4"], ICMP, icmp(0, 0, body))), "drop no-service"),
         ("A request that ends before its sequence number.", echo4(body[:2]), "drop truncated"),

@@ -1,0 +1,200 @@
+//! The earlier owners of a packet's rows, of a service that tracks by chain: nothing is recorded here; the packet
+//! carries their addresses, and their receivers find out whose its connection is ([`receive`](crate::receive)).
+//!
+//! A connection that is there already may be with whoever owned its rows before. Those who may have it, the likelier
+//! first:
+//!
+//! 1. the node before in the pool at hand;
+//! 2. in the pool before, if the cluster row had another: its node;
+//! 3. the older node in the pool at hand;
+//! 4. the node before in the pool before;
+//! 5. the node in the older pool.
+//!
+//! Two of them travel with the packet: others than the one it is sent to, that serve, of its family. In the place of
+//! one that does not serve is asked who stood in for it: new flows went there until the tables were made anew.
+
+pub mod header;
+
+use crate::select::{node_table, place};
+use crate::tables::Tables;
+use crate::track;
+use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, TableEntry};
+use lb_common::flow::FlowHash;
+use lb_common::row::{ROWS_PER_WORD, Row};
+
+/// Backends that are asked if the one that a packet is sent to does not know its connection: one word, which stays in a
+/// register. From below: two indices of sixteen bits, how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earlier(u64);
+
+impl Earlier {
+    const INDEX: u64 = 0xffff;
+    const COUNT: u32 = 32;
+    /// Nobody.
+    pub const NONE: Self = Self(0);
+
+    /// How many they are; its mask tells the verifier that it is a small number.
+    #[inline(always)]
+    pub const fn count(self) -> usize {
+        (self.0 >> Self::COUNT & 3) as usize
+    }
+
+    /// Index of number `at`, 0 or 1, of those who are.
+    #[inline(always)]
+    pub const fn index(self, at: usize) -> u32 {
+        (self.0 >> (16 * (at & 1)) & Self::INDEX) as u32
+    }
+
+    /// With another at the end, of whom there is room for one.
+    #[inline(always)]
+    const fn with(self, index: u32) -> Self {
+        let index = (index as u64 & Self::INDEX) << (16 * (self.count() & 1));
+        Self((self.0 | index) + (1 << Self::COUNT))
+    }
+
+    /// The same, of which the verifier does not know how it was found.
+    #[inline(always)]
+    #[must_use]
+    pub fn forgotten<T: Tables>(self, tables: &T) -> Self {
+        Self(tables.forgotten(self.0))
+    }
+
+    #[inline(always)]
+    const fn has(self, index: u32) -> bool {
+        let count = self.count();
+        count > 0 && self.index(0) == index || count > 1 && self.index(1) == index
+    }
+}
+
+/// Who is asked if the backend with index `first` does not know the connection of a packet of a service with this hash.
+/// A function of its own in the kernel program, for which all is found again: what lives on from the stages before
+/// would be verified in each of its states.
+#[inline(never)]
+pub fn earlier<T: Tables>(hash: FlowHash, service: u32, first: u32, tables: &T) -> Earlier {
+    let Some(service) = tables.service(service) else { return Earlier::NONE };
+    let single = service.select.single_pool();
+    let cluster = if single.is_some() { NO_TABLE } else { service.select.table() };
+    let (pool, pool_moved) = match single {
+        Some(pool) => (pool, false),
+        None => row(cluster, hash.cluster_row(), tables),
+    };
+    let Some(nodes) = tables.pool(pool) else { return Earlier::NONE };
+    let (_, node_moved) = row(nodes.table, node_row(hash, nodes.table, tables), tables);
+    if pool_moved || node_moved { collect(hash, cluster, pool, first, tables) } else { Earlier::NONE }
+}
+
+/// A row's owner, and whether it had another.
+#[inline(always)]
+fn row<T: Tables>(table: u32, number: u32, tables: &T) -> (u32, bool) {
+    let Some(table) = tables.table(table) else { return (NO_POOL, false) };
+    let Ok(place) = place(table, number, tables) else { return (NO_POOL, false) };
+    (place.row.index(), table.remembers() && before(table, 0, number, tables) != Some(place.row.index()))
+}
+
+#[inline(always)]
+fn node_row<T: Tables>(hash: FlowHash, table: u32, tables: &T) -> u32 {
+    tables.table(table).map_or(0, |table| hash.node_row(table.log2_rows))
+}
+
+/// Owner of a row before the current one (`at` 0), or before that.
+#[inline(always)]
+fn before<T: Tables>(table: &TableEntry, at: usize, number: u32, tables: &T) -> Option<u32> {
+    let [newer, older] = table.earlier;
+    let slot = if at == 0 { newer } else { older }.wrapping_add(number);
+    Some(Row::of_word(tables.slab(slot / ROWS_PER_WORD)?, slot).index())
+}
+
+/// In the place of a cluster table: there is none. Index 0 is never used.
+const NO_TABLE: u32 = 0;
+/// In the place of a pool: there is none.
+const NO_POOL: u32 = u32::MAX;
+
+/// Which owner of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Which {
+    Current,
+    Newer,
+    Older,
+}
+
+/// A function of its own in the kernel program: few packets need it, and all is found again from the hash.
+#[inline(never)]
+fn collect<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, first: u32, tables: &T) -> Earlier {
+    let before = |at| pool_before(hash, cluster, at, tables);
+    let asked = Asked { first, found: Earlier::NONE };
+    let asked = asked.and(hash, pool, Which::Newer, tables).and(hash, before(0), Which::Current, tables);
+    let asked = asked.and(hash, pool, Which::Older, tables).and(hash, before(0), Which::Newer, tables);
+    asked.and(hash, before(1), Which::Current, tables).found
+}
+
+#[inline(always)]
+fn pool_before<T: Tables>(hash: FlowHash, cluster: u32, at: usize, tables: &T) -> u32 {
+    match tables.table(cluster) {
+        Some(table) if cluster != NO_TABLE && table.remembers() => {
+            before(table, at, hash.cluster_row(), tables).unwrap_or(NO_POOL)
+        }
+        _ => NO_POOL,
+    }
+}
+
+/// Who is asked, as far as it is known: the first, and those after it.
+#[derive(Clone, Copy)]
+struct Asked {
+    first: u32,
+    found: Earlier,
+}
+
+impl Asked {
+    /// With an owner of the flow's row in a pool too.
+    #[inline(always)]
+    fn and<T: Tables>(self, hash: FlowHash, pool: u32, which: Which, tables: &T) -> Self {
+        if pool == NO_POOL || self.found.count() == EARLIER {
+            return self;
+        }
+        let index = serving(hash, pool, which, tables);
+        let found = if self.may_ask(index, tables) { self.found.with(index) } else { self.found };
+        Self { found: found.forgotten(tables), ..self }
+    }
+
+    /// Whether a packet to the first can go on to this one.
+    #[inline(always)]
+    fn may_ask<T: Tables>(&self, index: u32, tables: &T) -> bool {
+        let (Some(first), Some(other)) = (tables.backend(self.first), tables.backend(index)) else {
+            return false;
+        };
+        let is_v6 = |flags: BackendFlags| flags.has(BackendFlags::OUTER_V6);
+        let flags = other.route.flags;
+        index != self.first
+            && !self.found.has(index)
+            && is_v6(flags) == is_v6(first.route.flags)
+            && flags.has(BackendFlags::CHAIN)
+            && !flags.has(BackendFlags::LOCAL)
+    }
+}
+
+/// In the place of a backend: there is none.
+const NOBODY: u32 = u32::MAX;
+
+/// An owner of the flow's row in a pool, or who stands in for it. A function of its own: it is called for each, and
+/// what is in an option that is none would be undefined on the stack.
+#[inline(never)]
+fn serving<T: Tables>(hash: FlowHash, pool: u32, which: Which, tables: &T) -> u32 {
+    let Some(pool) = tables.pool(pool) else { return NOBODY };
+    let Ok(table) = node_table(&pool, tables) else { return NOBODY };
+    let number = hash.node_row(table.log2_rows);
+    let owner = match which {
+        Which::Current => place(table, number, tables).ok().map(|place| place.row.index()),
+        _ if !table.remembers() => None,
+        Which::Newer => before(table, 0, number, tables),
+        Which::Older => before(table, 1, number, tables),
+    };
+    let Some(owner) = owner else { return NOBODY };
+    if tables.backend(owner).is_some_and(BackendEntry::serves) {
+        return owner;
+    }
+    track::stand_in(hash, table, pool.spare, tables).unwrap_or(NOBODY)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! What rows remember of their owners, for services that track by chain.
+
+use super::*;
+use lb_common::abi::EARLIER;
+use lb_common::row::Row;
+use std::sync::Arc;
+
+/// The service of one pool, and one of both, track by chain.
+fn chained() -> Desired {
+    let mut desired = world();
+    for service in &mut desired.services[..2] {
+        service.tracking = Tracking::Chain;
+    }
+    desired.pools.iter_mut().for_each(|pool| pool.encap = EncapKind::Gue { port: 6080 });
+    desired
+}
+
+/// `chained`, in which so many of the first pool's members drain.
+fn drained(members: usize) -> Desired {
+    let mut desired = chained();
+    desired.pools[0].members[..members].iter_mut().for_each(|one| one.state = MemberState::Draining);
+    desired
+}
+
+/// A table's current and earlier owners.
+fn regions(image: &MapImage, table: u32) -> (Arc<[Row]>, [Arc<[Row]>; EARLIER]) {
+    let table = image.tables[&table];
+    (image.slab[&table.current].clone(), table.earlier.map(|base| image.slab[&base].clone()))
+}
+
+fn index(bench: &Bench, last: u8) -> u32 {
+    bench.ledger.record().pools["eu"].backends[&IpAddr::from([10, 0, 0, last])].index.into()
+}
+
+#[test]
+fn a_row_that_moved_remembers_who_had_it_for_as_long_as_that_is_a_member() {
+    let mut bench = Bench::new();
+    let first = bench.compile_at(0, &chained());
+    let (table, owners) = pool_table(&first, &bench.ledger, "eu");
+    assert!(!first.tables[&table].remembers());
+    let image = bench.compile_at(10, &drained(1));
+    let (current, [newer, older]) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    let moved = |number: usize| current[number].index() != owners[number];
+    assert!((0..owners.len()).any(moved));
+    for number in 0..owners.len() {
+        assert_eq!(newer[number].index(), owners[number], "row {number}");
+        assert_eq!(older[number].index(), current[number].index(), "row {number}");
+    }
+    // Long after the window.
+    let image = bench.compile_at(100_000, &drained(1));
+    assert!(image.tables[&pool_table(&image, &bench.ledger, "eu").0].remembers());
+    // It is no member any more.
+    let (mut without, gone) = (drained(1), index(&bench, 1));
+    without.pools[0].members.remove(0);
+    let image = bench.compile_at(100_001, &without);
+    let (_, earlier) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    assert!(earlier.iter().all(|rows| rows.iter().all(|row| row.index() != gone)));
+}
+
+#[test]
+fn it_remembers_the_last_two_others() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    let one = bench.compile_at(10, &drained(1));
+    let (_, owners) = pool_table(&one, &bench.ledger, "eu");
+    let image = bench.compile_at(20, &drained(2));
+    let (current, [newer, older]) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    let [a, b] = [1, 2].map(|last| index(&bench, last));
+    let twice = (0..owners.len()).filter(|row| newer[*row].index() == b && older[*row].index() == a).count();
+    assert!(twice > 0, "a row went from one to the other, and on");
+    assert!(current.iter().all(|row| row.index() != a && row.index() != b));
+}
+
+#[test]
+fn who_sends_by_transition_remembers_nothing_for_long() {
+    let mut bench = Bench::new();
+    let transition = |draining: bool| {
+        let mut desired = if draining { drained(1) } else { chained() };
+        desired.services.iter_mut().for_each(|service| service.tracking = Tracking::Transition);
+        desired
+    };
+    bench.compile_at(0, &transition(false));
+    let image = bench.compile_at(10, &transition(true));
+    assert!(image.tables.values().all(|table| !table.remembers()));
+    assert!(image.backends.values().all(|backend| !backend.route.flags.has(BackendFlags::CHAIN)));
+}
+
+#[test]
+fn a_cluster_row_remembers_its_pools_and_the_service_keeps_its_table() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    let mut one_sided = chained();
+    one_sided.services[1].shares[1].weight = 0;
+    bench.compile_at(10, &one_sided);
+    // Nothing is MOVING or RESIDUE any more, but connections may still be in the other pool.
+    bench.compile_at(10_000, &one_sided);
+    bench.ledger.settle(20_000, |_, _| false);
+    let image = bench.compile_at(30_000, &one_sided);
+    let select = image.services[&bench.ledger.record().services["a/both"].index].select;
+    assert_eq!(select.single_pool(), None);
+    let (current, [newer, _]) = regions(&image, select.table());
+    let [eu, us] = ["eu", "us"].map(|pool| u32::from(bench.ledger.record().pools[pool].index));
+    assert!(current.iter().all(|row| row.index() == eu));
+    assert_eq!(newer.iter().filter(|row| row.index() == us).count(), 410, "a tenth of 4,096");
+}
+
+#[test]
+fn an_heir_reads_it_in_the_maps() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    let second = bench.compile_at(10, &drained(1));
+    let mut maps = MemoryMaps::new(bench.ledger.sizes());
+    reconcile(&second, &mut maps).unwrap();
+    let record = bench.ledger.record().clone();
+    let ledger = Ledger::adopt(record, Sizes::of(&LIMITS), &maps, 50).unwrap();
+    let mut heir = Bench { ledger, cache: Cache::default(), now: 50 };
+    let third = heir.compile(&drained(1));
+    let table = pool_table(&third, &heir.ledger, "eu").0;
+    assert_eq!(regions(&third, table), regions(&second, table));
+    assert_eq!(third.generation, second.generation, "nothing changed");
+}
