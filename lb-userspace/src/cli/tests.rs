@@ -28,6 +28,7 @@ fn documented_commands_are_understood() {
         "spillway explain --protocol UDP --source [2001:db8::7]:40000 --destination [2001:db8::10]:443 --config x.yaml",
         "spillway check a.yaml b.yaml --output json",
         "spillway check --schema",
+        "spillway check --schema=node",
     ] {
         assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
     }

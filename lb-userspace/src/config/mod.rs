@@ -27,10 +27,10 @@ use std::path::{Path, PathBuf};
 
 pub use features::features;
 pub use local::{VipPlaces, check_local};
-pub use model::Config;
+pub use model::{Config, NodeConfig};
 pub(crate) use problem::near;
 pub use problem::{Place, Problem, Problems};
-pub use schema::schema;
+pub use schema::{node_schema, schema};
 
 use read::Read;
 
@@ -53,18 +53,71 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     load_with_places(path).map(|loaded| loaded.config)
 }
 
+/// Reads and validates a node's file.
+///
+/// # Errors
+/// Every problem of the file, in its order.
+pub fn load_node(path: &Path) -> Result<NodeConfig, Problems> {
+    parse_node(&text_of(path)?, &path.display().to_string())
+}
+
+/// Validates `text` as a node's file. Reports call it `file_name`.
+///
+/// # Errors
+/// Every problem of the text, in its order.
+pub fn parse_node(text: &str, file_name: &str) -> Result<NodeConfig, Problems> {
+    let mut problems = Problems::new(file_name);
+    let config = tree::parse(text, &mut problems).and_then(|tree| validated_node(&tree, &mut problems));
+    let Some(mut config) = config else { return Err(problems.sorted()) };
+    config.digest = digest::of_file(text.as_bytes());
+    Ok(config)
+}
+
+fn validated_node(tree: &tree::Node, problems: &mut Problems) -> Option<NodeConfig> {
+    if let tree::Value::Null = tree.value {
+        problems.add_whole("the file is empty", "write `apiVersion: spillway/v1` and the section `node`");
+        return None;
+    }
+    let place = tree::place(tree.defined, String::new());
+    let file = file::NodeFile::read(tree, &place, problems)?;
+    validate::node::node(&file, problems)
+}
+
+/// Reads and validates a file of either kind: one with the key `node` is a node's.
+///
+/// # Errors
+/// Every problem of the file, in its order.
+pub fn check(path: &Path) -> Result<(), Problems> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    check_text(&text_of(path)?, &path.display().to_string(), base)
+}
+
+/// As [`check`], of a text; the other parameters are those of [`parse`].
+///
+/// # Errors
+/// Every problem of the text, in its order.
+pub fn check_text(text: &str, file_name: &str, base_dir: &Path) -> Result<(), Problems> {
+    if is_node(text) {
+        parse_node(text, file_name).map(drop)
+    } else {
+        parse(text, file_name, base_dir).map(drop)
+    }
+}
+
+fn is_node(text: &str) -> bool {
+    // What is wrong with it is found when it is read as what it is.
+    let tree = tree::parse(text, &mut Problems::new(""));
+    let Some(tree::Value::Map(sections)) = tree.map(|tree| tree.value) else { return false };
+    sections.iter().any(|(key, _)| matches!(&key.value, tree::Value::Text(name) if name == "node"))
+}
+
 /// As [`load`], with the places of the VIPs and the secret's file.
 ///
 /// # Errors
 /// Every problem of the file, in its order.
 pub fn load_with_places(path: &Path) -> Result<Loaded, Problems> {
-    let name = path.display().to_string();
-    let text = read_text(path).map_err(|(reason, mend)| {
-        let mut problems = Problems::new(&name);
-        problems.add_whole(reason, mend);
-        problems
-    })?;
-    parse_with_places(&text, &name, path.parent().unwrap_or(Path::new("")))
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse_with_places(&text_of(path)?, &path.display().to_string(), base)
 }
 
 /// Validates `text`. Reports call it `file_name`; paths in it are relative to `base_dir`. Reads the
@@ -105,6 +158,14 @@ fn validated(text: &str, base_dir: &Path, problems: &mut Problems) -> Option<(Co
     let mut config = validate::validate(&file, base_dir, problems)?;
     config.digest = digest::digest(text.as_bytes(), config.cluster_set.secret);
     Some((config, file))
+}
+
+fn text_of(path: &Path) -> Result<String, Problems> {
+    read_text(path).map_err(|(reason, mend)| {
+        let mut problems = Problems::new(&path.display().to_string());
+        problems.add_whole(reason, mend);
+        problems
+    })
 }
 
 /// The file's text, or reason and mend.

@@ -3,10 +3,12 @@
 
 mod access;
 mod encap;
+mod node;
 mod quic;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind};
+pub use node::{Accept, NodeConfig};
 pub use quic::{QuicConfig, ServerId};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

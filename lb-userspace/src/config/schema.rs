@@ -2,16 +2,25 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
-use super::file::File;
+use super::file::{File, NodeFile};
 
-/// The JSON Schema (draft 2020-12) of a configuration. It knows keys, types and words; what needs more
+/// The JSON Schema (draft 2020-12) of a gateway's configuration. It knows keys, types and words; what needs more
 /// than one value (references, totals, duplicates) only [`super::load`] finds.
 pub fn schema() -> Value {
+    of::<File>()
+}
+
+/// As [`schema`], of a node's file.
+pub fn node_schema() -> Value {
+    of::<NodeFile>()
+}
+
+fn of<T: JsonSchema>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
-    let mut schema = generator.root_schema_for::<File>();
+    let mut schema = generator.root_schema_for::<T>();
     RecursiveTransform(without_null).transform(&mut schema);
     schema.to_value()
 }

@@ -9,6 +9,7 @@ mod encap;
 mod gateway;
 mod limits;
 mod names;
+pub(crate) mod node;
 mod pools;
 mod ports;
 mod quic;

@@ -5,7 +5,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::world::{root, secrets};
-use crate::config::parse;
+use crate::config::check_text;
 
 /// What is put in: YAML's own characters, and values at the edges of what is allowed.
 const WORDS: &[&str] = &[
@@ -82,11 +82,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
-    fn never_panics(edits in edits(), which in 0..3_usize) {
-        let name = ["every-key.yaml", "yaml-forms.yaml", "minimal.yaml"][which];
+    fn never_panics(edits in edits(), which in 0..4_usize) {
+        let name = ["every-key.yaml", "yaml-forms.yaml", "minimal.yaml", "node-every-key.yaml"][which];
         let text = fs::read_to_string(root().join("tests/fixtures/config/good").join(name)).expect("readable");
         let text = apply(&text, &edits);
-        if let Err(problems) = parse(&text, name, secrets().path()) {
+        if let Err(problems) = check_text(&text, name, secrets().path()) {
             prop_assert!(!problems.is_empty());
             // YAML's line ends are LF, CR and CRLF; an error may stand behind the last one.
             let lines = text.split(['\n', '\r']).count();

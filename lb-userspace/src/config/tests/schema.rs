@@ -1,4 +1,4 @@
-//! The schema accepts what loads, knows exactly the keys that the reader knows, and is the one in docs/.
+//! The schemas accept what loads, know exactly the keys that the reader knows, and are those in docs/.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::world::{files, root};
-use crate::config::schema;
+use crate::config::{node_schema, schema};
 
 fn yaml(path: &Path) -> Value {
     let options = serde_saphyr::options! { strict_booleans: true };
@@ -105,11 +105,22 @@ fn value_keys(value: &Value, at: &str, keys: &mut BTreeSet<String>) {
     }
 }
 
+/// The schemas, the file that has every key of each, and what each is called in docs/.
+fn schemas() -> [(Value, &'static str, &'static str); 2] {
+    [
+        (schema(), "every-key.yaml", "configuration.schema.json"),
+        (node_schema(), "node-every-key.yaml", "node.schema.json"),
+    ]
+}
+
 #[test]
 fn good_files_and_examples_fit() {
-    let schema = schema();
+    let [(gateway, ..), (node, ..)] = schemas();
     for file in [files("tests/fixtures/config/good"), files("examples")].concat() {
-        assert!(accepts(&schema, &yaml(&file), &schema), "{}", file.display());
+        let text = yaml(&file);
+        let (schema, other) = if text.get("node").is_some() { (&node, &gateway) } else { (&gateway, &node) };
+        assert!(accepts(schema, &text, schema), "{}", file.display());
+        assert!(!accepts(other, &text, other), "{}", file.display());
     }
 }
 
@@ -136,12 +147,13 @@ fn wrong_keys_types_and_words_do_not_fit() {
 }
 
 #[test]
-fn it_has_the_keys_of_the_file_with_every_key_and_no_others() {
-    let schema = schema();
-    let (mut known, mut used) = (BTreeSet::new(), BTreeSet::new());
-    schema_keys(&schema, "", &schema, &mut known);
-    value_keys(&yaml(&root().join("tests/fixtures/config/good/every-key.yaml")), "", &mut used);
-    assert_eq!(known, used);
+fn they_have_the_keys_of_the_file_with_every_key_and_no_others() {
+    for (schema, file, _) in schemas() {
+        let (mut known, mut used) = (BTreeSet::new(), BTreeSet::new());
+        schema_keys(&schema, "", &schema, &mut known);
+        value_keys(&yaml(&root().join("tests/fixtures/config/good").join(file)), "", &mut used);
+        assert_eq!(known, used);
+    }
 }
 
 #[test]
@@ -151,14 +163,16 @@ fn keys_that_must_be_there_are_those_of_the_smallest_file() {
     assert_eq!(schema["required"], serde_json::json!(["apiVersion", "clusterSet", "gateway"]));
     assert_eq!(required("Pool"), serde_json::json!(["name", "cluster", "endpoints"]));
     assert_eq!(required("HealthCheck"), serde_json::json!(["name", "type", "port"]));
+    let schema = node_schema();
+    assert_eq!(schema["required"], serde_json::json!(["apiVersion", "node"]));
+    assert_eq!(schema["$defs"]["Node"]["required"], serde_json::json!(["interfaces", "gateways"]));
 }
 
 #[test]
 fn every_key_is_documented() {
     let reference = fs::read_to_string(root().join("docs/configuration.md")).expect("readable");
-    let schema = schema();
     let mut keys = BTreeSet::new();
-    schema_keys(&schema, "", &schema, &mut keys);
+    schemas().iter().for_each(|(schema, ..)| schema_keys(schema, "", schema, &mut keys));
     for key in keys {
         let last = key.rsplit('.').next().unwrap_or(&key);
         assert!(reference.contains(&format!("`{last}`")), "{key} is not in docs/configuration.md");
@@ -166,11 +180,13 @@ fn every_key_is_documented() {
 }
 
 #[test]
-fn the_one_in_docs_is_this_one() {
-    let path = root().join("docs/configuration.schema.json");
-    let text = serde_json::to_string_pretty(&schema()).expect("JSON") + "\n";
-    if std::env::var_os("SPILLWAY_UPDATE_FIXTURES").is_some() {
-        fs::write(&path, &text).expect("writable");
+fn those_in_docs_are_these() {
+    for (schema, _, name) in schemas() {
+        let path = root().join("docs").join(name);
+        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+        if std::env::var_os("SPILLWAY_UPDATE_FIXTURES").is_some() {
+            fs::write(&path, &text).expect("writable");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "write {name} anew");
     }
-    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "write it anew");
 }

@@ -40,22 +40,8 @@ type Lines = BTreeMap<Prefix, (Admit, u32)>;
 
 /// Each prefix once, in one of the lists, and without bits behind its end.
 fn collect(list: Option<&Located<List<Prefix>>>, admit: Admit, lines: &mut Lines, problems: &mut Problems) {
-    for Located { value: prefix, place } in elements(list) {
-        let cut = prefix.cut();
-        if let IpAddr::V6(v6) = cut.address
-            && v6.to_ipv4_mapped().is_some()
-        {
-            let reason = format!("{prefix} is a prefix of IPv4 addresses mapped into IPv6");
-            problems.add(place, reason, "write the IPv4 prefix");
-        }
-        if cut != *prefix {
-            let reason = format!("{prefix} has bits set behind the prefix");
-            problems.add(
-                place,
-                reason,
-                format!("write `{cut}`, or `{}` for the address alone", prefix.address),
-            );
-        }
+    for prefix in elements(list) {
+        let (cut, place) = (well_formed(prefix, problems), &prefix.place);
         match lines.insert(cut, (admit, place.line)) {
             Some((other, line)) if other == admit => {
                 let reason = format!("{cut} stands in line {line} already");
@@ -68,6 +54,23 @@ fn collect(list: Option<&Located<List<Prefix>>>, admit: Admit, lines: &mut Lines
             None => {}
         }
     }
+}
+
+/// Reports a prefix with bits behind its end, or of mapped addresses. The prefix without such bits.
+pub(super) fn well_formed(prefix: &Located<Prefix>, problems: &mut Problems) -> Prefix {
+    let Located { value: prefix, place } = prefix;
+    let cut = prefix.cut();
+    if let IpAddr::V6(v6) = cut.address
+        && v6.to_ipv4_mapped().is_some()
+    {
+        let reason = format!("{prefix} is a prefix of IPv4 addresses mapped into IPv6");
+        problems.add(place, reason, "write the IPv4 prefix");
+    }
+    if cut != *prefix {
+        let reason = format!("{prefix} has bits set behind the prefix");
+        problems.add(place, reason, format!("write `{cut}`, or `{}` for the address alone", prefix.address));
+    }
+    cut
 }
 
 /// Reports more policies than there is room for.

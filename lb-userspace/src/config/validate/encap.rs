@@ -9,10 +9,10 @@ use crate::config::scalar::Mac;
 use super::within;
 
 /// The ports that IANA gives GUE and VXLAN.
-const GUE_PORT: u16 = 6080;
-const VXLAN_PORT: u16 = 4789;
-const VNI: u32 = 100;
-const LARGEST_VNI: u32 = 0x00ff_ffff;
+pub(super) const GUE_PORT: u16 = 6080;
+pub(super) const VXLAN_PORT: u16 = 4789;
+pub(super) const VNI: u32 = 100;
+pub(super) const LARGEST_VNI: u32 = 0x00ff_ffff;
 /// Of a node's VXLAN device, unless the file says otherwise: locally administered, "SPLW" in ASCII, and 2.
 const INNER_MAC: [u8; 6] = [0x02, 0x53, 0x50, 0x4c, 0x57, 0x02];
 

@@ -36,13 +36,13 @@ pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut P
     }
     let source = gateway.source.as_ref();
     Some(Gateway {
-        pin_path: pin_path(gateway.pin_path.as_ref(), problems),
+        pin_path: pin_path(gateway.pin_path.as_ref(), PIN_PATH, problems),
         source_v4: source.and_then(|source| source.v4.as_ref()).map(|v4| v4.value),
         source_v6: source.and_then(|source| source.v6.as_ref()).map(|v6| v6.value),
         limits: limits::effective(gateway),
         admin: admin(gateway.listen.as_ref(), problems),
         replies: replies(gateway.icmp.as_ref(), problems),
-        interfaces: interfaces(gateway.interfaces.as_ref()?, problems),
+        interfaces: interfaces(gateway.interfaces.as_ref()?, "the VIPs' packets", problems),
     })
 }
 
@@ -64,10 +64,11 @@ fn sources(source: &Source, problems: &mut Problems) {
     }
 }
 
-fn pin_path(path: Option<&Located<String>>, problems: &mut Problems) -> PathBuf {
-    let Some(path) = path else { return PIN_PATH.into() };
+/// A directory, or `usual`.
+pub(super) fn pin_path(path: Option<&Located<String>>, usual: &str, problems: &mut Problems) -> PathBuf {
+    let Some(path) = path else { return usual.into() };
     if !path.starts_with('/') || path.contains('\0') {
-        let mend = format!("use a directory on a BPF file system, such as `{PIN_PATH}`");
+        let mend = format!("use a directory on a BPF file system, such as `{usual}`");
         problems.add(&path.place, format!("{} is no absolute path", quoted(path)), mend);
     }
     path.value.clone().into()
@@ -87,13 +88,15 @@ fn admin(listen: Option<&Located<Listen>>, problems: &mut Problems) -> PathBuf {
     path.into()
 }
 
-fn interfaces(list: &Located<List<file::Interface>>, problems: &mut Problems) -> Vec<Interface> {
+/// Interfaces on which `packets` arrive, at least one, each once.
+pub(super) fn interfaces(
+    list: &Located<List<file::Interface>>,
+    packets: &str,
+    problems: &mut Problems,
+) -> Vec<Interface> {
     if list.is_empty() {
-        problems.add(
-            &list.place,
-            "there is no interface",
-            "list the interface on which the VIPs' packets arrive",
-        );
+        let mend = format!("list the interface on which {packets} arrive");
+        problems.add(&list.place, "there is no interface", mend);
     }
     let mut seen = BTreeMap::new();
     let mut interfaces = Vec::new();

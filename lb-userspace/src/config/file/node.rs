@@ -1,0 +1,116 @@
+//! A node's file: what the receiver on it is told.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+
+use super::ApiVersion;
+use super::encap::Gue;
+use super::gateway::Interface;
+use crate::config::model::Prefix;
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{List, Located, Read, Required, Section};
+use crate::config::scalar::{Choice, Integer};
+use crate::config::tree::Node as Tree;
+
+/// A node's configuration.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename = "NodeConfiguration", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NodeFile {
+    /// Format of this file.
+    #[expect(dead_code, reason = "has one value: read so that it is checked")]
+    pub(crate) api_version: Required<Choice<ApiVersion>>,
+    /// What concerns this node.
+    pub(crate) node: Required<Node>,
+}
+
+impl Read for NodeFile {
+    fn read(node: &Tree, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let file = Self { api_version: section.required("apiVersion"), node: section.required("node") };
+        section.close(&[]);
+        Some(file)
+    }
+}
+
+/// This node's own settings.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Node {
+    /// Interfaces on which tunnel packets arrive; at least one.
+    #[schemars(length(min = 1))]
+    pub(crate) interfaces: Required<List<Interface>>,
+    /// Prefixes of the gateways' addresses: nobody else may send tunnel packets.
+    #[schemars(length(min = 1))]
+    pub(crate) gateways: Required<List<Prefix>>,
+    /// Addresses that tunnel packets are sent to; those of this machine's interfaces when left out.
+    #[schemars(length(min = 1))]
+    pub(crate) addresses: Option<Located<List<IpAddr>>>,
+    /// The tunnels that are taken apart; all, on their usual ports, when left out.
+    pub(crate) accept: Option<Located<Accept>>,
+    /// Directory on a BPF file system below which the maps are pinned.
+    #[schemars(extend("default" = "/sys/fs/bpf/spillway-node"))]
+    pub(crate) pin_path: Option<Located<String>>,
+}
+
+impl Read for Node {
+    fn read(node: &Tree, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let node = Self {
+            interfaces: section.required("interfaces"),
+            gateways: section.required("gateways"),
+            addresses: section.optional("addresses"),
+            accept: section.optional("accept"),
+            pin_path: section.optional("pinPath"),
+        };
+        section.close(&[]);
+        Some(node)
+    }
+}
+
+/// The tunnels that are taken apart; what is left out is not.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Accept {
+    /// IP in IP.
+    #[schemars(extend("default" = false))]
+    pub(crate) ipip: Option<Located<bool>>,
+    /// Generic UDP Encapsulation.
+    pub(crate) gue: Option<Located<Gue>>,
+    /// VXLAN.
+    pub(crate) vxlan: Option<Located<AcceptVxlan>>,
+}
+
+impl Read for Accept {
+    fn read(node: &Tree, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let accept = Self {
+            ipip: section.optional("ipip"),
+            gue: section.optional("gue"),
+            vxlan: section.optional("vxlan"),
+        };
+        section.close(&[]);
+        Some(accept)
+    }
+}
+
+/// VXLAN that is taken apart.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AcceptVxlan {
+    /// Network identifier, 0 to 16,777,215.
+    #[schemars(extend("default" = 100))]
+    pub(crate) vni: Option<Located<Integer>>,
+    /// UDP port, 1 to 65,535.
+    #[schemars(extend("default" = 4789))]
+    pub(crate) port: Option<Located<Integer>>,
+}
+
+impl Read for AcceptVxlan {
+    fn read(node: &Tree, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let vxlan = Self { vni: section.optional("vni"), port: section.optional("port") };
+        section.close(&[]);
+        Some(vxlan)
+    }
+}

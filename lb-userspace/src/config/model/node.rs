@@ -1,0 +1,32 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::{Interface, Prefix};
+
+/// Everything a receiver is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Names this version of the file.
+    pub digest: String,
+    /// Interfaces on which tunnel packets arrive.
+    pub interfaces: Vec<Interface>,
+    /// Who may send tunnel packets.
+    pub gateways: Vec<Prefix>,
+    /// Addresses that they are sent to; `None`: this machine's own.
+    pub addresses: Option<Vec<IpAddr>>,
+    /// The tunnels that are taken apart.
+    pub accept: Accept,
+    /// Directory on a BPF file system below which the maps are pinned.
+    pub pin_path: PathBuf,
+}
+
+/// The tunnels that a receiver takes apart. Ports and network identifiers in host order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accept {
+    /// IP in IP.
+    pub ipip: bool,
+    /// Port of Generic UDP Encapsulation; `None`: none is.
+    pub gue: Option<u16>,
+    /// Port and network identifier of VXLAN; `None`: none is.
+    pub vxlan: Option<(u16, u32)>,
+}

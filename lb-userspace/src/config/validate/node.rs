@@ -1,0 +1,93 @@
+//! Rules of a node's file.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use lb_common::abi::PEERS;
+
+use super::access::well_formed;
+use super::addresses::unicast;
+use super::encap::{GUE_PORT, LARGEST_VNI, VNI, VXLAN_PORT};
+use super::gateway::{interfaces, pin_path};
+use super::within;
+use crate::config::file;
+use crate::config::model::{Accept, NodeConfig, Prefix};
+use crate::config::problem::Problems;
+use crate::config::read::{List, Located};
+
+/// Where the maps are pinned unless the file says otherwise.
+const PIN_PATH: &str = "/sys/fs/bpf/spillway-node";
+
+/// Validates a node's file. The digest is left empty.
+///
+/// `None`: there are problems.
+pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<NodeConfig> {
+    let node = file.node.as_ref()?;
+    let addresses = node.addresses.as_ref().map(|list| addresses(list, problems));
+    let accept = accept(node.accept.as_ref(), problems);
+    let pin_path = pin_path(node.pin_path.as_ref(), PIN_PATH, problems);
+    let gateways = node.gateways.as_ref().map(|list| gateways(list, problems));
+    let interfaces = interfaces(node.interfaces.as_ref()?, "tunnel packets", problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    Some(NodeConfig { digest: String::new(), interfaces, gateways: gateways?, addresses, accept, pin_path })
+}
+
+fn addresses(list: &Located<List<IpAddr>>, problems: &mut Problems) -> Vec<IpAddr> {
+    let mend =
+        "list the addresses that gateways send to, or remove the key: then they are this machine's own";
+    some_but_not_too_many("address", mend, list, problems);
+    each_once("the address", list, problems);
+    list.iter().for_each(|address| unicast("an address of this node", address, problems));
+    list.iter().map(|address| address.value).collect()
+}
+
+fn gateways(list: &Located<List<Prefix>>, problems: &mut Problems) -> Vec<Prefix> {
+    some_but_not_too_many("gateway", "list the addresses that gateways send from", list, problems);
+    each_once("the prefix", list, problems);
+    list.iter().map(|prefix| well_formed(prefix, problems)).collect()
+}
+
+/// The kernel has room for so many.
+fn some_but_not_too_many<T>(what: &str, mend: &str, list: &Located<List<T>>, problems: &mut Problems) {
+    if list.is_empty() {
+        problems.add(&list.place, format!("there is no {what}"), mend);
+    } else if list.len() > PEERS as usize {
+        let reason = format!("{} are more than {PEERS}", list.len());
+        problems.add(&list.place, reason, "write shorter prefixes, or fewer entries");
+    }
+}
+
+fn each_once<T: Ord + Display>(what: &str, list: &List<T>, problems: &mut Problems) {
+    let mut seen = BTreeMap::new();
+    for element in list {
+        if let Some(line) = seen.insert(&element.value, element.place.line) {
+            let reason = format!("{what} {} stands in line {line} already", element.value);
+            problems.add(&element.place, reason, "remove one of the two");
+        }
+    }
+}
+
+fn accept(accept: Option<&Located<file::Accept>>, problems: &mut Problems) -> Accept {
+    let Some(accept) = accept else {
+        return Accept { ipip: true, gue: Some(GUE_PORT), vxlan: Some((VXLAN_PORT, VNI)) };
+    };
+    let ports = 1..=u16::MAX;
+    let gue = accept.gue.as_ref().map(|gue| within(gue.port.as_ref(), GUE_PORT, &ports, problems));
+    let vxlan = accept.vxlan.as_ref().map(|vxlan| {
+        let port = within(vxlan.port.as_ref(), VXLAN_PORT, &ports, problems);
+        (port, within(vxlan.vni.as_ref(), VNI, &(0..=LARGEST_VNI), problems))
+    });
+    let ipip = accept.ipip.as_ref().is_some_and(|ipip| ipip.value);
+    if !ipip && gue.is_none() && vxlan.is_none() {
+        let mend = "write `ipip: true`, `gue: {}` or `vxlan: {}`, or remove the key: then all are";
+        problems.add(&accept.place, "no tunnel is accepted", mend);
+    }
+    if gue.is_some() && gue == vxlan.map(|(port, _)| port) {
+        let mend = "give one of them the port that the gateways send it to";
+        problems.add(&accept.place, "GUE and VXLAN have the same port", mend);
+    }
+    Accept { ipip, gue, vxlan }
+}
