@@ -1,7 +1,7 @@
-//! Names the eBPF object that the binary carries.
+//! Names the eBPF objects that the binary carries.
 //!
 //! `SPILLWAY_BPF_DIR` names a directory with one file per program; `cargo xtask build` sets it. The
-//! crate reads `include_bytes!(env!("SPILLWAY_BPF_GATEWAY"))`. Without the variable that file is empty,
+//! crate reads `include_bytes!(env!("SPILLWAY_BPF_GATEWAY"))`. Without the variable those files are empty,
 //! so that plain `cargo build` and `cargo test` need no eBPF toolchain, and the binary says at run time
 //! that it carries no program.
 
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 const DIRECTORY: &str = "SPILLWAY_BPF_DIR";
-const PROGRAMS: [(&str, &str); 1] = [("gateway", "SPILLWAY_BPF_GATEWAY")];
+const PROGRAMS: [(&str, &str); 2] =
+    [("gateway", "SPILLWAY_BPF_GATEWAY"), ("receiver", "SPILLWAY_BPF_RECEIVER")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,3 +1,14 @@
+//! What lies in a receiver's maps, which are pinned apart from a gateway's.
+//!
+//! | map | type | key | value |
+//! | --- | --- | --- | --- |
+//! | `accepted` | array, 1 | 0 | [`Accepted`] |
+//! | `own_addresses` | hash | [`Address`](crate::net::Address) | `u32`, 0 |
+//! | `peers` | LPM trie | [`AccessKey`](super::AccessKey) of policy 0 | [`AccessFlags`](super::AccessFlags) |
+//! | `tunnel_stats` | per-CPU array | [`TunnelKind`] | [`TunnelCounters`] |
+//! | `receiver_stats` | per-CPU array | [`ReceiverReason`](crate::reason::ReceiverReason) | packets, `u64` |
+//! | `state` | array | word | the agent's own condition; the program never reads it |
+
 use super::LinkAddress;
 use crate::flow::Flow;
 use crate::net::{Address, NetworkU16};
@@ -11,6 +22,26 @@ pub const OWNED_FLOWS: u32 = 65_536;
 
 /// Entries of `wanted_hops`.
 pub const WANTED_HOPS: u32 = 64;
+/// 64-bit words of a receiver's `state`.
+pub const RECEIVER_STATE_WORDS: u32 = 4096;
+
+/// Names of a receiver's maps, as pinned.
+pub mod receiver_map {
+    /// See the module's table.
+    pub const ACCEPTED: &str = "accepted";
+    /// See the module's table.
+    pub const OWN_ADDRESSES: &str = "own_addresses";
+    /// See the module's table.
+    pub const PEERS: &str = "peers";
+    /// See the module's table.
+    pub const TUNNEL_STATS: &str = "tunnel_stats";
+    /// See the module's table.
+    pub const RECEIVER_STATS: &str = "receiver_stats";
+    /// See the module's table. A gateway's map for the same has the same name.
+    pub const STATE: &str = super::super::map::STATE;
+    /// Every map.
+    pub const ALL: [&str; 6] = [ACCEPTED, OWN_ADDRESSES, PEERS, TUNNEL_STATS, RECEIVER_STATS, STATE];
+}
 
 /// What a receiver takes off. 16 bytes.
 #[repr(C)]
@@ -26,6 +57,18 @@ pub struct Accepted {
     pub flags: AcceptedFlags,
     /// Zero.
     pub reserved: u32,
+}
+
+impl Accepted {
+    /// The number of a VXLAN network (VNI), as it lies in the header.
+    pub const fn vni_of(network: u32) -> u32 {
+        (network << 8).to_be()
+    }
+
+    /// The number of the VXLAN network that is accepted.
+    pub const fn network(&self) -> u32 {
+        u32::from_be(self.vni) >> 8
+    }
 }
 
 flag_set! {
@@ -144,6 +187,15 @@ pub enum TunnelKind {
 impl TunnelKind {
     /// Every kind, by number.
     pub const ALL: [Self; 3] = [Self::Ipip, Self::Gue, Self::Vxlan];
+
+    /// As a configuration calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Vxlan => "vxlan",
+        }
+    }
 }
 
 const _: () = assert!(

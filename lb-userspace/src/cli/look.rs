@@ -15,7 +15,7 @@ use super::{Failure, Pinned};
 use crate::datapath::connections::Connections;
 use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::state;
 use crate::explain::access_policy;
 use crate::observe::published::Published;
@@ -46,7 +46,7 @@ pub(super) struct Look {
 impl Look {
     /// Copies what is pinned, with a record that is of the same moment.
     pub(super) fn at(pinned: &Pinned) -> Result<Self, Failure> {
-        let pins = pins(pinned)?;
+        let pins = gateway(pinned)?;
         let maps = open(&pins)?;
         let mut text = required(&maps, &pins)?;
         let mut snapshot = MemoryMaps::of(&maps);
@@ -103,6 +103,16 @@ impl Counts for KernelMaps {
     }
 }
 
+/// A gateway's pins.
+fn gateway(pinned: &Pinned) -> Result<Pins, Failure> {
+    let pins = pins(pinned)?;
+    if pins.tenant() == Some(Tenant::Node) {
+        let have = "use `spillway status` and `spillway maps`, or the --pin-path of a gateway";
+        return Err(anyhow!("the maps at {} are a node's; {have}", pins.directory().display()).into());
+    }
+    Ok(pins)
+}
+
 /// The pins, if there are any that may be looked at.
 pub(super) fn pins(pinned: &Pinned) -> Result<Pins, Failure> {
     let pins = Pins::new(&pinned.pin_path);
@@ -110,7 +120,8 @@ pub(super) fn pins(pinned: &Pinned) -> Result<Pins, Failure> {
     match fs::metadata(pins.directory()) {
         Ok(_) => Ok(pins),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mend = "is the agent running with another --pin-path?";
+            let mend =
+                "is the agent running with another --pin-path? (a node's is /sys/fs/bpf/spillway-node)";
             Err(anyhow!("nothing is pinned at {directory}; {mend}").into())
         }
         Err(error) => Err(Failure::of_kernel(anyhow!(error).context(directory.to_string()))),

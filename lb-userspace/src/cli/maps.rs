@@ -1,20 +1,24 @@
+use std::collections::BTreeSet;
+
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use lb_common::abi::{
-    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map,
+    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map, receiver_map,
 };
 use serde::Serialize;
 
 use super::Failure;
 use super::look::{Source, open, pins, record};
 use super::output::{Column, Format, Sheet, json, lines};
+use super::receiver;
 use crate::datapath::connections::Connections;
 use crate::datapath::inventory::{PinnedMap, devices, fragments, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::sources;
 use crate::observe::contents::{Contents, Entry, Key};
+use crate::observe::node::contents as node;
 use crate::observe::published::Published;
 use crate::reconcile::{Maps as _, MemoryMaps};
 
@@ -53,29 +57,62 @@ struct Get {
     #[arg(value_parser = name_parser())]
     name: &'static str,
     /// The entry: an index; in `vips` also ADDRESS:PORT/tcp; in `reason_stats` a reason's name; in
-    /// `quic_servers` SERVICE/CONFIGURATION/SERVER-ID; in `state` `agent` or `record`.
+    /// `quic_servers` SERVICE/CONFIGURATION/SERVER-ID; in `state` `agent` or `record`; of a node's maps what
+    /// `maps dump` shows.
     key: String,
     #[command(flatten)]
     source: Source,
 }
 
 fn name_parser() -> impl TypedValueParser<Value = &'static str> {
-    let known = |name: String| map::ALL.into_iter().find(|known| *known == name);
-    PossibleValuesParser::new(map::ALL).try_map(move |name| known(name).ok_or("no such map"))
+    let names: BTreeSet<_> = Tenant::ALL.iter().flat_map(|tenant| tenant.maps()).copied().collect();
+    let known = names.clone();
+    PossibleValuesParser::new(names).try_map(move |name| known.get(&*name).copied().ok_or("no such map"))
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     match &options.verb {
         Verb::List(source) => list(source),
-        Verb::Dump(dump) => Opened::at(&dump.source, dump.name)?.show(|contents| {
-            let entries = contents.dump(dump.name).take(dump.limit.unwrap_or(usize::MAX));
-            print(entries, dump.source.output.format)
-        }),
-        Verb::Get(get) => Opened::at(&get.source, get.name)?.show(|contents| {
+        Verb::Dump(dump) => self::dump(dump),
+        Verb::Get(get) => self::get(get),
+    }
+}
+
+fn dump(dump: &Dump) -> Result<(), Failure> {
+    let (pins, most) = (pins(&dump.source.pinned)?, dump.limit.unwrap_or(usize::MAX));
+    let format = dump.source.output.format;
+    match tenant_with(dump.name, &pins)? {
+        Tenant::Node => print(node::dump(&receiver::look(&pins)?, dump.name).into_iter().take(most), format),
+        Tenant::Gateway => {
+            Opened::at(&pins, dump.name)?.show(|contents| print(contents.dump(dump.name).take(most), format))
+        }
+    }
+}
+
+fn get(get: &Get) -> Result<(), Failure> {
+    let pins = pins(&get.source.pinned)?;
+    match tenant_with(get.name, &pins)? {
+        Tenant::Node => {
+            let entry = node::get(&receiver::look(&pins)?, get.name, &get.key);
+            get.source.output.print(&entry.map_err(|error| anyhow!(error))?, line)
+        }
+        Tenant::Gateway => Opened::at(&pins, get.name)?.show(|contents| {
             let entry = contents.get(get.name, &get.key).map_err(|error| anyhow!(error))?;
             get.source.output.print(&entry, line)
         }),
     }
+}
+
+/// Whose pins these are, who must have such a map.
+fn tenant_with(name: &str, pins: &Pins) -> Result<Tenant, Failure> {
+    // Of pins that are not whole, opening says what is missing.
+    let tenant = pins.tenant().unwrap_or(Tenant::Gateway);
+    if tenant.maps().contains(&name) {
+        return Ok(tenant);
+    }
+    let place = pins.directory().display();
+    Err(anyhow!("the maps at {place} are those of {}, which has no {name}; see `maps list`", tenant.name())
+        .into())
 }
 
 /// A map in `maps list`.
@@ -91,7 +128,8 @@ struct Listed {
 }
 
 fn list(source: &Source) -> Result<(), Failure> {
-    let maps = inventory(&pins(&source.pinned)?).map_err(kernel)?;
+    let pins = pins(&source.pinned)?;
+    let maps = inventory(&pins, pins.tenant().unwrap_or(Tenant::Gateway)).map_err(kernel)?;
     let listed = |PinnedMap { name, kind, entries, bytes }| Listed {
         name,
         kind,
@@ -139,7 +177,12 @@ fn purpose(name: &str) -> &'static str {
         map::SOURCE_BUCKETS => "flows that sources may begin",
         map::EVENTS => "what the program tells the agent",
         map::EVENT_BUDGETS => "what was told in the current second",
-        map::STATE => "the agent's record: names, indices, health",
+        map::STATE => "the agent's record: what it was told and found, what is wrong",
+        receiver_map::ACCEPTED => "the tunnels that are taken apart",
+        receiver_map::OWN_ADDRESSES => "addresses that tunnel packets are sent to",
+        receiver_map::PEERS => "who may send tunnel packets",
+        receiver_map::TUNNEL_STATS => "packets and bytes that were taken out of tunnels, by kind",
+        receiver_map::RECEIVER_STATS => "tunnel packets that were dropped, by reason",
         _ => "",
     }
 }
@@ -162,24 +205,23 @@ struct Opened {
 impl Opened {
     /// What is asked for by `name`; of the connections there may be a million, and of prefixes nearly as many, so
     /// they are read only then.
-    fn at(source: &Source, name: &str) -> Result<Self, Failure> {
-        let pins = pins(&source.pinned)?;
-        let maps = open(&pins)?;
+    fn at(pins: &Pins, name: &str) -> Result<Self, Failure> {
+        let maps = open(pins)?;
         Ok(Self {
             snapshot: MemoryMaps::of(&maps),
-            published: record(&maps, &pins)?,
-            devices: devices(&pins).map_err(kernel)?,
-            connections: if name == map::CONNECTIONS { connections(&pins)? } else { Vec::new() },
-            fragments: if name == map::FRAGMENTS { fragments(&pins).map_err(kernel)? } else { Vec::new() },
+            published: record(&maps, pins)?,
+            devices: devices(pins).map_err(kernel)?,
+            connections: if name == map::CONNECTIONS { connections(pins)? } else { Vec::new() },
+            fragments: if name == map::FRAGMENTS { fragments(pins).map_err(kernel)? } else { Vec::new() },
             budgets: maps.budgets(),
             buckets: if name == map::SOURCE_BUCKETS {
-                sources::all(&pins).map_err(kernel)?
+                sources::all(pins).map_err(kernel)?
             } else {
                 Vec::new()
             },
             prefixes: if name == map::ACCESS_PREFIXES { prefixes(&maps)? } else { Vec::new() },
-            service_stats: entries(&pins, map::SERVICE_STATS)?,
-            backend_stats: entries(&pins, map::BACKEND_STATS)?,
+            service_stats: entries(pins, map::SERVICE_STATS)?,
+            backend_stats: entries(pins, map::BACKEND_STATS)?,
             maps,
         })
     }
@@ -222,7 +264,7 @@ fn kernel(error: MapsError) -> Failure {
 }
 
 /// Entries as they come: a slab has millions.
-fn print(entries: impl Iterator<Item = Entry>, format: Format) -> Result<(), Failure> {
+fn print<V: Serialize>(entries: impl Iterator<Item = Entry<V>>, format: Format) -> Result<(), Failure> {
     match format {
         Format::Table => lines(entries.map(|entry| line(&entry))),
         Format::Json => json(&Stream(std::cell::RefCell::new(entries))),
@@ -230,7 +272,7 @@ fn print(entries: impl Iterator<Item = Entry>, format: Format) -> Result<(), Fai
 }
 
 /// A key and its value as compact JSON.
-fn line(entry: &Entry) -> String {
+fn line<V: Serialize>(entry: &Entry<V>) -> String {
     let value = serde_json::to_string(&entry.value).unwrap_or_default();
     match &entry.key {
         Key::Index(index) => format!("{index:>8}  {value}"),

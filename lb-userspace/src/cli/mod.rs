@@ -8,7 +8,9 @@ mod explain;
 mod failure;
 mod look;
 mod maps;
+mod node;
 mod output;
+mod receiver;
 mod run;
 mod services;
 mod status;
@@ -47,9 +49,11 @@ struct Log {
 enum Verb {
     /// Run the gateway agent: load, attach, watch, check, reconcile.
     Run(run::Options),
+    /// Run a backend node's agent: the receiver, which takes off what gateways put around packets.
+    Node(node::Options),
     /// Validate configuration files: every error at once.
     Check(check::Options),
-    /// How the gateway is: agent, configuration, interfaces, tables, errors.
+    /// How the gateway, or the node, is: agent, configuration, interfaces, tables, errors.
     Status(look::Source),
     /// What is served, where it goes, and how much of it.
     Services(look::Source),
@@ -86,6 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn act(verb: &Verb) -> Result<(), Failure> {
     match verb {
         Verb::Run(options) => run::run(options),
+        Verb::Node(options) => node::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Status(source) => status::run(source),
         Verb::Services(source) => services::run(source),

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::runtime::{Builder, Runtime};
 
 use super::Failure;
 use crate::daemon::{self, Origin};
@@ -25,12 +26,14 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the asynchronous runtime did not start")?;
     let Options { config, pin_path, interfaces, log_packets } = options;
     let origin = Origin { file: config.clone(), pin_path: pin_path.clone(), interfaces: interfaces.clone() };
     let log = if *log_packets { PacketLog::On } else { PacketLog::Off };
-    Ok(runtime.block_on(daemon::run(origin, log))?)
+    Ok(runtime()?.block_on(daemon::run(origin, log))?)
+}
+
+/// What an agent runs on: one thread.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_current_thread().enable_all().build();
+    Ok(built.context("the asynchronous runtime did not start")?)
 }

@@ -1,15 +1,22 @@
 use std::fs;
 
 use super::Failure;
-use super::look::{Look, Source};
+use super::look::{Look, Source, pins};
 use super::output::{listing, moment, span};
-use crate::observe::view::{InterfaceView, ReasonCount, Seen, StatusView, Tracked, status};
+use super::receiver;
+use crate::datapath::pins::Tenant;
+use crate::observe::node;
+use crate::observe::view::{AgentView, InterfaceView, ReasonCount, Seen, StatusView, Tracked, status};
 
 /// As the kernel knows the agent's process.
 const COMMAND: &str = "spillway";
 
 /// `spillway status`.
 pub(super) fn run(source: &Source) -> Result<(), Failure> {
+    let pins = pins(&source.pinned)?;
+    if pins.tenant() == Some(Tenant::Node) {
+        return source.output.print(&node::status(&receiver::look(&pins)?, runs), receiver::text);
+    }
     let look = Look::at(&source.pinned)?;
     let seen = Seen { connections: look.connections()?.count().map_err(anyhow::Error::from)?, ..look.seen() };
     let view = status(&seen, runs(look.published.agent.pid));
@@ -36,18 +43,24 @@ fn text(view: &StatusView) -> String {
 }
 
 fn agent(view: &StatusView) -> String {
-    let agent = view.agent;
+    let dead = "packets are forwarded by the tables as they are";
+    agent_text(&view.agent, &view.version, view.abi, view.adopted, dead)
+}
+
+/// An agent; `dead`: what happens without it.
+pub(super) fn agent_text(agent: &AgentView, version: &str, abi: u32, adopted: bool, dead: &str) -> String {
     let started = moment(agent.started);
     let condition = if agent.running {
         format!("running since {started}")
     } else {
-        format!("NOT RUNNING (started {started}); packets are forwarded by the tables as they are")
+        format!("NOT RUNNING (started {started}); {dead}")
     };
-    let adopted = if view.adopted { ", took over pinned maps" } else { "" };
-    format!("pid {}, version {}, ABI {}{adopted}: {condition}", agent.pid, view.version, view.abi)
+    let adopted = if adopted { ", took over pinned maps" } else { "" };
+    format!("pid {}, version {version}, ABI {abi}{adopted}: {condition}", agent.pid)
 }
 
-fn interfaces(interfaces: &[InterfaceView]) -> String {
+/// Interfaces in one line.
+pub(super) fn interfaces(interfaces: &[InterfaceView]) -> String {
     let word = |interface: &InterfaceView| {
         format!("{} ({}, program {})", interface.name, interface.mode, interface.program_id)
     };
@@ -67,7 +80,8 @@ fn tracked(tracked: &Tracked) -> String {
     format!("{entries} of {capacity} connections, {refused} refused, {evicted} evicted{room}")
 }
 
-fn not_sent(reason: &ReasonCount) -> String {
+/// How many packets, and why.
+pub(super) fn not_sent(reason: &ReasonCount) -> String {
     let defect = if reason.expected { "" } else { " (points to a defect)" };
     format!("{} {}{defect}", reason.packets, reason.name)
 }
@@ -75,7 +89,7 @@ fn not_sent(reason: &ReasonCount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::view::{AgentView, RowCounts};
+    use crate::observe::view::RowCounts;
     use time::OffsetDateTime;
 
     fn view(running: bool) -> StatusView {

@@ -9,7 +9,8 @@ pub fn entries(policy: u32, list: &AccessList) -> impl Iterator<Item = (AccessKe
     list.iter().map(move |(prefix, admit)| (key(policy, prefix), flags(admit)))
 }
 
-fn key(policy: u32, prefix: &Prefix) -> AccessKey {
+/// The key of a prefix.
+pub(super) fn key(policy: u32, prefix: &Prefix) -> AccessKey {
     AccessKey::of_prefix(policy, Family::of(prefix.address), prefix.address.into(), prefix.length)
 }
 

@@ -8,6 +8,8 @@
 //! 6. [`quic`]: which server ids lead to which backends;
 //! 7. [`image`]: all of it laid out as the maps' content.
 //!
+//! [`receiver`] does the same for a node's receiver, which needs less.
+//!
 //! What an earlier generation named and this one does not stays in quarantine until it is released, so
 //! that no packet under way, and no recorded connection, ever meets an index that means something else.
 
@@ -26,6 +28,7 @@ pub mod maglev;
 pub mod members;
 pub mod node;
 mod quic;
+mod receiver;
 pub mod record;
 pub mod rendezvous;
 mod rows;
@@ -40,6 +43,7 @@ pub use assemble::compile;
 pub use error::{AdoptError, CompileError, Resource};
 pub use image::MapImage;
 pub use ledger::{Held, Ledger};
+pub use receiver::ReceiverImage;
 pub use record::Record;
 pub use sizes::Sizes;
 pub use tables::Cache;

@@ -4,6 +4,8 @@
 //! directory, in the place of the old one. What is told is only that it is time to look.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,6 +83,16 @@ impl FileWatch {
     }
 }
 
+/// What tells one state of a file from another: device, inode, size, times of content and of status.
+pub(super) type Print = (u64, u64, u64, [i64; 4]);
+
+/// `None`: there is no such file.
+pub(super) fn print(file: &Path) -> Option<Print> {
+    let seen = fs::metadata(file).ok()?;
+    let times = [seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()];
+    Some((seen.dev(), seen.ino(), seen.size(), times))
+}
+
 /// Whether an event may mean another content; looking at a file is an event as well.
 fn changes(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
@@ -99,7 +111,6 @@ fn directories(file: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::os::unix::fs::symlink;
     use tokio::time::timeout;
 
@@ -144,5 +155,19 @@ mod tests {
     #[test]
     fn a_bare_name_lies_in_the_working_directory() {
         assert_eq!(directories(Path::new("no-such-file.yaml")), [PathBuf::from(".")]);
+    }
+
+    #[test]
+    fn another_content_mode_or_file_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("x");
+        assert_eq!(print(&file), None);
+        fs::write(&file, "1").unwrap();
+        let first = print(&file);
+        assert_eq!(first, print(&file));
+        let other = directory.path().join("y");
+        fs::write(&other, "2").unwrap();
+        fs::rename(other, &file).unwrap();
+        assert_ne!(first, print(&file));
     }
 }

@@ -10,21 +10,21 @@ use super::start::RunError;
 use crate::compile::Sizes;
 use crate::config;
 use crate::config::model::Interface;
-use crate::datapath::attach::{self, Attachment};
-use crate::datapath::load::{LoadError, Loaded};
+use crate::datapath::attach::{self, Attachment, Carrier};
+use crate::datapath::load::LoadError;
 use crate::datapath::pins::{PinnedMode, Pins};
 use crate::observe::published::InterfaceState;
 
 /// Puts the program onto every interface, in order. If one fails it is taken off those that this call put it
 /// on; where an older link was, the new program stays in it, over the same maps.
 pub(super) fn attach(
-    loaded: &mut Loaded,
+    carrier: &mut impl Carrier,
     wanted: &[Interface],
     pins: &Pins,
 ) -> Result<Vec<Attachment>, RunError> {
     let mut attached = Vec::new();
     for interface in wanted {
-        match one(loaded, interface, pins) {
+        match one(carrier, interface, pins) {
             Ok(attachment) => attached.push(attachment),
             Err(error) => {
                 withdraw(&attached, pins);
@@ -39,7 +39,7 @@ pub(super) fn attach(
 pub(super) fn withdraw(attached: &[Attachment], pins: &Pins) {
     for attachment in attached.iter().filter(|attachment| attachment.new) {
         match attach::detach(&attachment.link(), pins) {
-            Ok(()) => info!(event = "detached", interface = attachment.name, "balanced no more"),
+            Ok(()) => info!(event = "detached", interface = attachment.name, "the program is on it no more"),
             Err(reason) => {
                 warn!(event = "detached", interface = attachment.name, %reason, "cannot be detached");
             }
@@ -47,10 +47,10 @@ pub(super) fn withdraw(attached: &[Attachment], pins: &Pins) {
     }
 }
 
-fn one(loaded: &mut Loaded, interface: &Interface, pins: &Pins) -> Result<Attachment, RunError> {
-    let program = loaded.program().map_err(LoadError::from)?;
+fn one(carrier: &mut impl Carrier, interface: &Interface, pins: &Pins) -> Result<Attachment, RunError> {
+    let program = carrier.program().map_err(LoadError::from)?;
     let attached = attach::attach(program, interface, pins)?;
-    info!(event = "attached", interface = attached.name, mode = attached.mode.name(), "balancing");
+    info!(event = "attached", interface = attached.name, mode = attached.mode.name(), "the program is on it");
     Ok(attached)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn detach_others(attached: &[Attachment], pins: &Pins) {
             continue;
         }
         match attach::detach(&link, pins) {
-            Ok(()) => info!(event = "detached", interface = link.interface, "balanced no more"),
+            Ok(()) => info!(event = "detached", interface = link.interface, "the program is on it no more"),
             Err(reason) => {
                 warn!(event = "detached", interface = link.interface, %reason, "cannot be detached");
             }
@@ -72,11 +72,11 @@ pub(super) fn detach_others(attached: &[Attachment], pins: &Pins) {
 
 /// Puts the program into every link that is pinned and whose interface is there, whatever is configured: all
 /// packets are to meet the same program.
-pub(super) fn exchange(loaded: &mut Loaded, pins: &Pins) -> Result<Vec<Attachment>, RunError> {
+pub(super) fn exchange(carrier: &mut impl Carrier, pins: &Pins) -> Result<Vec<Attachment>, RunError> {
     let links = pins.links().unwrap_or_default();
     let there = links.into_iter().filter(|link| if_nametoindex(link.interface.as_str()).is_ok());
     let interface = |link: PinnedMode| Interface { name: link.interface, mode: link.mode };
-    there.map(|link| one(loaded, &interface(link), pins)).collect()
+    there.map(|link| one(carrier, &interface(link), pins)).collect()
 }
 
 impl Agent {
@@ -119,44 +119,58 @@ impl Agent {
 
     /// Takes note of interfaces that are gone, and puts the program onto those that are there (again).
     pub(super) fn follow_interfaces(&mut self) {
-        let wanted = self.config.gateway.interfaces.clone();
-        let troubles: Vec<_> =
-            wanted.iter().filter_map(|interface| self.follow_one(interface).err()).collect();
+        let wanted = &self.config.gateway.interfaces;
+        self.trouble.interfaces = follow(&mut self.loaded, &mut self.attached, wanted, &self.pins);
         self.published.interfaces = states(&self.attached);
-        self.trouble.interfaces = (!troubles.is_empty()).then(|| troubles.join("; "));
         self.publish_or_say();
     }
+}
 
-    fn follow_one(&mut self, interface: &Interface) -> Result<(), String> {
-        let name = &interface.name;
-        let index = if_nametoindex(name.as_str()).ok();
-        let known = self.attached.iter().position(|attached| attached.name == *name);
-        if known.is_some_and(|at| Some(self.attached[at].index) == index) {
-            return Ok(());
-        }
-        if let Some(at) = known {
-            self.forget(at);
-        }
-        if index.is_none() {
-            return Err(format!("interface {name} is gone; it is balanced again when it is back"));
-        }
-        match one(&mut self.loaded, interface, &self.pins) {
-            Ok(attached) => self.attached.push(attached),
-            Err(error) => {
-                error!(event = "attached", interface = name, reason = %error, "not balanced; tried again");
-                return Err(error.to_string());
-            }
-        }
-        Ok(())
+/// Takes note of interfaces that are gone, and puts the program onto those that are there (again). What is wrong.
+pub(super) fn follow(
+    carrier: &mut impl Carrier,
+    attached: &mut Vec<Attachment>,
+    wanted: &[Interface],
+    pins: &Pins,
+) -> Option<String> {
+    let troubles = wanted.iter().filter_map(|interface| follow_one(carrier, attached, interface, pins).err());
+    let troubles: Vec<_> = troubles.collect();
+    (!troubles.is_empty()).then(|| troubles.join("; "))
+}
+
+fn follow_one(
+    carrier: &mut impl Carrier,
+    attached: &mut Vec<Attachment>,
+    interface: &Interface,
+    pins: &Pins,
+) -> Result<(), String> {
+    let name = &interface.name;
+    let index = if_nametoindex(name.as_str()).ok();
+    let known = attached.iter().position(|attached| attached.name == *name);
+    if known.is_some_and(|at| Some(attached[at].index) == index) {
+        return Ok(());
     }
-
-    /// The interface of that attachment is no more; its link leads nowhere.
-    fn forget(&mut self, at: usize) {
-        let gone = self.attached.remove(at);
-        warn!(event = "detached", interface = gone.name, "the interface is gone");
-        if let Err(reason) = attach::detach(&gone.link(), &self.pins) {
-            warn!(event = "detached", interface = gone.name, %reason, "its link stays pinned");
+    if let Some(at) = known {
+        forget(&attached.remove(at), pins);
+    }
+    if index.is_none() {
+        return Err(format!("interface {name} is gone; its packets are taken again when it is back"));
+    }
+    match one(carrier, interface, pins) {
+        Ok(attachment) => attached.push(attachment),
+        Err(error) => {
+            error!(event = "attached", interface = name, reason = %error, "not attached; tried again");
+            return Err(error.to_string());
         }
+    }
+    Ok(())
+}
+
+/// The interface of that attachment is no more; its link leads nowhere.
+fn forget(gone: &Attachment, pins: &Pins) {
+    warn!(event = "detached", interface = gone.name, "the interface is gone");
+    if let Err(reason) = attach::detach(&gone.link(), pins) {
+        warn!(event = "detached", interface = gone.name, %reason, "its link stays pinned");
     }
 }
 

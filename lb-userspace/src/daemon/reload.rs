@@ -8,8 +8,6 @@
 //! If anything fails up to the tables, what was in force stays in force, and `status` says why.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -17,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use super::agent::Agent;
+use super::file_watch::{Print, print};
 use super::interfaces;
 use super::machine;
 use super::start::{SETTLE, Sources, targets};
@@ -65,15 +64,6 @@ pub(super) struct Reload {
     seen: Vec<Option<Print>>,
     /// A good configuration whose ways are being asked for, and until when.
     pending: Option<(Config, Instant)>,
-}
-
-/// What tells one state of a file from another: device, inode, size, times of content and of status.
-type Print = (u64, u64, u64, [i64; 4]);
-
-fn print(file: &Path) -> Option<Print> {
-    let seen = fs::metadata(file).ok()?;
-    let times = [seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()];
-    Some((seen.dev(), seen.ino(), seen.size(), times))
 }
 
 impl Reload {
@@ -132,11 +122,7 @@ impl Reload {
 
     fn drop_for(&mut self, problems: &Problems, agent: &mut Agent, sources: &Sources) {
         self.abandon(agent, sources);
-        for problem in problems {
-            let (line, column, path) = (problem.line, problem.column, &problem.path);
-            let (file, reason, mend) = (&problem.file, &problem.reason, &problem.mend);
-            error!(event = "reload", file, line, column, path, reason, mend, "refused");
-        }
+        tell(problems);
         refuse(agent, &summary(problems));
     }
 
@@ -170,13 +156,27 @@ impl Reload {
     }
 }
 
-fn refuse(agent: &mut Agent, reason: &str) {
-    agent.published.refused_configs += 1;
-    agent.trouble.configuration =
-        Some(format!("the changed configuration is refused and the one before stays in force: {reason}"));
+/// Why a changed file is not in force, into the log.
+pub(super) fn tell(problems: &Problems) {
+    for problem in problems {
+        let (line, column, path) = (problem.line, problem.column, &problem.path);
+        let (file, reason, mend) = (&problem.file, &problem.reason, &problem.mend);
+        error!(event = "reload", file, line, column, path, reason, mend, "refused");
+    }
 }
 
-fn summary(problems: &Problems) -> String {
+fn refuse(agent: &mut Agent, reason: &str) {
+    agent.published.refused_configs += 1;
+    agent.trouble.configuration = Some(refusal(reason));
+}
+
+/// What `status` says of a refused file.
+pub(super) fn refusal(reason: &str) -> String {
+    format!("the changed configuration is refused and the one before stays in force: {reason}")
+}
+
+/// Problems as one line.
+pub(super) fn summary(problems: &Problems) -> String {
     let one = |problem: &config::Problem| problem.to_string().replace("\n  mend: ", "; mend: ");
     let text = problems.iter().take(SHOWN).map(one).collect::<Vec<_>>().join(" | ");
     match problems.len().saturating_sub(SHOWN) {
@@ -299,19 +299,5 @@ mod tests {
         let text = summary(&problems);
         assert!(text.starts_with("x.yaml:1:1: a: is bad; mend: mend it | x.yaml:2:1:"), "{text}");
         assert!(text.ends_with("| and 2 more, see the log") && !text.contains('\n'), "{text}");
-    }
-
-    #[test]
-    fn another_content_mode_or_file_is_seen() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("x");
-        assert_eq!(print(&file), None);
-        fs::write(&file, "1").unwrap();
-        let first = print(&file);
-        assert_eq!(first, print(&file));
-        let other = directory.path().join("y");
-        fs::write(&other, "2").unwrap();
-        fs::rename(other, &file).unwrap();
-        assert_ne!(first, print(&file));
     }
 }

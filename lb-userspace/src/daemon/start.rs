@@ -25,7 +25,7 @@ use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::maps::MapsError;
 use crate::datapath::nexthop::{NextHopEvent, Resolver, StartError, Timing};
 use crate::datapath::packet_log::{PacketLog, PacketLogError};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::privilege::{self, PrivilegeError};
 use crate::datapath::state;
 use crate::health::{self, Checker, HealthEvent};
@@ -61,6 +61,16 @@ pub enum RunError {
     /// The socket for commands.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// What a receiver goes by cannot be read or written.
+    #[error(
+        "the receiver's maps or this machine's addresses: {0}; name fewer `gateways` or `addresses` if there are many"
+    )]
+    Receiver(std::io::Error),
+    /// This machine's interfaces cannot be watched.
+    #[error(
+        "cannot open a netlink route socket: {0}; is AF_NETLINK allowed here (seccomp, container policy)?"
+    )]
+    Links(std::io::Error),
     /// The pinned maps have another size.
     #[error(
         "{0}; `spillway unload` removes them, and with them the program, so that the new limits can take force"
@@ -102,7 +112,7 @@ pub async fn run(origin: Origin, log: PacketLog) -> Result<(), RunError> {
     let config = read.config;
     let pins = Pins::new(&config.gateway.pin_path);
     let found = pins.directory().exists();
-    load::prepare(&pins)?;
+    load::prepare(&pins, Tenant::Gateway)?;
     let _lock = PinLock::take(&pins)?;
     let opened = Admin::listen(&config.gateway.admin)
         .map_err(RunError::from)
@@ -149,7 +159,7 @@ async fn begin(
 }
 
 /// A start that failed leaves no maps behind, unless they were there or a program uses them.
-fn leave_nothing(were_there: bool, pins: &Pins) {
+pub(super) fn leave_nothing(were_there: bool, pins: &Pins) {
     if !were_there
         && pins.links().is_ok_and(|links| links.is_empty())
         && let Err(reason) = pins.remove_all()

@@ -16,16 +16,16 @@ use super::start::Sources;
 use crate::datapath::events::Events;
 
 /// Events that come this close together lead to one table.
-const COALESCE: Duration = Duration::from_millis(5);
+pub(super) const COALESCE: Duration = Duration::from_millis(5);
 /// How often the tables are compared with the kernel's, and the files with those that were read, whether or
 /// not anything happened.
-const RESYNC: Duration = Duration::from_secs(30);
+pub(super) const RESYNC: Duration = Duration::from_secs(30);
 
 /// The signals that an agent heeds.
 pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    pub(super) interrupt: Signal,
+    pub(super) terminate: Signal,
+    pub(super) hangup: Signal,
 }
 
 impl Signals {

@@ -65,6 +65,15 @@ pub enum AttachError {
     },
 }
 
+/// Holds a loaded program that goes onto interfaces.
+pub trait Carrier {
+    /// The program, to be attached or run on a test packet.
+    ///
+    /// # Errors
+    /// If it is not loaded.
+    fn program(&mut self) -> Result<&mut Xdp, ProgramError>;
+}
+
 /// An interface with the program on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
@@ -98,6 +107,12 @@ pub fn attach(program: &mut Xdp, interface: &Interface, pins: &Pins) -> Result<A
     };
     let info = program.info().map_err(|source| AttachError::Other { name: name.clone(), source })?;
     Ok(Attachment { name: name.clone(), index, mode, program_id: info.id(), new })
+}
+
+/// The kernel's number for the program in a link; `None`: the link leads nowhere, or cannot be read.
+pub fn program_id(link: &PinnedMode, pins: &Pins) -> Option<u32> {
+    let link = FdLink::from(PinnedLink::from_pin(pins.link(link)).ok()?);
+    Some(link.info().ok()?.program_id())
 }
 
 /// Takes the program off an interface that is no longer configured.

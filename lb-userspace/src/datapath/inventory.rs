@@ -5,7 +5,7 @@ use lb_common::abi::{FragmentEntry, map};
 use nix::net::if_::if_indextoname;
 
 use super::maps::{MapsError, Wire, open, path};
-use super::pins::Pins;
+use super::pins::{Pins, Tenant};
 
 /// A pinned map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct PinnedMap {
     pub bytes: u64,
 }
 
-/// All maps, in the order of [`map::ALL`].
-pub fn inventory(pins: &Pins) -> Result<Vec<PinnedMap>, MapsError> {
-    map::ALL.iter().map(|name| pinned(pins, name)).collect()
+/// All maps of a tenant, in the order of [`Tenant::maps`].
+pub fn inventory(pins: &Pins, tenant: Tenant) -> Result<Vec<PinnedMap>, MapsError> {
+    tenant.maps().iter().map(|name| pinned(pins, name)).collect()
 }
 
 /// One map.

@@ -8,11 +8,12 @@ use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::{Features, Program, map};
 use thiserror::Error;
 
+use super::attach::Carrier;
 use super::devices::Devices;
 use super::mapping::Access;
 use super::maps::{KernelMaps, MapsError, shapes};
 use super::packet_log::{self, PacketLog, PacketLogError, Reader};
-use super::pins::Pins;
+use super::pins::{Pins, Tenant};
 use crate::compile::Sizes;
 
 /// The gateway's object, empty in a build without the eBPF toolchain. Aligned, for it is read as ELF in place.
@@ -27,7 +28,7 @@ pub enum LoadError {
     NoObject,
     /// No place for the pins.
     #[error(
-        "{directory} is not on a BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`) or set gateway.pinPath"
+        "{directory} is not on a BPF file system; mount one (`mount -t bpf bpf /sys/fs/bpf`) or set `pinPath`"
     )]
     NotBpfFileSystem {
         /// The directory.
@@ -40,6 +41,14 @@ pub enum LoadError {
         directory: String,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// The maps there are of another kind of agent.
+    #[error("the maps at {directory} are those of {}; give this agent a `pinPath` of its own", tenant.name())]
+    Taken {
+        /// The directory.
+        directory: String,
+        /// Whose they are.
+        tenant: Tenant,
     },
     /// The object cannot be read, or a map not be made.
     #[error("the eBPF object was not loaded: {0}")]
@@ -86,7 +95,7 @@ impl Loaded {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
-        prepare(pins)?;
+        prepare(pins, Tenant::Gateway)?;
         let adopted = map::ALL.iter().all(|name| pins.map(name).exists());
         let mut ebpf = object(pins, sizes, log, features)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
@@ -115,11 +124,6 @@ impl Loaded {
         program(&mut self.ebpf, called.name())
     }
 
-    /// The program, to be attached or run on a test packet.
-    pub fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
-        program(&mut self.ebpf, PROGRAM)
-    }
-
     /// Begins to log the packets that the program does not send, if it was loaded to tell of them; to be called
     /// once for each program.
     pub fn log_packets(&mut self) -> Result<(), PacketLogError> {
@@ -130,16 +134,25 @@ impl Loaded {
     }
 }
 
-/// Makes the directories of pins, where that is possible.
-pub fn prepare(pins: &Pins) -> Result<(), LoadError> {
+impl Carrier for Loaded {
+    fn program(&mut self) -> Result<&mut Xdp, ProgramError> {
+        program(&mut self.ebpf, PROGRAM)
+    }
+}
+
+/// Makes the directories of a tenant's pins, where that is possible.
+pub fn prepare(pins: &Pins, tenant: Tenant) -> Result<(), LoadError> {
     let directory = pins.directory().display().to_string();
     if !pins.on_bpf_file_system() {
         return Err(LoadError::NotBpfFileSystem { directory });
     }
+    if let Some(tenant) = pins.tenant().filter(|found| *found != tenant) {
+        return Err(LoadError::Taken { directory, tenant });
+    }
     pins.create().map_err(|source| LoadError::Pins { directory, source })
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {
     let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
     program.try_into()
 }

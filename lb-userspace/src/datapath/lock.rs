@@ -14,9 +14,7 @@ use super::pins::Pins;
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Another agent holds it.
-    #[error(
-        "another agent runs on the maps at {directory}; end it, or give this one a `gateway.pinPath` of its own"
-    )]
+    #[error("another agent runs on the maps at {directory}; end it, or give this one a `pinPath` of its own")]
     Held {
         /// The directory.
         directory: String,

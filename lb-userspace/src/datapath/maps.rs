@@ -133,7 +133,7 @@ impl KernelMaps {
             tracking: per_cpu(pins, map::TRACKING_STATS)?,
             budgets: budgets(pins)?,
             quic_servers: QuicServers::open(pins)?,
-            access: Trie::open(pins)?,
+            access: Trie::open(pins, map::ACCESS_PREFIXES)?,
         })
     }
 
@@ -257,7 +257,7 @@ fn grace() {
     }
 }
 
-fn mapping(
+pub(super) fn mapping(
     pins: &Pins,
     name: &'static str,
     entries: Option<u32>,
@@ -292,7 +292,7 @@ fn budgets(pins: &Pins) -> Result<Array<MapData, Wire<Budget>>, MapsError> {
     map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
 }
 
-fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapData, T>, MapsError> {
+pub(super) fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapData, T>, MapsError> {
     let map = aya::maps::Map::PerCpuArray(open(pins, name)?);
     map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
 }
@@ -309,7 +309,11 @@ pub(super) fn path(pins: &Pins, name: &str) -> String {
     pins.map(name).display().to_string()
 }
 
-fn sum<T: Pod, S: Default>(map: &PerCpuArray<MapData, T>, index: u32, add: impl Fn(&mut S, &T)) -> S {
+pub(super) fn sum<T: Pod, S: Default>(
+    map: &PerCpuArray<MapData, T>,
+    index: u32,
+    add: impl Fn(&mut S, &T),
+) -> S {
     let mut total = S::default();
     // An index beyond the map has counted nothing.
     if let Ok(values) = map.get(&index, 0) {

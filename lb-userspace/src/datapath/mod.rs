@@ -3,8 +3,8 @@
 //! Only this module knows aya. [`load`] puts the program and its maps into the kernel, [`attach`] puts it on
 //! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`devices`] says what packets may
 //! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`inventory`] says
-//! what is pinned, [`nexthop`] asks for MACs, [`packet_log`] tells of packets, [`privilege`] says beforehand
-//! what is missing.
+//! what is pinned, [`nexthop`] asks for MACs, [`links`] tells when interfaces change, [`receiver`] is the node's
+//! program, [`packet_log`] tells of packets, [`privilege`] says beforehand what is missing.
 
 pub mod attach;
 mod batch;
@@ -13,6 +13,7 @@ pub mod connections;
 pub mod devices;
 pub mod events;
 pub mod inventory;
+pub mod links;
 pub mod load;
 pub mod lock;
 pub mod mapping;
@@ -22,6 +23,7 @@ pub mod packet_log;
 pub mod pins;
 pub mod privilege;
 mod quic_servers;
+pub mod receiver;
 pub mod sources;
 pub mod state;
 mod trie;

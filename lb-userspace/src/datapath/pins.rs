@@ -8,6 +8,36 @@ use crate::config::model::XdpMode;
 use lb_common::abi;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+/// Whose maps are pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenant {
+    /// A gateway's.
+    Gateway,
+    /// A node's: those of its receiver.
+    Node,
+}
+
+impl Tenant {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Gateway, Self::Node];
+
+    /// Its maps; the first one is nobody else's.
+    pub const fn maps(self) -> &'static [&'static str] {
+        match self {
+            Self::Gateway => &abi::map::ALL,
+            Self::Node => &abi::receiver_map::ALL,
+        }
+    }
+
+    /// In a sentence, with an article.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "a gateway",
+            Self::Node => "a node",
+        }
+    }
+}
+
 /// The directory of pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pins {
@@ -32,6 +62,12 @@ impl Pins {
     /// The directory itself.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Whose maps are pinned here; `None`: nobody's.
+    pub fn tenant(&self) -> Option<Tenant> {
+        let has = |tenant: &Tenant| tenant.maps().first().is_some_and(|first| self.map(first).exists());
+        Tenant::ALL.into_iter().find(has)
     }
 
     /// A map's pin.
@@ -76,7 +112,7 @@ impl Pins {
 
     /// Removes every map's pin. Programs that use the maps keep them.
     pub fn remove_maps(&self) -> io::Result<()> {
-        abi::map::ALL.iter().try_for_each(|name| remove(&self.map(name)))
+        Tenant::ALL.iter().flat_map(|tenant| tenant.maps()).try_for_each(|name| remove(&self.map(name)))
     }
 
     /// Removes everything: the interfaces are balanced no more.
@@ -119,6 +155,20 @@ mod tests {
     fn an_ordinary_directory_is_not_a_bpf_file_system() {
         let directory = tempfile::tempdir().unwrap();
         assert!(!Pins::new(directory.path()).on_bpf_file_system());
+    }
+
+    #[test]
+    fn pins_say_whose_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::new(directory.path());
+        pins.create().unwrap();
+        assert_eq!(pins.tenant(), None);
+        for tenant in Tenant::ALL {
+            tenant.maps().iter().for_each(|name| fs::write(pins.map(name), "").unwrap());
+            assert_eq!(pins.tenant(), Some(tenant));
+            pins.remove_maps().unwrap();
+            assert_eq!(pins.tenant(), None);
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The kernel's trie of access prefixes.
+//! A trie of prefixes in the kernel: those of access policies, or a receiver's gateways.
 
 use std::io;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Map, MapData, MapError};
-use lb_common::abi::{AccessFlags, AccessKey, map};
+use lb_common::abi::{AccessFlags, AccessKey};
 
 use super::maps::{MapsError, Wire, open, path};
 use super::pins::Pins;
@@ -17,8 +17,7 @@ type Rest = [u8; 20];
 pub(super) struct Trie(LpmTrie<MapData, Rest, Wire<AccessFlags>>);
 
 impl Trie {
-    pub(super) fn open(pins: &Pins) -> Result<Self, MapsError> {
-        let name = map::ACCESS_PREFIXES;
+    pub(super) fn open(pins: &Pins, name: &'static str) -> Result<Self, MapsError> {
         let failed = |source| MapsError::Open { name, path: path(pins, name), source };
         Map::LpmTrie(open(pins, name)?).try_into().map(Self).map_err(failed)
     }

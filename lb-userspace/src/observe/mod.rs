@@ -6,5 +6,6 @@ pub mod event;
 pub mod logging;
 pub mod names;
 pub mod next_hop;
+pub mod node;
 pub mod published;
 pub mod view;

@@ -6,6 +6,7 @@ use aya::util::KernelVersion;
 use lb_common::abi::{Features, Program};
 use lb_tests::fixture::World;
 use lb_tests::lab::{WorkDir, is_root};
+use lb_userspace::datapath::attach::Carrier as _;
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;

@@ -5,6 +5,7 @@ use lb_common::reason::Reason;
 use lb_ebpf::verdict::Action;
 use lb_tests::fixture::{Count, Names, World};
 use lb_tests::lab::WorkDir;
+use lb_userspace::datapath::attach::Carrier as _;
 use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;

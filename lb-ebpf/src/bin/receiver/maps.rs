@@ -1,11 +1,11 @@
 //! The receiver's maps (`lb_common::abi::receiver_map`), and the stages' view of them.
 
-use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use lb_common::abi::{
-    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, TunnelCounters,
+    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS, TunnelCounters,
     TunnelKind, WANTED_HOPS,
 };
 use lb_common::flow::Flow;
@@ -29,6 +29,9 @@ static TUNNEL_STATS: PerCpuArray<TunnelCounters> =
     PerCpuArray::with_max_entries(TunnelKind::ALL.len() as u32, 0);
 #[map(name = "receiver_stats")]
 static RECEIVER_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(ReceiverReason::ALL.len() as u32, 0);
+/// Kept for the agent; no packet reads it.
+#[map(name = "state")]
+static STATE: Array<u64> = Array::with_max_entries(RECEIVER_STATE_WORDS, BPF_F_MMAPABLE);
 
 #[map(name = "owned_flows")]
 static OWNED: LruHashMap<OwnedKey, Owned> = LruHashMap::with_max_entries(OWNED_FLOWS, 0);

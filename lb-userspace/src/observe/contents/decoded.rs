@@ -19,11 +19,11 @@ use crate::observe::published::{Agent, Published};
 
 /// An entry of a map.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Entry {
+pub struct Entry<V = Decoded> {
     /// Index or name.
     pub key: Key,
     /// What lies there.
-    pub value: Decoded,
+    pub value: V,
 }
 
 /// An entry's key.

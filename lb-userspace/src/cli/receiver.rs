@@ -1,0 +1,134 @@
+//! Answers about a node's receiver, from its pins. No agent is asked.
+
+use anyhow::anyhow;
+use lb_common::abi::{TunnelKind, receiver_map};
+use lb_common::reason::ReceiverReason;
+use time::OffsetDateTime;
+
+use super::Failure;
+use super::output::{listing, span};
+use super::status::{agent_text, interfaces, not_sent};
+use crate::datapath::attach::program_id;
+use crate::datapath::mapping::Access;
+use crate::datapath::pins::{PinnedMode, Pins};
+use crate::datapath::receiver::ReceiverMaps;
+use crate::datapath::state;
+use crate::observe::node::{Accepts, NodeState, NodeStatus, Seen};
+use crate::observe::view::InterfaceView;
+
+/// Reads all of it.
+pub(super) fn look(pins: &Pins) -> Result<Seen, Failure> {
+    let maps = ReceiverMaps::open(pins, Access::Read).map_err(|error| Failure::of_kernel(error.into()))?;
+    Ok(Seen {
+        image: maps.image().map_err(|error| Failure::of_kernel(error.into()))?,
+        taken: TunnelKind::ALL.into_iter().map(|kind| (kind, maps.taken(kind))).collect(),
+        reasons: ReceiverReason::ALL.iter().map(|reason| (*reason, maps.reason_count(*reason))).collect(),
+        interfaces: attached(pins)?,
+        state: written(&maps, pins)?,
+        now: OffsetDateTime::now_utc(),
+    })
+}
+
+fn attached(pins: &Pins) -> Result<Vec<InterfaceView>, Failure> {
+    let links = pins.links().map_err(|error| Failure::of_kernel(error.into()))?;
+    let view = |link: PinnedMode| {
+        let program_id = program_id(&link, pins)?;
+        Some(InterfaceView { mode: link.mode.name().to_owned(), name: link.interface, program_id })
+    };
+    Ok(links.into_iter().filter_map(view).collect())
+}
+
+fn written(maps: &ReceiverMaps, pins: &Pins) -> Result<Option<NodeState>, Failure> {
+    let place = || pins.map(receiver_map::STATE).display().to_string();
+    let text = state::read(&maps.state).map_err(|error| anyhow!(error).context(place()))?;
+    let mend = "use the `spillway` of the same version as the agent's";
+    let parse = |text: Vec<u8>| serde_json::from_slice(&text);
+    Ok(text.map(parse).transpose().map_err(|error| anyhow!("{}: {error}; {mend}", place()))?)
+}
+
+/// `spillway status` of a node.
+pub(super) fn text(view: &NodeStatus) -> String {
+    let mut rows = vec![
+        ("agent", agent(view)),
+        ("config", config(view)),
+        ("interfaces", interfaces(&view.interfaces)),
+        ("accepts", accepts(&view.accepts)),
+        ("gateways", or_none(&view.gateways)),
+        ("addresses", or_none(&view.addresses)),
+        ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
+    ];
+    let taken = |taken: &crate::observe::node::Taken| {
+        ("taken out", format!("{} {}, {} bytes", taken.packets, taken.kind, taken.bytes))
+    };
+    rows.extend(view.taken.iter().filter(|taken| taken.packets > 0).map(taken));
+    rows.extend(view.reasons.iter().map(|reason| ("dropped", not_sent(reason))));
+    listing(&rows)
+}
+
+fn agent(view: &NodeStatus) -> String {
+    let (Some(agent), Some(version)) = (&view.agent, &view.version) else { return "none yet".to_owned() };
+    let dead = "tunnel packets are taken apart as they were when it ended";
+    agent_text(agent, version, view.abi, view.adopted == Some(true), dead)
+}
+
+fn config(view: &NodeStatus) -> String {
+    match (&view.config_digest, view.config_age) {
+        (Some(digest), Some(age)) => format!("{digest}, read {} ago", span(age)),
+        _ => "none yet".to_owned(),
+    }
+}
+
+fn accepts(accepts: &Accepts) -> String {
+    let ipip = accepts.ipip.then(|| "ipip".to_owned());
+    let gue = accepts.gue.map(|port| format!("gue (port {port})"));
+    let vxlan = accepts.vxlan.map(|vxlan| format!("vxlan (port {}, vni {})", vxlan.port, vxlan.vni));
+    or_none(&[ipip, gue, vxlan].into_iter().flatten().collect::<Vec<_>>())
+}
+
+fn or_none(list: &[impl ToString]) -> String {
+    if list.is_empty() {
+        return "none".to_owned();
+    }
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::node::{Taken, Vxlan};
+    use crate::observe::view::{AgentView, ReasonCount};
+
+    #[test]
+    fn a_line_for_each_question() {
+        let mut view = NodeStatus {
+            abi: 3,
+            version: Some("0.1.0".into()),
+            config_digest: Some("d1".into()),
+            config_age: Some(7300),
+            adopted: Some(true),
+            last_error: None,
+            agent: Some(AgentView { pid: 42, running: false, started: OffsetDateTime::UNIX_EPOCH }),
+            interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
+            accepts: Accepts { ipip: true, gue: Some(6080), vxlan: Some(Vxlan { port: 4789, vni: 100 }) },
+            gateways: vec!["192.0.2.1/32".into(), "2001:db8::/64".into()],
+            addresses: vec!["10.1.1.2".parse().unwrap()],
+            taken: ["ipip", "gue"].map(|kind| Taken { kind, packets: 5, bytes: 500 }).into(),
+            reasons: vec![ReasonCount { name: "unknown-peer", packets: 9, expected: true }],
+        };
+        let expected = "\
+agent       pid 42, version 0.1.0, ABI 3, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
+config      d1, read 2 h ago
+interfaces  eth0 (native, program 55)
+accepts     ipip, gue (port 6080), vxlan (port 4789, vni 100)
+gateways    192.0.2.1/32, 2001:db8::/64
+addresses   10.1.1.2
+last error  none
+taken out   5 ipip, 500 bytes
+taken out   5 gue, 500 bytes
+dropped     9 unknown-peer";
+        assert_eq!(text(&view), expected);
+        (view.agent, view.addresses) = (None, Vec::new());
+        let silent = text(&view);
+        assert!(silent.contains("agent       none yet") && silent.contains("addresses   none"), "{silent}");
+    }
+}

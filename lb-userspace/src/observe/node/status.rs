@@ -1,0 +1,122 @@
+use lb_common::abi::{self, AcceptedFlags};
+use lb_common::net::NetworkU16;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{Seen, prefix};
+use crate::observe::view::{AgentView, InterfaceView, ReasonCount};
+
+/// A node's receiver and its agent, as `status` prints them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Version of the maps' layout.
+    pub abi: u32,
+    /// The agent's version, and what else it wrote; `None`: nothing yet.
+    pub version: Option<String>,
+    /// Names the version of the file that is in force.
+    pub config_digest: Option<String>,
+    /// Seconds since it was read.
+    pub config_age: Option<u64>,
+    /// Whether the agent took over maps that were there.
+    pub adopted: Option<bool>,
+    /// What is wrong and still stands.
+    pub last_error: Option<String>,
+    /// The agent.
+    pub agent: Option<AgentView>,
+    /// Interfaces with the program on them.
+    pub interfaces: Vec<InterfaceView>,
+    /// What is taken off.
+    pub accepts: Accepts,
+    /// Prefixes of those who may send tunnel packets.
+    pub gateways: Vec<String>,
+    /// Where tunnel packets are sent to.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// What was taken out of tunnels, by kind; all kinds.
+    pub taken: Vec<Taken>,
+    /// Packets that were dropped, by reason; those that were counted at all.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// The tunnels that are taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Accepts {
+    /// IP in IP.
+    pub ipip: bool,
+    /// UDP port of GUE; `None`: not accepted.
+    pub gue: Option<u16>,
+    /// VXLAN; `None`: not accepted.
+    pub vxlan: Option<Vxlan>,
+}
+
+/// VXLAN that is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Vxlan {
+    /// UDP port.
+    pub port: u16,
+    /// Network identifier.
+    pub vni: u32,
+}
+
+/// What was taken out of tunnels of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// `ipip`, `gue` or `vxlan`.
+    pub kind: &'static str,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of them, without outer headers.
+    pub bytes: u64,
+}
+
+impl Accepts {
+    /// As the map has it.
+    pub fn of(accepted: &abi::Accepted) -> Self {
+        let port = |port: NetworkU16| Some(port.get()).filter(|port| *port != 0);
+        Self {
+            ipip: accepted.flags.has(AcceptedFlags::IPIP),
+            gue: port(accepted.gue),
+            vxlan: port(accepted.vxlan).map(|port| Vxlan { port, vni: accepted.network() }),
+        }
+    }
+}
+
+/// The whole; `runs` says whether the agent's process was seen.
+pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
+    let state = seen.state.as_ref();
+    let taken = seen.taken.iter().map(|(kind, counters)| Taken {
+        kind: kind.name(),
+        packets: counters.packets,
+        bytes: counters.bytes,
+    });
+    let reasons = seen.reasons.iter().filter(|(_, packets)| *packets > 0);
+    let reason = |(reason, packets): &(lb_common::reason::ReceiverReason, u64)| ReasonCount {
+        name: reason.name(),
+        packets: *packets,
+        expected: reason.expected(),
+    };
+    NodeStatus {
+        abi: abi::VERSION,
+        version: state.map(|state| state.version.clone()),
+        config_digest: state.map(|state| state.config_digest.clone()),
+        config_age: state.map(|state| age(seen.now, state.configured)),
+        adopted: state.map(|state| state.adopted),
+        last_error: state.and_then(|state| state.last_error.clone()),
+        agent: state.map(|state| AgentView {
+            pid: state.pid,
+            running: runs(state.pid),
+            started: state.started,
+        }),
+        interfaces: seen.interfaces.clone(),
+        accepts: Accepts::of(&seen.image.accepted),
+        gateways: seen.image.peers.iter().map(prefix).collect(),
+        addresses: seen.image.own.iter().copied().collect(),
+        taken: taken.collect(),
+        reasons: reasons.map(reason).collect(),
+    }
+}
+
+/// Whole seconds; 0 for a time that is still to come, as after a clock was set back.
+fn age(now: OffsetDateTime, then: OffsetDateTime) -> u64 {
+    (now - then).whole_seconds().try_into().unwrap_or(0)
+}

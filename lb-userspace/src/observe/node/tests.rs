@@ -1,0 +1,85 @@
+use super::contents::{Decoded, dump, get};
+use super::*;
+use crate::config::parse_node;
+use crate::observe::contents::Key;
+
+fn seen() -> Seen {
+    let file = "apiVersion: spillway/v1
+node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip: true, vxlan: {}}}
+";
+    let own = ["10.1.1.2", "fd00::2"].map(|address| address.parse().unwrap()).into();
+    let count = |kind, packets| (kind, TunnelCounters { packets, bytes: packets * 100 });
+    Seen {
+        image: ReceiverImage::of(&parse_node(file, "x").unwrap(), own),
+        taken: vec![count(TunnelKind::Ipip, 7), count(TunnelKind::Gue, 0), count(TunnelKind::Vxlan, 0)],
+        reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
+        interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
+        state: Some(NodeState {
+            version: "0.1.0".into(),
+            pid: 42,
+            started: OffsetDateTime::UNIX_EPOCH,
+            configured: OffsetDateTime::UNIX_EPOCH,
+            config_digest: "d1".into(),
+            adopted: false,
+            refused_configs: 0,
+            last_error: None,
+        }),
+        now: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(9),
+    }
+}
+
+fn keys(seen: &Seen, map: &str) -> Vec<String> {
+    let key = |key: &Key| serde_json::to_value(key).unwrap().to_string().replace('"', "");
+    dump(seen, map).iter().map(|entry| key(&entry.key)).collect()
+}
+
+#[test]
+fn entries_are_found_under_the_keys_that_are_shown() {
+    let seen = seen();
+    for map in lb_common::abi::receiver_map::ALL {
+        let keys = keys(&seen, map);
+        assert!(!keys.is_empty(), "{map}");
+        for (key, entry) in keys.iter().zip(dump(&seen, map)) {
+            assert_eq!(get(&seen, map, key).unwrap(), entry);
+        }
+    }
+    assert_eq!(keys(&seen, "peers"), ["192.0.2.1/32", "2001:db8::/64"]);
+    assert_eq!(keys(&seen, "own_addresses"), ["10.1.1.2", "fd00::2"]);
+    assert_eq!(keys(&seen, "tunnel_stats"), ["ipip"], "what counts nothing is left out");
+}
+
+#[test]
+fn keys_may_be_written_otherwise_and_a_wrong_one_is_told_what_they_look_like() {
+    let seen = seen();
+    assert!(get(&seen, "peers", "192.0.2.1").is_ok() && get(&seen, "own_addresses", "FD00:0::2").is_ok());
+    let zero = get(&seen, "tunnel_stats", "gue").unwrap();
+    assert_eq!(zero.value, Decoded::Taken { packets: 0, bytes: 0 });
+    assert_eq!(get(&seen, "receiver_stats", "1"), get(&seen, "receiver_stats", "unknown-peer"));
+    for (map, key, mend) in [
+        ("peers", "192.0.2.0/24", "prefix"),
+        ("accepted", "1", "0"),
+        ("receiver_stats", "x", "name or number"),
+    ] {
+        let told = get(&seen, map, key).unwrap_err().to_string();
+        assert!(told.contains(map) && told.contains(key) && told.contains(mend), "{told}");
+    }
+}
+
+#[test]
+fn the_status_has_what_is_documented() {
+    let expected = serde_json::json!({
+        "abi": lb_common::abi::VERSION, "version": "0.1.0", "configDigest": "d1", "configAge": 9, "adopted": false,
+        "lastError": null, "agent": {"pid": 42, "running": true, "started": "1970-01-01T00:00:00Z"},
+        "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
+        "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100}},
+        "gateways": ["192.0.2.1/32", "2001:db8::/64"], "addresses": ["10.1.1.2", "fd00::2"],
+        "taken": [
+            {"kind": "ipip", "packets": 7, "bytes": 700}, {"kind": "gue", "packets": 0, "bytes": 0},
+            {"kind": "vxlan", "packets": 0, "bytes": 0},
+        ],
+        "reasons": [{"name": "unknown-peer", "packets": 3, "expected": true}],
+    });
+    assert_eq!(serde_json::to_value(status(&seen(), |pid| pid == 42)).unwrap(), expected);
+    let silent = status(&Seen { state: None, ..seen() }, |_| true);
+    assert_eq!((silent.agent, silent.config_digest, silent.adopted), (None, None, None));
+}
