@@ -1,9 +1,9 @@
-//! A gateway agent (`spillway run`) running inside a namespace.
+//! An agent (`spillway run` or `spillway node`) running inside a namespace.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -58,11 +58,21 @@ impl Agent {
         options: &[&str],
     ) -> Result<Self> {
         let mut command = namespace.command(spillway);
-        command.args(["run", "--log-format", "json", "--config"]).arg(config).args(options);
+        command.args(["run", "--config"]).arg(config).args(options);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that runs an agent, with its log as JSON. The rest is as with [`Self::start`].
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn(mut command: Command) -> Result<Self> {
+        command.args(["--log-format", "json"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         // SAFETY: prctl(2) is a bare system call, async-signal-safe, and the closure has no captures.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?)) };
-        let mut child = command.spawn().with_context(|| format!("start {}", spillway.display()))?;
+        let mut child =
+            command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let listener = child.stderr.take().map(|log| {
             let heard = Arc::clone(&heard);
@@ -96,6 +106,16 @@ impl Agent {
             thread::sleep(Duration::from_millis(50));
             bail!("the agent ended ({status}):\n  {}", self.last_lines().join("\n  "));
         }
+        Ok(())
+    }
+
+    /// Ends it as nothing can prevent: it says and does nothing more.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        // Dropped, it is waited for.
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub enum Decapsulation {
     Program,
     /// The kernel's tunnel devices, which not every kernel has.
     Devices(TunnelDevices),
+    /// Nothing yet: whoever builds the lab runs agents there.
+    Nothing,
 }
 
 /// A node; its services stop and its namespace goes when dropped.
@@ -67,6 +69,7 @@ impl Node {
                 devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
                 None
             }
+            Decapsulation::Nothing => None,
         };
         let mut node = Self {
             name: name.to_owned(),

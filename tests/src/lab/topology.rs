@@ -132,6 +132,14 @@ impl TwoClusters {
         Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Devices(devices))
     }
 
+    /// Builds the lab with one node in each cluster, on which nothing takes the outer header off yet.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn with_bare_nodes(objects: &Objects) -> Result<Self> {
+        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Nothing)
+    }
+
     /// Builds the lab with other clusters.
     ///
     /// # Errors

@@ -10,5 +10,7 @@ mod gateway_world;
 mod interfaces;
 mod nexthop;
 mod nexthop_world;
+mod node;
+mod node_world;
 mod reload;
 mod unload;

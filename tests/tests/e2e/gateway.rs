@@ -15,8 +15,6 @@ use lb_tests::lab::{Agent, EventKind, Namespace, WorkDir};
 use lb_userspace::datapath::maps::KernelMaps;
 use lb_userspace::datapath::pins::Pins;
 use lb_userspace::reconcile::KernelView as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// For anything the agent should do in a second or two, on an emulated machine too.
@@ -120,11 +118,7 @@ impl Gateway {
 
     /// Ends the agent as nothing can prevent: it says and does nothing more.
     pub(crate) fn kill(&mut self) -> Result<()> {
-        let agent = self.agent.take().context("no agent runs")?;
-        kill(Pid::from_raw(agent.id().cast_signed()), Signal::SIGKILL)?;
-        // Dropped, it is waited for.
-        drop(agent);
-        Ok(())
+        self.agent.take().context("no agent runs")?.kill()
     }
 
     fn pid(&self) -> Option<u32> {

@@ -7,6 +7,7 @@ mod encapsulation;
 mod gateway;
 mod http;
 mod lab;
+mod node;
 mod packet_log;
 mod packets;
 mod path;
