@@ -17,6 +17,7 @@ fn documented_commands_are_understood() {
     for line in [
         "spillway status",
         "spillway run --config x.yaml --log-packets --log-format json",
+        "spillway node --config x.yaml --log-format json",
         "spillway services --output json",
         "spillway clusters --output table --pin-path /sys/fs/bpf/other",
         "spillway backends --pin-path /sys/fs/bpf/other --output json",
@@ -53,6 +54,7 @@ fn nonsense_is_refused_with_code_2() {
             "--pin-path",
         ),
         ("spillway check", "FILE"),
+        ("spillway node", "--config"),
         ("spillway check --schema x.yaml", "FILE"),
     ] {
         let error = parse(line).expect_err(line);

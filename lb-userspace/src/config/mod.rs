@@ -78,6 +78,11 @@ fn validated_node(tree: &tree::Node, problems: &mut Problems) -> Option<NodeConf
         problems.add_whole("the file is empty", "write `apiVersion: spillway/v1` and the section `node`");
         return None;
     }
+    if !has(tree, "node") && (has(tree, "gateway") || has(tree, "clusterSet")) {
+        problems
+            .add_whole("is a gateway's file, without a section `node`", "run it by `spillway run --config`");
+        return None;
+    }
     let place = tree::place(tree.defined, String::new());
     let file = file::NodeFile::read(tree, &place, problems)?;
     validate::node::node(&file, problems)
@@ -106,9 +111,13 @@ pub fn check_text(text: &str, file_name: &str, base_dir: &Path) -> Result<(), Pr
 
 fn is_node(text: &str) -> bool {
     // What is wrong with it is found when it is read as what it is.
-    let tree = tree::parse(text, &mut Problems::new(""));
-    let Some(tree::Value::Map(sections)) = tree.map(|tree| tree.value) else { return false };
-    sections.iter().any(|(key, _)| matches!(&key.value, tree::Value::Text(name) if name == "node"))
+    tree::parse(text, &mut Problems::new("")).is_some_and(|tree| has(&tree, "node"))
+}
+
+/// Whether a section has a key.
+fn has(tree: &tree::Node, wanted: &str) -> bool {
+    let tree::Value::Map(sections) = &tree.value else { return false };
+    sections.iter().any(|(key, _)| matches!(&key.value, tree::Value::Text(name) if name == wanted))
 }
 
 /// As [`load`], with the places of the VIPs and the secret's file.
@@ -152,6 +161,10 @@ fn validated(text: &str, base_dir: &Path, problems: &mut Problems) -> Option<(Co
     if let tree::Value::Null = node.value {
         let mend = "write `apiVersion: spillway/v1` and the sections; `clusterSet` and `gateway` are needed";
         problems.add_whole("the file is empty", mend);
+        return None;
+    }
+    if has(&node, "node") {
+        problems.add_whole("is a node's file, by its section `node`", "run it by `spillway node --config`");
         return None;
     }
     let file = file::File::read(&node, &place, problems)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::world::root;
 use crate::config::model::{Accept, NodeConfig, XdpMode};
-use crate::config::{check, load_node, parse_node};
+use crate::config::{check, load, load_node, parse_node};
 
 fn good(name: &str) -> NodeConfig {
     let path = root().join("tests/fixtures/config/good").join(name);
@@ -70,6 +70,12 @@ fn a_file_is_checked_as_what_it_is() {
     assert!(node.contains("`gateways` is missing") && !node.contains("clusterSet"), "{node}");
     let gateway = report("apiVersion: spillway/v1\ngateway: {}\n");
     assert!(gateway.contains("`clusterSet` is missing"), "{gateway}");
+    fs::write(&path, "apiVersion: spillway/v1\ngateway: {}\n").unwrap();
+    let other = load_node(&path).expect_err("another file").to_string();
+    assert!(other.contains("is a gateway's file") && other.contains("`spillway run --config`"), "{other}");
+    let node = root().join("tests/fixtures/config/good/node-minimal.yaml");
+    let other = load(&node).expect_err("another file").to_string();
+    assert!(other.contains("is a node's file") && other.contains("`spillway node --config`"), "{other}");
     fs::write(&path, "").unwrap();
     let empty = load_node(&path).expect_err("empty").to_string();
     assert!(empty.contains("the file is empty") && empty.contains("`node`"), "{empty}");
