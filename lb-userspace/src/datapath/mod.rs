@@ -4,7 +4,8 @@
 //! interfaces, [`maps`] reads and writes what [`lb_common::abi`] defines, [`devices`] says what packets may
 //! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`inventory`] says
 //! what is pinned, [`nexthop`] asks for MACs, [`links`] tells when interfaces change, [`receiver`] is the node's
-//! program, [`packet_log`] tells of packets, [`privilege`] says beforehand what is missing.
+//! program, [`packet_log`] tells of packets, [`privilege`] says beforehand what is missing, [`probe`] what the kernel
+//! lacks.
 
 pub mod attach;
 mod batch;
@@ -22,6 +23,7 @@ pub mod nexthop;
 pub mod packet_log;
 pub mod pins;
 pub mod privilege;
+pub mod probe;
 mod quic_servers;
 pub mod receiver;
 pub mod sources;

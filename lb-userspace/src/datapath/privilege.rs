@@ -27,8 +27,16 @@ pub enum PrivilegeError {
 
 /// Whether this process can load and attach XDP programs.
 pub fn check() -> Result<(), PrivilegeError> {
-    let missing = missing(effective(&fs::read_to_string("/proc/self/status")?));
-    if missing.is_empty() { Ok(()) } else { Err(PrivilegeError::Missing { names: missing }) }
+    let names = lacking()?;
+    if names.is_empty() { Ok(()) } else { Err(PrivilegeError::Missing { names }) }
+}
+
+/// Names of the capabilities that this process would need for it and does not have.
+///
+/// # Errors
+/// If the process's own status cannot be read.
+pub fn lacking() -> io::Result<Vec<&'static str>> {
+    Ok(missing(effective(&fs::read_to_string("/proc/self/status")?)))
 }
 
 fn missing(effective: u64) -> Vec<&'static str> {

@@ -18,6 +18,7 @@
 
 mod decide;
 mod decode;
+mod look;
 mod netlink;
 mod resolver;
 mod schedule;
@@ -28,7 +29,8 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-pub use netlink::StartError;
+pub use look::{Silence, Way, look};
+pub use netlink::{LookError, StartError};
 pub use resolver::{Resolver, Timing};
 
 /// Where a packet to a backend leaves this machine.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{Stream, StreamExt, pin_mut};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
+use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::RouteMessage;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::AsyncSocket;
@@ -59,7 +59,18 @@ pub enum StartError {
 /// What the sockets said is not complete any more: open them anew.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub(super) struct Lost(String);
+pub struct Lost(String);
+
+/// Why a look came to nothing.
+#[derive(Debug, Error)]
+pub enum LookError {
+    /// The kernel cannot be asked.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It did not answer.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
 
 /// Why the kernel does not resolve a neighbour on demand.
 #[derive(Debug, Error)]
@@ -117,13 +128,18 @@ impl Netlink {
 
     /// All links and neighbours as they are now.
     pub(super) async fn dump(&self) -> Result<View, Lost> {
+        self.dump_all().await.map(|(view, _)| view)
+    }
+
+    /// The same, with the neighbours as the kernel told them.
+    pub(super) async fn dump_all(&self) -> Result<(View, Vec<NeighbourMessage>), Lost> {
         let links = collect(self.handle.link().get().execute()).await?;
         let neighbours = collect(self.handle.neighbours().get().execute()).await?;
         let usable = neighbours.iter().filter_map(|message| {
             let (key, neighbour) = decode::neighbour(message)?;
             Some((key, neighbour?))
         });
-        Ok(View::from_dumps(links.iter().filter_map(decode::link), usable))
+        Ok((View::from_dumps(links.iter().filter_map(decode::link), usable), neighbours))
     }
 
     /// Asks the kernel where a packet to `target` goes.
