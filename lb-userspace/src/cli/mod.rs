@@ -3,6 +3,7 @@
 mod backends;
 mod check;
 mod clusters;
+mod doctor;
 mod drain;
 mod explain;
 mod failure;
@@ -65,6 +66,8 @@ enum Verb {
     Maps(maps::Options),
     /// One flow's way: service, hash, rows, backend, outer header, next hop.
     Explain(explain::Options),
+    /// Look for what keeps a VIP from answering, at a gateway or at a node; changes nothing.
+    Doctor(doctor::Options),
     /// Give nothing new to a backend or a cluster, until told otherwise; the agent must run.
     Drain(drain::Options),
     /// Give a drained backend or cluster its share again; the agent must run.
@@ -98,6 +101,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Backends(source) => backends::run(source),
         Verb::Maps(options) => maps::run(options),
         Verb::Explain(options) => explain::run(options),
+        Verb::Doctor(options) => doctor::run(options),
         Verb::Drain(options) => drain::drain(options),
         Verb::Undrain(options) => drain::undrain(options),
         Verb::Unload(options) => unload::run(options),

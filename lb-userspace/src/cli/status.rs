@@ -24,7 +24,7 @@ pub(super) fn run(source: &Source) -> Result<(), Failure> {
 }
 
 /// Whether there is such a process and it is one of ours. One in another PID namespace is not seen.
-fn runs(pid: u32) -> bool {
+pub(super) fn runs(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|command| command.trim_end() == COMMAND)
 }
 

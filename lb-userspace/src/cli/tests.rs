@@ -30,6 +30,10 @@ fn documented_commands_are_understood() {
         "spillway check a.yaml b.yaml --output json",
         "spillway check --schema",
         "spillway check --schema=node",
+        "spillway doctor --config x.yaml --watch 5 --output json",
+        "spillway doctor --node --vip 198.51.100.10 --vip 2001:db8:1::10 --gateway 192.0.2.1",
+        "spillway doctor --node --vip 198.51.100.10 --gateway 192.0.2.1 --interface eth0 --encap gue --port 6081 \
+         --client 203.0.113.7 --service-proxy",
     ] {
         assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
     }
@@ -56,6 +60,11 @@ fn nonsense_is_refused_with_code_2() {
         ("spillway check", "FILE"),
         ("spillway node", "--config"),
         ("spillway check --schema x.yaml", "FILE"),
+        ("spillway doctor", "--config"),
+        ("spillway doctor --node", "--vip"),
+        ("spillway doctor --node --vip 198.51.100.10", "--gateway"),
+        ("spillway doctor --config x.yaml --vip 198.51.100.10", "--node"),
+        ("spillway doctor --config x.yaml --node --vip 198.51.100.10 --gateway 192.0.2.1", "--node"),
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -95,6 +104,7 @@ fn a_configuration_that_is_not_there_is_an_invalid_one() {
     let flow = "--protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2";
     assert_eq!(failure(&format!("spillway explain {flow} --config /does/not/exist.yaml")).code(), 3);
     assert_eq!(failure("spillway check /does/not/exist.yaml --output json").code(), 3);
+    assert_eq!(failure("spillway doctor --config /does/not/exist.yaml").code(), 3);
 }
 
 #[test]

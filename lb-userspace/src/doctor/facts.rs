@@ -28,6 +28,8 @@ pub struct Link {
     pub mtu: u32,
     /// Index of the interface below it; of a VLAN the one that carries it.
     pub parent: Option<u32>,
+    /// The tag of a VLAN, host order.
+    pub vlan: Option<u16>,
     /// The XDP program on it.
     pub xdp: Option<Xdp>,
 }

@@ -13,6 +13,7 @@
 pub mod facts;
 mod finding;
 pub mod gateway;
+pub mod gather;
 mod link;
 pub mod node;
 mod route;

@@ -3,6 +3,9 @@
 //! `cargo test -p lb-tests --features root --test control`
 
 mod admission;
+mod doctor;
+mod doctor_node;
+mod doctor_report;
 mod drain;
 mod follow;
 mod gateway_view;

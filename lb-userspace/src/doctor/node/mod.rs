@@ -21,7 +21,7 @@ use super::link;
 pub fn examine(facts: &NodeFacts) -> Vec<Finding> {
     let checks: [fn(&NodeFacts) -> Vec<Finding>; 11] = [
         interfaces,
-        |facts| link::offloads(&facts.interfaces, &facts.links),
+        offloads,
         unwrap::unwrapped,
         reverse_path::filters,
         vip::present,
@@ -33,6 +33,18 @@ pub fn examine(facts: &NodeFacts) -> Vec<Finding> {
         outside::firewall,
     ];
     checks.iter().flat_map(|check| check(facts)).collect()
+}
+
+/// What the kernel's own devices take apart may be joined before.
+fn offloads(facts: &NodeFacts) -> Vec<Finding> {
+    if facts.has_program() {
+        return link::offloads(&facts.interfaces, &facts.links);
+    }
+    let names = facts.ingress_names();
+    names
+        .iter()
+        .map(|name| Topic::new("offloads", name).ok("do no harm: no program looks at packets here"))
+        .collect()
 }
 
 fn interfaces(facts: &NodeFacts) -> Vec<Finding> {

@@ -105,6 +105,16 @@ fn nothing_is_said_against_it_but_what_cannot_be_seen() {
 }
 
 #[test]
+fn offloads_matter_to_a_program_alone() {
+    for (mut facts, severity) in [(node(), Severity::Ok), (receiver(), Severity::Warning)] {
+        facts.interfaces[0].features = Ok(BTreeSet::from(["rx-lro".to_owned()]));
+        let findings = super::examine(&facts);
+        let finding = findings.iter().find(|finding| finding.check == "offloads").unwrap();
+        assert_eq!(finding.severity, severity);
+    }
+}
+
+#[test]
 fn without_a_way_to_a_gateway_the_interface_must_be_named() {
     let facts = NodeFacts { interfaces: Vec::new(), ..node() };
     let findings = super::examine(&facts);
