@@ -32,6 +32,17 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// The XDP program on it.
     pub xdp: Option<Xdp>,
+    /// What its driver can do for XDP now; `None`: the kernel does not say (before Linux 6.3).
+    pub driver: Option<Driver>,
+}
+
+/// What a driver can do for XDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Driver {
+    /// It can run programs.
+    pub native: bool,
+    /// It transmits what is redirected to it. That may depend on a program there, or at a veth's other end.
+    pub transmits: bool,
 }
 
 impl Link {
@@ -136,6 +147,7 @@ pub fn kind_name(kind: EncapKind) -> &'static str {
 mod tests {
     use super::*;
     use lb_common::abi::{BackendEntry, BackendFlags, Features};
+    use lb_ebpf::chain::Earlier;
 
     #[test]
     fn the_overhead_is_the_programs() {
@@ -149,7 +161,7 @@ mod tests {
             for (outer, family) in [("192.0.2.1", BackendFlags::default()), ("::1", BackendFlags::OUTER_V6)] {
                 let mut entry = BackendEntry::default();
                 entry.route.flags = flags.with(family);
-                let program = lb_ebpf::encapsulate::overhead(&entry, all);
+                let program = lb_ebpf::encapsulate::overhead(&entry, all, Earlier::NONE);
                 assert_eq!(overhead(kind, outer.parse().unwrap()) as usize, program);
             }
         }

@@ -32,7 +32,14 @@ pub(crate) struct Node {
     pub(crate) address: Ipv4Addr,
     pub(crate) namespace: Namespace,
     _servers: Vec<Server>,
-    _receiver: Receiver,
+    receiver: Option<Receiver>,
+}
+
+impl Node {
+    /// Takes its program off.
+    pub(crate) fn end_receiver(&mut self) {
+        self.receiver = None;
+    }
 }
 
 /// The namespaces, and the agent's files.
@@ -221,7 +228,7 @@ fn node(objects: &Objects, gateway: &Namespace, number: u8) -> Node {
     let receiver = receiver.attach(&namespace, "eth0").unwrap();
     let servers = [VIP_PORT, HEALTH_PORT].map(|port| Server::start(&namespace, &name, port).unwrap());
     let address = Ipv4Addr::new(10, 50, number, 2);
-    Node { address, namespace, _servers: servers.into(), _receiver: receiver }
+    Node { address, namespace, _servers: servers.into(), receiver: Some(receiver) }
 }
 
 fn output(mut child: Child) -> Output {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::GatewayFacts;
 use crate::datapath::nexthop::{Resolution, Way};
+use crate::doctor::facts::Place;
 use crate::doctor::finding::{Finding, Topic, few};
 use crate::doctor::route;
 
@@ -63,21 +64,39 @@ pub(super) fn egress(facts: &GatewayFacts) -> Vec<Finding> {
 }
 
 fn redirected(index: u32, name: &str, facts: &GatewayFacts) -> Finding {
+    let topic = Topic::new("egress", name);
     let link = facts.links.iter().flatten().find(|link| link.index == index);
     let mend = if link.is_some_and(|link| link.is_kind("veth")) {
         "a veth does so only if its other end has an XDP program, or GRO on (`ethtool -K INTERFACE gro on`)"
     } else {
         "some drivers do so only with a program of their own: list it under gateway.interfaces; losses are counted by the tracepoint xdp:xdp_devmap_xmit"
     };
-    let says = "packets are redirected out of it, which its driver must be able to do (ndo_xdp_xmit); the kernel does not say whether it is";
-    Topic::new("egress", name).hint(says, mend)
+    match link.and_then(|link| link.driver) {
+        Some(driver) if driver.transmits => topic.ok("its driver transmits the packets that are redirected to it"),
+        Some(_) if is_generic(facts) => topic.ok("any driver will do, for the program runs in generic mode"),
+        Some(_) => topic.error(
+            "packets are redirected out of it and lost there: its driver does not transmit them (ndo_xdp_xmit)",
+            mend,
+        ),
+        None => topic.hint(
+            "packets are redirected out of it, which its driver must be able to do (ndo_xdp_xmit); this kernel does not say whether it is",
+            mend,
+        ),
+    }
+}
+
+/// Whether all programs run in generic mode, which redirects by socket buffers.
+fn is_generic(facts: &GatewayFacts) -> bool {
+    let mut links = facts.interfaces.iter().filter_map(|ingress| ingress.link.as_ref());
+    links.all(|link| link.xdp.as_ref().is_some_and(|xdp| xdp.place == Place::Generic))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::stage::{ENDPOINT, gateway, hop, lost, severities};
+    use super::super::stage::{ENDPOINT, gateway, hop, link, lost, severities};
     use super::*;
     use crate::datapath::nexthop::{NextHop, Silence, Unresolved};
+    use crate::doctor::facts::{Driver, Link};
     use crate::doctor::finding::Severity::{Error, Hint, Ok as Fine, Warning};
 
     #[test]
@@ -110,8 +129,15 @@ mod tests {
         let findings = egress(&facts);
         assert_eq!((severities(&findings), findings[0].subject.as_str()), (vec![Hint], "eth1"));
         assert!(findings[0].mend.as_ref().unwrap().contains("gateway.interfaces"));
-        let veth = crate::doctor::facts::Link { index: 3, kind: Some("veth".into()), ..Default::default() };
+        let veth = Link { index: 3, kind: Some("veth".into()), ..Link::default() };
         facts.links.as_mut().unwrap().push(veth);
         assert!(egress(&facts)[0].mend.as_ref().unwrap().contains("gro on"));
+        let driver = |transmits| Some(Driver { native: true, transmits });
+        facts.links.as_mut().unwrap()[1].driver = driver(true);
+        assert_eq!(severities(&egress(&facts)), [Fine]);
+        facts.links.as_mut().unwrap()[1].driver = driver(false);
+        assert_eq!(severities(&egress(&facts)), [Error]);
+        link(&mut facts).xdp.as_mut().unwrap().place = Place::Generic;
+        assert_eq!(severities(&egress(&facts)), [Fine]);
     }
 }

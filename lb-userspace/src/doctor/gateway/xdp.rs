@@ -3,7 +3,7 @@
 use super::GatewayFacts;
 use super::facts::Installed;
 use crate::config::model::{Interface, XdpMode};
-use crate::doctor::facts::{Place, Xdp};
+use crate::doctor::facts::{Link, Place, Xdp};
 use crate::doctor::finding::{Finding, Topic};
 
 /// What the gateway's program is called in its object.
@@ -13,14 +13,20 @@ const OURS: &str = "gateway";
 pub(super) fn program(facts: &GatewayFacts) -> Vec<Finding> {
     let configured = facts.config.gateway.interfaces.iter().zip(&facts.interfaces);
     let present = configured.filter_map(|(interface, ingress)| Some((interface, ingress.link.as_ref()?)));
-    let about = |(interface, link): (&Interface, &crate::doctor::facts::Link)| match &link.xdp {
-        None => absent(&Topic::new("xdp", &link.name), facts),
-        Some(xdp) => there(&Topic::new("xdp", &link.name), interface, xdp, facts),
+    let about = |(interface, link): (&Interface, &Link)| match &link.xdp {
+        None => absent(&Topic::new("xdp", &link.name), interface, link, facts),
+        Some(xdp) => there(&Topic::new("xdp", &link.name), interface, link, xdp, facts),
     };
     present.map(about).collect()
 }
 
-fn absent(topic: &Topic, facts: &GatewayFacts) -> Finding {
+fn absent(topic: &Topic, interface: &Interface, link: &Link, facts: &GatewayFacts) -> Finding {
+    if interface.mode == XdpMode::Native && lacks_native(link) {
+        return topic.error(
+            "no XDP program is on it, and its driver cannot run one natively",
+            format!("set `xdpMode: generic` for {}", link.name),
+        );
+    }
     let running = matches!(&facts.installed, Ok(Some(installed)) if installed.running);
     let mend = if running {
         "see the agent's log, and `lastError` of `spillway status`"
@@ -30,10 +36,15 @@ fn absent(topic: &Topic, facts: &GatewayFacts) -> Finding {
     topic.error("no XDP program is on it: nothing that comes in by it is balanced", mend)
 }
 
-fn there(topic: &Topic, interface: &Interface, xdp: &Xdp, facts: &GatewayFacts) -> Finding {
+/// The kernel says so; an older one says nothing.
+fn lacks_native(link: &Link) -> bool {
+    link.driver.is_some_and(|driver| !driver.native)
+}
+
+fn there(topic: &Topic, interface: &Interface, link: &Link, xdp: &Xdp, facts: &GatewayFacts) -> Finding {
     let called = xdp.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
     match &facts.installed {
-        Ok(Some(installed)) if owns(installed, interface, xdp) => mode(topic, interface, xdp),
+        Ok(Some(installed)) if owns(installed, interface, xdp) => mode(topic, interface, link, xdp),
         Err(_) => topic.unseen(&format!("program{called} {} is on it; whether it is Spillway's is in the pins", xdp.id)),
         Ok(_) if xdp.name.as_deref() == Some(OURS) => topic.error(
             format!("a gateway program ({}) is on it that this agent did not attach: another version's, or another pin path's", xdp.id),
@@ -50,10 +61,14 @@ fn owns(installed: &Installed, interface: &Interface, xdp: &Xdp) -> bool {
     installed.attached.iter().any(|(name, id)| *name == interface.name && *id == xdp.id)
 }
 
-fn mode(topic: &Topic, interface: &Interface, xdp: &Xdp) -> Finding {
+fn mode(topic: &Topic, interface: &Interface, link: &Link, xdp: &Xdp) -> Finding {
     match (xdp.place, interface.mode) {
         (Place::Native, _) => topic.ok("Spillway's program runs natively"),
         (Place::Generic, XdpMode::Generic) => topic.ok("Spillway's program runs generically, as the file says"),
+        (Place::Generic, _) if lacks_native(link) => topic.hint(
+            "Spillway's program runs in generic mode, which works and is slower: the driver has no other",
+            "`xdpMode: generic` says that this is meant; an interface whose driver has native XDP is faster",
+        ),
         (Place::Generic, _) => topic.hint(
             "Spillway's program runs in generic mode, which works and is slower: the driver refused the native one",
             "a driver that has native XDP refuses it with LRO on, with too large an MTU or with too few queues; see the kernel's log",
@@ -69,6 +84,7 @@ fn mode(topic: &Topic, interface: &Interface, xdp: &Xdp) -> Finding {
 mod tests {
     use super::super::stage::{gateway, held, link, severities, with};
     use super::*;
+    use crate::doctor::facts::Driver;
     use crate::doctor::finding::Severity::{Error, Hint, Ok as Fine, Warning};
 
     fn on_it(id: u32, place: Place, name: Option<&str>) -> GatewayFacts {
@@ -85,6 +101,21 @@ mod tests {
         let mut facts = with(&[("[eth0]", "[{name: eth0, xdpMode: generic}]")]);
         link(&mut facts).xdp = Some(Xdp { id: 55, place: Place::Generic, name: None });
         assert_eq!(severities(&program(&facts)), [Fine]);
+    }
+
+    #[test]
+    fn a_driver_without_a_native_mode_is_told() {
+        let mut facts = with(&[("[eth0]", "[{name: eth0, xdpMode: native}]")]);
+        let driver = |native| Some(Driver { native, transmits: false });
+        (link(&mut facts).xdp, link(&mut facts).driver) = (None, driver(false));
+        assert_eq!(program(&facts)[0].mend.as_deref(), Some("set `xdpMode: generic` for eth0"));
+        link(&mut facts).driver = driver(true);
+        assert!(program(&facts)[0].mend.as_ref().unwrap().contains("the agent's log"));
+        let mut facts = on_it(55, Place::Generic, None);
+        link(&mut facts).driver = driver(false);
+        let findings = program(&facts);
+        assert_eq!(severities(&findings), [Hint]);
+        assert!(findings[0].says.ends_with("has no other"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, route::RouteHeader};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
+use super::drivers::Drivers;
 use crate::datapath::probe;
 use crate::doctor::facts::{Link, LocalAddress, Place, Seen, Xdp};
 use crate::doctor::node::DefaultRoute;
@@ -32,7 +33,12 @@ impl Kernel {
 
     /// All interfaces.
     pub(super) async fn links(&self) -> Seen<Vec<Link>> {
-        Ok(all(self.handle.link().get().execute()).await?.iter().filter_map(link).collect())
+        let mut links: Vec<_> =
+            all(self.handle.link().get().execute()).await?.iter().filter_map(link).collect();
+        if let Some(drivers) = Drivers::open() {
+            links.iter_mut().for_each(|link| link.driver = drivers.of(link.index));
+        }
+        Ok(links)
     }
 
     /// All addresses.

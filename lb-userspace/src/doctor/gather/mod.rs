@@ -1,6 +1,7 @@
 //! Looks at the machine, and judges nothing: netlink, procfs, sysctl and the ethtool ioctl, all of the network
 //! namespace of the calling thread. Reads only; most of it needs no privilege.
 
+mod drivers;
 mod features;
 mod gateway;
 mod kernel;

@@ -20,6 +20,9 @@ pub struct Task {
     pub service_proxy: bool,
 }
 
+/// What the receiver's program is called in its object.
+pub(super) const RECEIVER: &str = "receiver";
+
 /// A node.
 #[derive(Debug, Clone)]
 pub struct NodeFacts {
@@ -67,6 +70,13 @@ impl NodeFacts {
     /// Whether an XDP program is on an interface that tunnel packets arrive by.
     pub(super) fn has_program(&self) -> bool {
         self.interfaces.iter().filter_map(|ingress| ingress.link.as_ref()).any(|link| link.xdp.is_some())
+    }
+
+    /// Whether the receiver is there, or a program that may be it: what it is called is told to root.
+    pub(super) fn has_receiver(&self) -> bool {
+        let links = self.interfaces.iter().filter_map(|ingress| ingress.link.as_ref());
+        let mut programs = links.filter_map(|link| link.xdp.as_ref());
+        programs.any(|xdp| xdp.name.as_deref().is_none_or(|name| name == RECEIVER))
     }
 
     pub(super) fn has_v4_vip(&self) -> bool {

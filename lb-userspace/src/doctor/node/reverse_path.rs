@@ -16,7 +16,7 @@ pub(super) fn filters(facts: &NodeFacts) -> Vec<Finding> {
     if !facts.has_v4_vip() {
         return Vec::new();
     }
-    if facts.has_program() {
+    if facts.has_receiver() {
         return facts.ingress_names().iter().map(|name| at_ingress(name, facts)).collect();
     }
     let devices = TUNNELS.iter().flat_map(|kind| facts.tunnels(kind)).filter(|device| device.up);
@@ -109,6 +109,15 @@ mod tests {
         assert_eq!(severities(&filters(&facts)), [Error]);
         facts.defaults = Ok(Vec::new());
         assert_eq!(severities(&filters(&facts)), [Warning]);
+    }
+
+    #[test]
+    fn behind_another_program_the_tunnel_decides() {
+        let mut facts = receiver();
+        facts.interfaces[0].link.as_mut().unwrap().xdp.as_mut().unwrap().name = Some("xdp_pass".into());
+        strict(&mut facts, "ipip0");
+        let findings = filters(&facts);
+        assert_eq!((severities(&findings), findings[0].subject.as_str()), (vec![Error], "ipip0"));
     }
 
     #[test]

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::NodeFacts;
+use super::facts::RECEIVER;
 use crate::config::model::EncapKind;
 use crate::doctor::facts::{Link, Place, Xdp, kind_name};
 use crate::doctor::finding::{Finding, Topic};
 
-/// What the receiver's program is called in its object.
-const RECEIVER: &str = "receiver";
-
-/// The programs on the interfaces; where there are none, a device for each kind of tunnel that is used.
+/// The programs on the interfaces; where none is the receiver, a device for each kind of tunnel that is used.
 pub(super) fn unwrapped(facts: &NodeFacts) -> Vec<Finding> {
     let links = facts.interfaces.iter().filter_map(|ingress| ingress.link.as_ref());
     let programs: Vec<_> = links.filter_map(|link| Some(program(link, link.xdp.as_ref()?))).collect();
-    if programs.is_empty() { devices(facts) } else { programs }
+    let devices = if facts.has_receiver() { Vec::new() } else { devices(facts) };
+    [programs, devices].concat()
 }
 
 fn program(link: &Link, xdp: &Xdp) -> Finding {
@@ -123,12 +122,13 @@ mod tests {
         let cases = [
             (Some("receiver"), Place::Native, Fine),
             (Some("receiver"), Place::Generic, Hint),
-            (Some("xdp_pass"), Place::Native, Warning),
             (None, Place::Native, Warning),
         ];
         for (name, place, severity) in cases {
             assert_eq!(severities(&unwrapped(&with_program(name, place))), [severity], "{name:?}");
         }
+        let other = with_program(Some("xdp_pass"), Place::Native);
+        assert_eq!(severities(&unwrapped(&other)), [Warning, Fine], "the devices are looked at too");
     }
 
     #[test]
