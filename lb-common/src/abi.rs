@@ -105,8 +105,8 @@ pub use ports::{PortRange, PortRanges, RANGES_PER_LINE};
 pub use program::Program;
 pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
 pub use receiver::{
-    Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS, TunnelCounters, TunnelKind,
-    WANTED_HOPS, receiver_map,
+    Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS,
+    SegmentLimits, TunnelCounters, TunnelKind, WANTED_HOPS, receiver_map,
 };
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};

@@ -5,6 +5,7 @@
 //! - [`siphash`], [`flow`]: the flow hash and what is read off it;
 //! - [`row`]: the two-byte rows of the selection tables;
 //! - [`checksum`]: the Internet checksum of the outer header;
+//! - [`segment`]: how long segments may be that come in a tunnel;
 //! - [`reason`]: why a packet was dropped or passed;
 //! - [`bench`]: the benchmark's wrapper program.
 
@@ -24,4 +25,5 @@ pub mod flow;
 pub mod net;
 pub mod reason;
 pub mod row;
+pub mod segment;
 pub mod siphash;

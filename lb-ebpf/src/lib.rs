@@ -28,6 +28,7 @@ extern crate std;
 
 pub mod admit;
 pub mod chain;
+pub mod clamp;
 pub mod classify;
 pub mod encapsulate;
 pub mod fragment;

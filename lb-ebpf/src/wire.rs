@@ -234,6 +234,28 @@ pub struct TcpState {
     pub offset_flags: NetworkU16,
 }
 
+/// What follows [`TcpState`] in the TCP header, 4 of its last 6 bytes.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct TcpChecksum {
+    /// Window, native reading.
+    pub window: u16,
+    /// Checksum, native reading.
+    pub checksum: u16,
+}
+
+/// The first four bytes of an option of TCP: all of a largest segment size (RFC 9293, section 3.1).
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct TcpOption {
+    /// Its kind.
+    pub kind: u8,
+    /// Its bytes, with these two; what has one byte alone has none of this.
+    pub length: u8,
+    /// Its value, or the beginning of that.
+    pub value: NetworkU16,
+}
+
 /// The IPv6 fragment header, 8 bytes (RFC 8200, 4.5).
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

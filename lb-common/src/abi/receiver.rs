@@ -11,7 +11,7 @@
 
 use super::LinkAddress;
 use crate::flow::Flow;
-use crate::net::{Address, NetworkU16};
+use crate::net::{Address, Family, NetworkU16};
 use bytemuck::{Pod, Zeroable};
 
 /// Entries of `peers` and of `own_addresses`.
@@ -55,8 +55,34 @@ pub struct Accepted {
     pub vni: u32,
     /// What else.
     pub flags: AcceptedFlags,
-    /// Zero.
-    pub reserved: u32,
+    /// What the node's answers are to say about the length of clients' segments
+    /// ([`limits`](crate::segment::limits)).
+    pub segments: SegmentLimits,
+}
+
+/// The longest segments of TCP that a node lets clients send to a VIP: its largest MSS option (RFC 9293, section
+/// 3.7.1). Bytes, in host order; 0: what the node's kernel says is left. 4 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct SegmentLimits {
+    /// Over IPv4.
+    pub v4: u16,
+    /// Over IPv6.
+    pub v6: u16,
+}
+
+impl SegmentLimits {
+    /// No limits.
+    pub const NONE: Self = Self { v4: 0, v6: 0 };
+
+    /// Of one family.
+    #[inline(always)]
+    pub const fn of(self, family: Family) -> u16 {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
 }
 
 impl Accepted {

@@ -1,7 +1,9 @@
 //! The kernel's side of [`Frame`](crate::frame::Frame), the only place with packet `unsafe`, and of keys.
 
+mod tc_frame;
 mod xdp_frame;
 
+pub use tc_frame::TcFrame;
 pub use xdp_frame::XdpFrame;
 
 use aya_ebpf::maps::lpm_trie::Key;

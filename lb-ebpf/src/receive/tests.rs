@@ -3,7 +3,7 @@ mod chain;
 use super::*;
 use crate::frame::SliceFrame;
 use etherparse::PacketBuilder;
-use lb_common::abi::AcceptedFlags;
+use lb_common::abi::{AcceptedFlags, SegmentLimits};
 use lb_common::net::{Family, NetworkU16};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ impl World {
     fn new() -> Self {
         let flags = AcceptedFlags::IPIP;
         let (gue, vxlan) = (NetworkU16::new(GUE), NetworkU16::new(VXLAN));
-        let accepted = Accepted { gue, vxlan, vni: VNI, flags, reserved: 0 };
+        let accepted = Accepted { gue, vxlan, vni: VNI, flags, segments: SegmentLimits::NONE };
         Self { accepted, taken: RefCell::default(), reasons: RefCell::default() }
     }
 }

@@ -1,13 +1,14 @@
-//! The receiver's program, with what it accepts.
+//! The receiver's programs, with what they accept.
 
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, PerCpuArray};
-use aya::programs::TestRunOptions;
+use aya::programs::tc::{SchedClassifier, TcAttachType, TcError, qdisc_add_clsact};
+use aya::programs::{ProgramInfo, TestRunOptions};
 use aya::{Ebpf, TestRun};
-use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, TunnelKind};
+use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, SegmentLimits, TunnelKind};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 
@@ -15,6 +16,7 @@ use super::program::{attach, load, xdp};
 use super::{Namespace, Objects};
 
 const PROGRAM: &str = "receiver";
+const CLAMP: &str = "clamp";
 /// What a configuration that does not name them has (host order).
 const GUE_PORT: u16 = 6080;
 const VXLAN_PORT: u16 = 4789;
@@ -30,7 +32,13 @@ impl Receiver {
     /// What it takes off where nothing else is said: all there is, on the usual ports.
     pub fn usual() -> Accepted {
         let (gue, vxlan) = (NetworkU16::new(GUE_PORT), NetworkU16::new(VXLAN_PORT));
-        Accepted { gue, vxlan, vni: (VNI << 8).to_be(), flags: AcceptedFlags::IPIP, reserved: 0 }
+        Accepted {
+            gue,
+            vxlan,
+            vni: (VNI << 8).to_be(),
+            flags: AcceptedFlags::IPIP,
+            segments: SegmentLimits::NONE,
+        }
     }
 
     /// Loads it: what `gateways` send to an address of `own` is taken off.
@@ -39,6 +47,7 @@ impl Receiver {
     /// When the kernel refuses the program.
     pub fn load(objects: &Objects, accepted: Accepted, own: &[IpAddr], gateways: &[IpAddr]) -> Result<Self> {
         let mut receiver = Self { object: load(&objects.path(PROGRAM), PROGRAM)? };
+        receiver.clamp()?.load().with_context(|| format!("load program {CLAMP}"))?;
         own.iter().try_for_each(|address| receiver.add_own((*address).into()))?;
         gateways.iter().try_for_each(|address| receiver.add_gateway(*address))?;
         let mut map: Array<_, [u8; 16]> = Array::try_from(receiver.map("accepted")?)?;
@@ -46,13 +55,56 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// Attaches it to an interface.
+    /// Attaches it to an interface: to what comes, and to what goes.
     ///
     /// # Errors
     /// When there is no such interface, or it has another program.
     pub fn attach(mut self, namespace: &Namespace, interface: &str) -> Result<Self> {
         attach(&mut self.object, PROGRAM, namespace, interface)?;
+        let clamp = self.clamp()?;
+        namespace.enter(|| {
+            clsact(interface)?;
+            clamp.attach(interface, TcAttachType::Egress).map(drop).context("attach what goes")
+        })?;
         Ok(self)
+    }
+
+    /// The program for what goes.
+    ///
+    /// # Errors
+    /// When the object has none.
+    pub fn clamp(&mut self) -> Result<&mut SchedClassifier> {
+        Ok(self.object.program_mut(CLAMP).context("no such program in the object")?.try_into()?)
+    }
+
+    /// Runs that on a frame: its verdict (`TC_ACT_…`), and the frame afterwards.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn run_clamp(&mut self, frame: &[u8]) -> Result<(i32, Vec<u8>)> {
+        let mut output = vec![0; frame.len()];
+        let mut options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        options.data_out = Some(&mut output);
+        let result = self.clamp()?.test_run(options)?;
+        output.truncate(result.data_size_out as usize);
+        Ok((result.return_value.cast_signed(), output))
+    }
+
+    /// What the kernel made of it.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn clamp_info(&mut self) -> Result<ProgramInfo> {
+        Ok(self.clamp()?.info()?)
+    }
+
+    /// Answers to SYNs that were made to say less, on all CPUs.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn clamped(&mut self) -> Result<u64> {
+        let map: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map("clamp_stats")?)?;
+        Ok(map.get(&0, 0)?.iter().sum())
     }
 
     /// Runs it on a frame: the verdict (`enum xdp_action`), and the frame afterwards.
@@ -111,5 +163,13 @@ impl Receiver {
         let key = Key::new(u32::from_ne_bytes(bits.try_into()?), <[u8; 20]>::try_from(rest)?);
         let mut peers: LpmTrie<_, [u8; 20], u32> = LpmTrie::try_from(self.map("peers")?)?;
         Ok(peers.insert(&key, 0, 0)?)
+    }
+}
+
+/// Where links do not hold a program for what goes, a queueing discipline does.
+fn clsact(interface: &str) -> Result<()> {
+    match qdisc_add_clsact(interface) {
+        Ok(()) | Err(TcError::AlreadyAttached) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("clsact on {interface}")),
     }
 }

@@ -4,6 +4,7 @@
 mod admission;
 mod bench;
 mod budgets;
+mod clamp;
 mod frames;
 mod histories;
 mod objects;

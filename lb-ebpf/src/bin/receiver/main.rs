@@ -1,4 +1,5 @@
-//! The receiver's XDP entry points: its stages over the packet and the maps.
+//! The receiver's entry points, XDP for what comes and traffic control for what goes: its stages over the packet and the
+//! maps.
 
 #![no_std]
 #![no_main]
@@ -6,13 +7,15 @@
 mod maps;
 mod sockets;
 
+use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_redirect;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
-use lb_ebpf::program::XdpFrame;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use lb_ebpf::clamp;
+use lb_ebpf::program::{TcFrame, XdpFrame};
 use lb_ebpf::receive::{self, Verdict};
-use maps::BpfNode;
+use maps::{BpfLimits, BpfNode};
 
 /// Takes outer headers off that a gateway put on, or sends the packet on to another node.
 #[xdp]
@@ -31,6 +34,13 @@ fn receiver(context: XdpContext) -> u32 {
 fn redirect(interface: u32) -> u32 {
     // SAFETY: the helper takes numbers; an interface that is not there is its error.
     unsafe { bpf_redirect(interface, 0) as u32 }
+}
+
+/// Lowers what answers to SYNs say of the length of segments. Whatever else looks at the frame has its turn.
+#[classifier]
+fn clamp(context: TcContext) -> i32 {
+    clamp::process(&mut TcFrame::new(context), &BpfLimits);
+    TC_ACT_UNSPEC
 }
 
 /// Passes everything: a veth delivers what `XDP_TX` sends out of its peer only while a program is attached.

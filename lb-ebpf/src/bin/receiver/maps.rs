@@ -5,12 +5,13 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use lb_common::abi::{
-    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS, TunnelCounters,
-    TunnelKind, WANTED_HOPS,
+    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS,
+    TunnelCounters, TunnelKind, WANTED_HOPS,
 };
 use lb_common::flow::Flow;
-use lb_common::net::Address;
+use lb_common::net::{Address, Family};
 use lb_common::reason::ReceiverReason;
+use lb_ebpf::clamp::Limits;
 use lb_ebpf::frame::Frame;
 use lb_ebpf::program::trie_key;
 use lb_ebpf::receive::Node;
@@ -40,8 +41,15 @@ static HOPS: HashMap<Address, NodeHop> = HashMap::with_max_entries(PEERS, 0);
 /// Nodes to which the way is not known but by a hop for all: the agent looks for theirs.
 #[map(name = "wanted_hops")]
 static WANTED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(WANTED_HOPS, 0);
-#[map(name = "node_scratch")]
+/// Answers to SYNs that say less than they did, by CPU.
+#[map(name = "clamp_stats")]
+static CLAMP_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+/// A word that the verifier is to forget.
+#[map(name = "scratch")]
 static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// The maps, as what is sent asks them.
+pub(crate) struct BpfLimits;
 
 /// The maps, and the packet's context, which the kernel wants to know when it is asked for a socket.
 pub(crate) struct BpfNode {
@@ -56,8 +64,7 @@ impl Node for BpfNode {
 
     #[inline(always)]
     fn is_own(&self, address: &Address) -> bool {
-        // SAFETY: only whether there is an entry is asked.
-        unsafe { OWN_ADDRESSES.get(address) }.is_some()
+        is_own(address)
     }
 
     #[inline(always)]
@@ -101,13 +108,7 @@ impl Node for BpfNode {
 
     #[inline(always)]
     fn forgotten(&self, word: u64) -> u64 {
-        let Some(place) = SCRATCH.get_ptr_mut(0) else { return word };
-        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU. Volatile, or
-        // the compiler would keep the word in a register.
-        unsafe {
-            place.write_volatile(word);
-            place.read_volatile()
-        }
+        forgotten(word)
     }
 
     #[inline(always)]
@@ -135,4 +136,47 @@ impl Node for BpfNode {
 fn now() -> u64 {
     // SAFETY: the helper takes nothing and gives a number.
     unsafe { bpf_ktime_get_ns() }
+}
+
+impl Limits for BpfLimits {
+    #[inline(always)]
+    fn limit(&self, family: Family) -> u16 {
+        ACCEPTED.get(0).map_or(0, |accepted| accepted.segments.of(family))
+    }
+
+    #[inline(always)]
+    fn is_own(&self, address: &Address) -> bool {
+        is_own(address)
+    }
+
+    #[inline(always)]
+    fn forgotten(&self, word: u64) -> u64 {
+        forgotten(word)
+    }
+
+    #[inline(always)]
+    fn count_clamped(&self) {
+        if let Some(counter) = CLAMP_STATS.get_ptr_mut(0) {
+            // SAFETY: as above.
+            unsafe { *counter += 1 };
+        }
+    }
+}
+
+#[inline(always)]
+fn is_own(address: &Address) -> bool {
+    // SAFETY: only whether there is an entry is asked.
+    unsafe { OWN_ADDRESSES.get(address) }.is_some()
+}
+
+/// The same word, by way of a map.
+#[inline(always)]
+fn forgotten(word: u64) -> u64 {
+    let Some(place) = SCRATCH.get_ptr_mut(0) else { return word };
+    // SAFETY: the entry is this CPU's own. Neither XDP programs nor, with bottom halves off, frames that are sent
+    // interrupt each other on a CPU. Volatile, or the compiler would keep the word in a register.
+    unsafe {
+        place.write_volatile(word);
+        place.read_volatile()
+    }
 }
