@@ -209,8 +209,13 @@ fn pin(link: FdLink, interface: &Interface, mode: XdpMode, pins: &Pins) -> Resul
 }
 
 fn unknown(name: &str) -> AttachError {
+    AttachError::UnknownInterface { name: name.to_owned(), known: known_interfaces() }
+}
+
+/// Names of the interfaces there are, as far as they can be told.
+pub(super) fn known_interfaces() -> String {
     let known = if_nameindex().map(|all| {
         all.iter().map(|one| one.name().to_string_lossy().into_owned()).collect::<Vec<_>>().join(", ")
     });
-    AttachError::UnknownInterface { name: name.to_owned(), known: known.unwrap_or_default() }
+    known.unwrap_or_default()
 }

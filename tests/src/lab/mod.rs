@@ -32,6 +32,7 @@ pub use link::{End, connect};
 pub use namespace::Namespace;
 pub use node::{Decapsulation, HEALTH_PORT, Node, VIP_PORT};
 pub use node_agent::NodeAgent;
+pub use offload::offload_checksums;
 pub use program::{Attached, Objects};
 pub use quic::{QuicEcho, QuicIdentity, QuicIds, QuicTalks};
 pub use receiver::Receiver;

@@ -5,6 +5,8 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
+use super::Namespace;
+
 /// `ETHTOOL_STXCSUM` of linux/ethtool.h: set transmit checksumming.
 const ETHTOOL_STXCSUM: u32 = 0x17;
 
@@ -15,13 +17,26 @@ struct EthtoolValue {
     data: u32,
 }
 
+/// Lets an interface finish checksums, as [`connect`](super::connect) does not: what sees the packets that it sends sees
+/// unfinished ones, and packets in pieces.
+///
+/// # Errors
+/// When there is no such interface, or without `CAP_NET_ADMIN`.
+pub fn offload_checksums(namespace: &Namespace, interface: &str) -> Result<()> {
+    namespace.enter(|| set_tx_checksum(interface, true))
+}
+
 /// Turns transmit checksum offload off, so that packets leave with a real checksum: a veth would
 /// hand an XDP program the unfinished one. Call it inside the interface's namespace.
 ///
 /// # Errors
 /// When there is no such interface, or without `CAP_NET_ADMIN`.
 pub(super) fn disable_tx_checksum(interface: &str) -> Result<()> {
-    let mut value = EthtoolValue { command: ETHTOOL_STXCSUM, data: 0 };
+    set_tx_checksum(interface, false)
+}
+
+fn set_tx_checksum(interface: &str, on: bool) -> Result<()> {
+    let mut value = EthtoolValue { command: ETHTOOL_STXCSUM, data: on.into() };
     let mut request = request_for(interface)?;
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     let socket = UdpSocket::bind("0.0.0.0:0").context("open a socket for an ioctl")?;
@@ -30,7 +45,7 @@ pub(super) fn disable_tx_checksum(interface: &str) -> Result<()> {
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
     if result != 0 {
         let error = std::io::Error::last_os_error();
-        return Err(error).with_context(|| format!("turn checksum offload of {interface} off"));
+        return Err(error).with_context(|| format!("checksum offload of {interface}, on: {on}"));
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, PerCpuArray};
-use aya::programs::tc::{SchedClassifier, TcAttachType, TcError, qdisc_add_clsact};
+use aya::programs::tc::{SchedClassifier, TcAttachType, qdisc_add_clsact};
 use aya::programs::{ProgramInfo, TestRunOptions};
+use aya::util::KernelVersion;
 use aya::{Ebpf, TestRun};
 use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, SegmentLimits, TunnelKind};
 use lb_common::net::{Address, Family, NetworkU16};
@@ -63,7 +64,9 @@ impl Receiver {
         attach(&mut self.object, PROGRAM, namespace, interface)?;
         let clamp = self.clamp()?;
         namespace.enter(|| {
-            clsact(interface)?;
+            if KernelVersion::current()? < KernelVersion::new(6, 6, 0) {
+                qdisc_add_clsact(interface)?;
+            }
             clamp.attach(interface, TcAttachType::Egress).map(drop).context("attach what goes")
         })?;
         Ok(self)
@@ -163,13 +166,5 @@ impl Receiver {
         let key = Key::new(u32::from_ne_bytes(bits.try_into()?), <[u8; 20]>::try_from(rest)?);
         let mut peers: LpmTrie<_, [u8; 20], u32> = LpmTrie::try_from(self.map("peers")?)?;
         Ok(peers.insert(&key, 0, 0)?)
-    }
-}
-
-/// Where links do not hold a program for what goes, a queueing discipline does.
-fn clsact(interface: &str) -> Result<()> {
-    match qdisc_add_clsact(interface) {
-        Ok(()) | Err(TcError::AlreadyAttached) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("clsact on {interface}")),
     }
 }

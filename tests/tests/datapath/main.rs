@@ -5,6 +5,7 @@ mod admission;
 mod bench;
 mod budgets;
 mod clamp;
+mod egress;
 mod frames;
 mod histories;
 mod objects;
