@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use lb_common::abi::Accepted;
+use lb_common::segment;
 
 use super::topology::{Segment, TwoClusters, VIP_V4, VIP_V6};
-use super::{End, Namespace, Objects, Receiver, Server, TunnelDevices, connect};
+use super::{End, Namespace, Objects, Pod, Receiver, Server, TunnelDevices, connect};
 
 /// Port of the service on the VIPs (host order).
 pub const VIP_PORT: u16 = 80;
@@ -16,7 +18,10 @@ pub(super) const TUNNEL_MTU: u16 = 1600;
 /// Every host's interface toward the fabric.
 pub(super) const INTERFACE: &str = "eth0";
 
-/// What takes the outer header off at the nodes.
+/// Port of the VIPs that leads to a pod where there is one, for the tests' own servers (host order).
+pub const UPLOAD_PORT: u16 = 7000;
+
+/// What takes the outer header off at the nodes, and where the packets in them go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decapsulation {
     /// The receiver, which every kernel can run.
@@ -25,6 +30,24 @@ pub enum Decapsulation {
     Devices(TunnelDevices),
     /// Nothing yet: whoever builds the lab runs agents there.
     Nothing,
+    /// The receiver, which clamps segments to a path of so many bytes.
+    Clamping(u32),
+    /// The same, on a node without the VIPs, whose service proxy translates them to a pod.
+    Translated(u32),
+}
+
+impl Decapsulation {
+    /// What the receiver takes off; none: there is no receiver.
+    fn accepted(self) -> Option<Accepted> {
+        match self {
+            Self::Program => Some(Receiver::usual()),
+            Self::Devices(_) | Self::Nothing => None,
+            Self::Clamping(mtu) | Self::Translated(mtu) => {
+                let usual = Receiver::usual();
+                Some(Accepted { segments: segment::limits(&usual, mtu), ..usual })
+            }
+        }
+    }
 }
 
 /// A node; its services stop and its namespace goes when dropped.
@@ -40,8 +63,10 @@ pub struct Node {
     pub weight: u16,
     /// Its network namespace.
     pub namespace: Namespace,
+    /// The pod that the VIPs lead to, if they do not lead to the node itself.
+    pub pod: Option<Pod>,
     servers: Vec<Server>,
-    _receiver: Option<Receiver>,
+    receiver: Option<Receiver>,
 }
 
 impl Node {
@@ -55,21 +80,17 @@ impl Node {
     ) -> Result<Self> {
         let namespace = Namespace::new(name)?;
         connect(&segment.router_end(fabric, name), &segment.host_end(&namespace, INTERFACE), TUNNEL_MTU)?;
-        namespace.ip(&format!("address add {VIP_V4}/32 dev lo"))?;
-        namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"))?;
         segment.add_default_routes(&namespace, INTERFACE)?;
-        let receiver = match decapsulation {
-            Decapsulation::Program => {
-                let [own, gateways] = [segment, TwoClusters::GATEWAY]
-                    .map(|segment| [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like)));
-                let receiver = Receiver::load(objects, Receiver::usual(), &own, &gateways)?;
-                Some(receiver.attach(&namespace, INTERFACE)?)
-            }
-            Decapsulation::Devices(devices) => {
-                devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
-                None
-            }
-            Decapsulation::Nothing => None,
+        let pod = match decapsulation {
+            Decapsulation::Translated(_) => Some(Pod::start(&namespace, segment.behind(), &[UPLOAD_PORT])?),
+            _ => hold_vips(&namespace).map(|()| None)?,
+        };
+        if let Decapsulation::Devices(devices) = decapsulation {
+            devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
+        }
+        let receiver = match decapsulation.accepted() {
+            Some(accepted) => Some(receive(objects, &namespace, segment, accepted)?),
+            None => None,
         };
         let mut node = Self {
             name: name.to_owned(),
@@ -77,8 +98,9 @@ impl Node {
             segment,
             weight,
             namespace,
+            pod,
             servers: Vec::new(),
-            _receiver: receiver,
+            receiver,
         };
         node.serve()?;
         Ok(node)
@@ -87,6 +109,14 @@ impl Node {
     /// Its address in the family of `like`.
     pub fn address(&self, like: IpAddr) -> IpAddr {
         self.segment.host(like)
+    }
+
+    /// Answers to SYNs that its receiver made to ask for less.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn clamped(&mut self) -> Result<u64> {
+        self.receiver.as_mut().context("no receiver")?.clamped()
     }
 
     /// Cuts it off without a word, as a power loss does: no reset, no unreachable, no answer.
@@ -117,4 +147,20 @@ impl Node {
         }
         Ok(())
     }
+}
+
+fn hold_vips(namespace: &Namespace) -> Result<()> {
+    namespace.ip(&format!("address add {VIP_V4}/32 dev lo"))?;
+    namespace.ip(&format!("address add {VIP_V6}/128 dev lo nodad"))
+}
+
+fn receive(
+    objects: &Objects,
+    namespace: &Namespace,
+    segment: Segment,
+    accepted: Accepted,
+) -> Result<Receiver> {
+    let [own, gateways] = [segment, TwoClusters::GATEWAY]
+        .map(|segment| [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like)));
+    Receiver::load(objects, accepted, &own, &gateways)?.attach(namespace, INTERFACE)
 }

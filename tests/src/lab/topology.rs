@@ -46,6 +46,11 @@ impl Segment {
         self.address(like, 1)
     }
 
+    /// The link behind the host of this one, toward what is on it.
+    pub(super) const fn behind(self) -> Self {
+        Self::new(self.x + 100, self.y)
+    }
+
     /// The host's MAC.
     pub const fn host_mac(self) -> [u8; 6] {
         [2, 0, 0, self.x, self.y, 2]
@@ -129,7 +134,7 @@ impl TwoClusters {
     /// # Errors
     /// As [`Self::build`], and when this kernel has no such devices.
     pub fn with_tunnel_devices(objects: &Objects, devices: TunnelDevices) -> Result<Self> {
-        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Devices(devices))
+        Self::with_nodes(objects, Decapsulation::Devices(devices))
     }
 
     /// Builds the lab with one node in each cluster, on which nothing takes the outer header off yet.
@@ -150,6 +155,14 @@ impl TwoClusters {
 
     fn of_nodes(nodes: &[u16]) -> [ClusterSpec; 2] {
         ["eu-1", "us-1"].map(|name| ClusterSpec { name, nodes: nodes.to_vec() })
+    }
+
+    /// Builds the lab with one node in each cluster, of another kind.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn with_nodes(objects: &Objects, decapsulation: Decapsulation) -> Result<Self> {
+        Self::with_decapsulation(objects, &Self::of_nodes(&[1]), decapsulation)
     }
 
     fn with_decapsulation(

@@ -32,12 +32,17 @@ fn start(narrow: impl FnOnce(&TwoClusters) -> Result<()>) -> Result<(TwoClusters
     gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &config(&lab))?;
     gateway.start(&lab.gateway)?;
     let nodes = lab.nodes.len();
+    serving(&mut gateway, nodes)?;
+    Ok((lab, gateway))
+}
+
+/// Waits until so many nodes serve.
+pub(crate) fn serving(gateway: &mut Gateway, nodes: usize) -> Result<()> {
     gateway.until("serving all nodes", |gateway| {
         let backends = gateway.ask(&["backends"]).ok()?;
         let serving = backends.as_array()?.iter().filter(|one| one["serving"] == true).count();
         (serving == nodes).then_some(())
-    })?;
-    Ok((lab, gateway))
+    })
 }
 
 fn config(lab: &TwoClusters) -> Value {
