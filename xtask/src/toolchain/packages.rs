@@ -9,6 +9,8 @@ use crate::process;
 
 /// A program and the package that brings it.
 const NEEDED: [(&str, &str); 1] = [("ip", "iproute2")];
+/// What some tests alone run; without it they are skipped.
+const FOR_TESTS: [(&str, &str); 1] = [("nft", "nftables")];
 
 /// Finds each program, or installs its package where that is possible.
 ///
@@ -16,6 +18,15 @@ const NEEDED: [(&str, &str); 1] = [("ip", "iproute2")];
 /// A program is missing and this machine has no apt-get, or this is not root.
 pub(crate) fn ensure() -> Result<()> {
     NEEDED.iter().try_for_each(|(program, package)| find_or_install(program, package))
+}
+
+/// The same for what some tests alone run. A program that cannot be had is said to be missing, and no error.
+pub(crate) fn ensure_for_tests() {
+    for (program, package) in FOR_TESTS {
+        if let Err(error) = find_or_install(program, package) {
+            say(&format!("{package}: tests that need it will be skipped: {error:#}"));
+        }
+    }
 }
 
 fn find_or_install(program: &str, package: &str) -> Result<()> {
