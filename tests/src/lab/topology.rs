@@ -47,7 +47,8 @@ impl Segment {
     }
 
     /// The link behind the host of this one, toward what is on it.
-    pub(super) const fn behind(self) -> Self {
+    #[must_use]
+    pub const fn behind(self) -> Self {
         Self::new(self.x + 100, self.y)
     }
 
