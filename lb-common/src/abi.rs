@@ -109,7 +109,7 @@ pub use receiver::{
     SegmentLimits, TunnelCounters, TunnelKind, WANTED_HOPS, receiver_map,
 };
 pub use service::{Selector, ServiceEntry, ServiceFlags};
-pub use table::{EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
+pub use table::{ASKED, EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use tunnel::{INNER_SOURCE, TunnelEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 

@@ -1,6 +1,6 @@
 //! How long a client's segments may be, so that they fit the path in the longest tunnel that a node accepts.
 
-use crate::abi::{Accepted, AcceptedFlags, SegmentLimits};
+use crate::abi::{ASKED, Accepted, AcceptedFlags, SegmentLimits};
 
 /// Headers of an inner or outer packet, in bytes, without options.
 const IPV4: u32 = 20;
@@ -13,18 +13,18 @@ const VXLAN: u32 = 8 + 14;
 const GUE: u32 = 4;
 /// What precedes private data of GUE.
 const GUE_PRIVATE: u32 = 4;
-/// A chain's earlier owners of a row, each an address of either family; the current one is the outer destination.
-const EARLIER_OWNERS: u32 = 2 * 16;
+/// Other nodes that may be asked, each an address of either family; the first is the outer destination.
+#[expect(clippy::cast_possible_truncation, reason = "a number of nodes")]
+const OTHERS: u32 = ASKED as u32 * 16;
 /// A keyed tag by which a node knows its gateways.
-const TAG: u32 = 16;
+const TAG: u32 = 8;
 
 /// Bytes that the longest tunnel of those accepted adds to a packet, each over IPv6 and with all that it may carry; 0 if
 /// none is accepted.
 pub const fn longest_overhead(accepted: &Accepted) -> u32 {
     let ipip = if accepted.flags.has(AcceptedFlags::IPIP) { IPV6 } else { 0 };
     let vxlan = if accepted.vxlan.wire() == 0 { 0 } else { IPV6 + UDP + VXLAN };
-    let gue =
-        if accepted.gue.wire() == 0 { 0 } else { IPV6 + UDP + GUE + GUE_PRIVATE + EARLIER_OWNERS + TAG };
+    let gue = if accepted.gue.wire() == 0 { 0 } else { IPV6 + UDP + GUE + GUE_PRIVATE + OTHERS + TAG };
     longer(ipip, longer(vxlan, gue))
 }
 
@@ -65,8 +65,8 @@ mod tests {
             (false, 0, 0, 0),
             (true, 0, 0, 40),
             (true, 0, 4789, 70),
-            (false, 6080, 0, 104),
-            (true, 6080, 4789, 104),
+            (false, 6080, 0, 112),
+            (true, 6080, 4789, 112),
         ] {
             assert_eq!(longest_overhead(&accepted(ipip, gue, vxlan)), overhead, "{ipip} {gue} {vxlan}");
         }
@@ -77,7 +77,7 @@ mod tests {
         let limits = |accepted, mtu| limits(&accepted, mtu);
         let ipip = accepted(true, 0, 0);
         assert_eq!(limits(ipip, 1500), SegmentLimits { v4: 1420, v6: 1400 });
-        assert_eq!(limits(accepted(true, 6080, 4789), 1500), SegmentLimits { v4: 1356, v6: 1336 });
+        assert_eq!(limits(accepted(true, 6080, 4789), 1500), SegmentLimits { v4: 1348, v6: 1328 });
         assert_eq!(limits(accepted(false, 0, 0), 1500), SegmentLimits::NONE);
         assert_eq!(limits(ipip, 81), SegmentLimits { v4: 1, v6: 0 }, "no room is no limit");
         assert_eq!(limits(ipip, u32::MAX), SegmentLimits { v4: u16::MAX, v6: u16::MAX });

@@ -6,30 +6,31 @@
 //!
 //! 1. the node before in the pool at hand;
 //! 2. in the pool before, if the cluster row had another: its node;
-//! 3. the older node in the pool at hand;
-//! 4. the node before in the pool before;
+//! 3. and the node before that one;
+//! 4. the older node in the pool at hand;
 //! 5. the node in the older pool.
 //!
-//! Two of them travel with the packet: others than the one it is sent to, that serve, of its family. In the place of
-//! one that does not serve is asked who stood in for it: new flows went there until the tables were made anew.
+//! Three of them travel with the packet, so that each tier may move once, or one of them twice: others than the one it is
+//! sent to, that serve, of its family. In the place of one that does not serve is asked who stood in for it: new flows
+//! went there until the tables were made anew.
 
 pub mod header;
 
 use crate::select::{node_table, place};
 use crate::tables::Tables;
 use crate::track;
-use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, TableEntry};
+use lb_common::abi::{ASKED, BackendEntry, BackendFlags, TableEntry};
 use lb_common::flow::FlowHash;
 use lb_common::row::{ROWS_PER_WORD, Row};
 
 /// Backends that are asked if the one that a packet is sent to does not know its connection: one word, which stays in a
-/// register. From below: two indices of sixteen bits, how many there are.
+/// register. From below: three indices of sixteen bits, how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earlier(u64);
 
 impl Earlier {
     const INDEX: u64 = 0xffff;
-    const COUNT: u32 = 32;
+    const COUNT: u32 = 48;
     /// Nobody.
     pub const NONE: Self = Self(0);
 
@@ -39,16 +40,16 @@ impl Earlier {
         (self.0 >> Self::COUNT & 3) as usize
     }
 
-    /// Index of number `at`, 0 or 1, of those who are.
+    /// Index of number `at`, 0 to 2, of those who are.
     #[inline(always)]
     pub const fn index(self, at: usize) -> u32 {
-        (self.0 >> (16 * (at & 1)) & Self::INDEX) as u32
+        (self.0 >> (16 * (at & 3)) & Self::INDEX) as u32
     }
 
     /// With another at the end, of whom there is room for one.
     #[inline(always)]
     const fn with(self, index: u32) -> Self {
-        let index = (index as u64 & Self::INDEX) << (16 * (self.count() & 1));
+        let index = (index as u64 & Self::INDEX) << (16 * self.count());
         Self((self.0 | index) + (1 << Self::COUNT))
     }
 
@@ -62,7 +63,9 @@ impl Earlier {
     #[inline(always)]
     const fn has(self, index: u32) -> bool {
         let count = self.count();
-        count > 0 && self.index(0) == index || count > 1 && self.index(1) == index
+        count > 0 && self.index(0) == index
+            || count > 1 && self.index(1) == index
+            || count > 2 && self.index(2) == index
     }
 }
 
@@ -124,7 +127,7 @@ fn collect<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, first: u32, table
     let before = |at| pool_before(hash, cluster, at, tables);
     let asked = Asked { first, found: Earlier::NONE };
     let asked = asked.and(hash, pool, Which::Newer, tables).and(hash, before(0), Which::Current, tables);
-    let asked = asked.and(hash, pool, Which::Older, tables).and(hash, before(0), Which::Newer, tables);
+    let asked = asked.and(hash, before(0), Which::Newer, tables).and(hash, pool, Which::Older, tables);
     asked.and(hash, before(1), Which::Current, tables).found
 }
 
@@ -149,7 +152,7 @@ impl Asked {
     /// With an owner of the flow's row in a pool too.
     #[inline(always)]
     fn and<T: Tables>(self, hash: FlowHash, pool: u32, which: Which, tables: &T) -> Self {
-        if pool == NO_POOL || self.found.count() == EARLIER {
+        if pool == NO_POOL || self.found.count() == ASKED {
             return self;
         }
         let index = serving(hash, pool, which, tables);

@@ -6,6 +6,9 @@ pub const NO_BACKEND: u16 = u16::MAX;
 /// Log2 of the rows of the largest table.
 pub const MAX_LOG2_ROWS: u32 = 20;
 
+/// Other nodes that may be asked after the one that a packet is sent to, whose addresses it carries.
+pub const ASKED: usize = 3;
+
 /// Earlier owners that a row remembers under `tracking: chain`, beside the current one.
 pub const EARLIER: usize = 2;
 

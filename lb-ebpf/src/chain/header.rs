@@ -1,7 +1,7 @@
 //! What travels between the GUE header and the packet: GUE's private data (draft-ietf-intarea-gue, section 3.4).
 //! docs/contract.md, section 9, has its bytes.
 
-use lb_common::abi::EARLIER;
+use lb_common::abi::ASKED;
 
 /// Bytes of an IPv4 and of an IPv6 address in it.
 const V4: usize = 4;
@@ -22,7 +22,7 @@ impl Header {
 
     /// Before so many addresses of whom none was asked.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "there are two at most")]
+    #[expect(clippy::cast_possible_truncation, reason = "there are three at most")]
     pub const fn new(addresses: usize) -> Self {
         Self(Self::VERSION << 24 | (addresses as u32 & 0xff) << 16)
     }
@@ -33,7 +33,7 @@ impl Header {
         let header = Self(u32::from_be(word));
         let flags = header.0 & 0xff;
         let known = header.0 >> 24 == Self::VERSION && flags & !Self::FINAL == 0;
-        let fits = header.addresses() <= EARLIER && header.asked() <= header.addresses();
+        let fits = header.addresses() <= ASKED && header.asked() <= header.addresses();
         if known && fits { Some(header) } else { None }
     }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_no_header() {
-        for bytes in [[0, 2, 0, 0], [2, 2, 0, 0], [1, 3, 0, 0], [1, 1, 2, 0], [1, 2, 0, 2], [1, 255, 255, 0]]
+        for bytes in [[0, 2, 0, 0], [2, 2, 0, 0], [1, 4, 0, 0], [1, 1, 2, 0], [1, 2, 0, 2], [1, 255, 255, 0]]
         {
             assert_eq!(Header::of_wire(u32::from_ne_bytes(bytes)), None, "{bytes:?}");
         }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn nothing_travels_where_nobody_is_to_be_asked() {
-        assert_eq!([length(0, false), length(1, false), length(2, false)], [0, 8, 12]);
-        assert_eq!([length(0, true), length(1, true), length(2, true)], [0, 20, 36]);
+        assert_eq!([length(0, false), length(1, false), length(3, false)], [0, 8, 16]);
+        assert_eq!([length(0, true), length(1, true), length(3, true)], [0, 20, 52]);
     }
 }

@@ -121,8 +121,13 @@ fn the_node_of_the_pool_before_is_asked() {
 
 #[test]
 fn where_both_tiers_moved_the_likelier_are_asked() {
-    assert_eq!(World::new(&[[5; 3], [6, 7, 8]], [1, 0, 1]).chain(), [7, 5]);
-    assert_eq!(World::new(&[[5, 9, 5], [6, 7, 6]], [1, 0, 1]).chain(), [7, 5]);
+    assert_eq!(World::new(&[[5; 3], [6, 7, 8]], [1, 0, 1]).chain(), [7, 5, 8]);
+    assert_eq!(World::new(&[[5, 9, 5], [6, 7, 6]], [1, 0, 1]).chain(), [7, 5, 9], "each tier moved once");
+    assert_eq!(
+        World::new(&[[5, 9, 10], [6, 7, 8], [11; 3]], [1, 0, 2]).chain(),
+        [7, 5, 9],
+        "no more than three"
+    );
     assert_eq!(World::new(&[[6; 3], [6, 7, 8]], [1, 0, 1]).chain(), [7, 8], "nobody twice");
 }
 

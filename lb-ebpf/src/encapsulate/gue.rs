@@ -7,7 +7,7 @@ use crate::chain::{Earlier, header};
 use crate::frame::Frame;
 use crate::tables::Tables;
 use crate::wire::{Gue, HalfWord, Udp, WideAddress};
-use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, Features};
+use lb_common::abi::{ASKED, BackendEntry, BackendFlags, Features};
 use lb_common::net::Family;
 
 /// Bytes between the outer IP header and a packet that nothing travels with.
@@ -23,7 +23,7 @@ pub fn length(backend: &BackendEntry, earlier: Earlier) -> usize {
 #[inline(always)]
 pub fn longest(backend: &BackendEntry, features: Features) -> usize {
     let chain = features.has(Features::CHAIN) && backend.route.flags.has(BackendFlags::CHAIN);
-    LENGTH + if chain { header::length(EARLIER, is_v6(backend)) } else { 0 }
+    LENGTH + if chain { header::length(ASKED, is_v6(backend)) } else { 0 }
 }
 
 #[inline(always)]
@@ -51,7 +51,7 @@ pub(super) fn write<F: Frame, T: Tables>(
     }
     let start = offset + LENGTH;
     frame.header_mut::<HalfWord>(start)?.half = Header::new(count).wire();
-    for at in 0..EARLIER {
+    for at in 0..ASKED {
         if at >= count {
             break;
         }

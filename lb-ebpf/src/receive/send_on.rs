@@ -2,7 +2,7 @@
 //!
 //! As a router does with a routing header (RFC 2460, section 4.4), the outer destination and the next address in the
 //! list change places, so that the first address is that of the first node when all were asked; there nobody asks any
-//! more. Each step counts up what is limited to two: no packet goes round for ever. The outer source becomes this
+//! more. Each step counts up what is limited to three: no packet goes round for ever. The outer source becomes this
 //! node's: no network need let it send in a gateway's name.
 
 use super::{Node, Verdict};

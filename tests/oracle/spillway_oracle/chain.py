@@ -4,19 +4,19 @@ from . import flowhash
 
 
 def asked(service, pool, value: int, cluster_row: int, first) -> list:
-    """Up to two Backends, the likelier first."""
+    """Up to three Backends, the likelier first."""
     before = (service.earlier[cluster_row] + [None, None])[:2]
     candidates = [
         node(pool, value, 1),
         node(before[0], value, 0),
-        node(pool, value, 2),
         node(before[0], value, 1),
+        node(pool, value, 2),
         node(before[1], value, 0),
     ]
     found = []
     for owner, owners_pool in filter(None, candidates):
         backend = owner if owner.serving else stand_in(owners_pool, value)
-        if backend is not None and backend not in [first, *found] and may_ask(first, backend) and len(found) < 2:
+        if backend is not None and backend not in [first, *found] and may_ask(first, backend) and len(found) < 3:
             found.append(backend)
     return found
 

@@ -35,7 +35,7 @@ class Backend:
     """The longest inner packet, in bytes, that still fits after encapsulation."""
     cluster: str
     chained: bool
-    """Packets to it may carry the addresses of two others."""
+    """Packets to it may carry the addresses of three others."""
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chaine
     encap = cluster.get("encap", IPIP)
     largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
     if chained:
-        largest -= private_length(2, address)
+        largest -= private_length(3, address)
     name = cluster["name"]
     return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, name, chained)
 

@@ -37,6 +37,8 @@ pub(crate) enum Setting {
     Full,
     /// As a configuration with clusters behind GUE loads it.
     Gue,
+    /// As one with clusters behind GUE and services that track by chain does.
+    Chain,
     /// As one with clusters behind VXLAN does.
     Vxlan,
 }
@@ -47,6 +49,7 @@ impl Setting {
         match self {
             Self::Plain | Self::Full => Features::of_bits(0),
             Self::Gue => Features::GUE,
+            Self::Chain => Features::GUE.with(Features::CHAIN),
             Self::Vxlan => Features::VXLAN,
         }
     }
@@ -116,6 +119,8 @@ const OUTER_V4: u32 = 20;
 const OUTER_V6: u32 = 40;
 /// IPv4, UDP and GUE.
 const OUTER_GUE: u32 = 20 + 8 + 4;
+/// What travels behind GUE where two others may be asked.
+const TWO_OTHERS: u32 = 4 + 2 * 4;
 /// IPv4, UDP, VXLAN and Ethernet.
 const OUTER_VXLAN: u32 = 20 + 8 + 8 + 14;
 
@@ -179,6 +184,8 @@ pub(crate) const CASES: &[Case] = &[
     gateway("tcp6-1", world::VIP_V6, Transport::Tcp, 0, OUTER_V6),
     gateway("tcp4in6-1", world::VIP_4_IN_6, Transport::Tcp, 0, OUTER_V6),
     tunnelled("gue4-1", world::VIP_GUE, Setting::Gue, OUTER_GUE),
+    tunnelled("chain4-still", world::VIP_STILL, Setting::Chain, OUTER_GUE),
+    tunnelled("chain4-moved", world::VIP_MOVED, Setting::Chain, OUTER_GUE + TWO_OTHERS),
     tunnelled("vxlan4-1", world::VIP_VXLAN, Setting::Vxlan, OUTER_VXLAN),
     echo("echo4", world::VIP_V4),
     gateway("nonvip4", world::STRANGER, Transport::Tcp, 0, 0),

@@ -35,6 +35,10 @@ pub(crate) const VIP_RESIDUE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 15
 pub(crate) const VIP_GUE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 16));
 /// Served by a pool of IPv4 nodes behind VXLAN.
 pub(crate) const VIP_VXLAN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 17));
+/// Served by a pool behind GUE and tracked by chain: its table remembers, the flow's row had no other owner.
+pub(crate) const VIP_STILL: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 18));
+/// The same, and every row had two other owners.
+pub(crate) const VIP_MOVED: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 19));
 /// Served by a pool of IPv6 nodes.
 pub(crate) const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10));
 /// Nobody's.
@@ -46,11 +50,14 @@ pub(crate) const PORT: u16 = 443;
 pub(crate) const CONNECTIONS: u32 = 1 << 20;
 /// Pools whose rows are not clean, and what they are.
 const UNSETTLED: [(&str, Mode); 2] = [("moving-four", Mode::Moving), ("residue-four", Mode::Residue)];
+/// Pools of services that track by chain.
+const STILL: &str = "still-four";
+const MOVED: &str = "moved-four";
 /// Nodes of each pool.
 const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
 const LIMITS: Limits =
-    Limits { services: 1024, backends: 1024, rows: 1 << 20, connections: CONNECTIONS, access_prefixes: 16 };
+    Limits { services: 1024, backends: 1024, rows: 1 << 21, connections: CONNECTIONS, access_prefixes: 16 };
 const GUE: EncapKind = EncapKind::Gue { port: 6080 };
 const VXLAN: EncapKind = EncapKind::Vxlan { port: 4789, vni: 1, mac: [2, 0, 0, 0, 2, 1] };
 /// Longer than any frame of the benchmark.
@@ -66,9 +73,7 @@ unsafe impl<T: bytemuck::Pod> aya::Pod for Value<T> {}
 
 /// Fills the maps of a program that nobody else uses. Packets leave by the interface with this index.
 pub(crate) fn fill(gateway: &mut Ebpf, interface: u32) -> Result<()> {
-    let mut ledger = Ledger::new(Sizes::of(&LIMITS));
-    let image = compile(&desired(interface), &mut ledger, &mut Cache::default(), 0)
-        .context("cannot compile the tables")?;
+    let (image, ledger) = compiled(interface)?;
     let MapImage { control, filter, vips, services, pools, tables, tunnels, mut slab, backends, .. } = image;
     for (name, mode) in UNSETTLED {
         let table = &tables[&ledger.record().pools[name].table];
@@ -88,6 +93,35 @@ pub(crate) fn fill(gateway: &mut Ebpf, interface: u32) -> Result<()> {
     put(gateway, map::VIPS, (0..).zip(vips))?;
     put(gateway, map::VIP_FILTER, (0..).zip(filter))?;
     put(gateway, map::CONTROL, [(0, control)])
+}
+
+/// The tables, with a past: for each of three generations another third of one pool's nodes was not drained.
+fn compiled(interface: u32) -> Result<(MapImage, Ledger)> {
+    let (mut ledger, mut cache) = (Ledger::new(Sizes::of(&LIMITS)), Cache::default());
+    for generation in 0..2 {
+        compile(&past(interface, generation), &mut ledger, &mut cache, 0)
+            .context("cannot compile the past")?;
+    }
+    let image =
+        compile(&past(interface, 2), &mut ledger, &mut cache, 0).context("cannot compile the tables")?;
+    Ok((image, ledger))
+}
+
+fn past(interface: u32, generation: usize) -> Desired {
+    let mut desired = desired(interface);
+    for pool in &mut desired.pools {
+        for (number, member) in pool.members.iter_mut().enumerate() {
+            let drains = match pool.name.as_str() {
+                MOVED => number % 3 != generation,
+                STILL => generation == 0 && number == 0,
+                _ => false,
+            };
+            if drains {
+                member.state = MemberState::Draining;
+            }
+        }
+    }
+    desired
 }
 
 fn put<T: bytemuck::Pod>(
@@ -112,7 +146,7 @@ fn desired(interface: u32) -> Desired {
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         change_window: 300_000,
-        clusters: ["near", "far", "moving", "residue", "gue", "vxlan"].map(cluster).into(),
+        clusters: ["near", "far", "moving", "residue", "gue", "vxlan", "still", "moved"].map(cluster).into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),
             service("bench/six", VIP_V6, &["near-six"]),
@@ -123,6 +157,8 @@ fn desired(interface: u32) -> Desired {
             service("bench/residue", VIP_RESIDUE, &["residue-four"]),
             service("bench/gue", VIP_GUE, &["gue-four"]),
             service("bench/vxlan", VIP_VXLAN, &["vxlan-four"]),
+            Service { tracking: Tracking::Chain, ..service("bench/still", VIP_STILL, &[STILL]) },
+            Service { tracking: Tracking::Chain, ..service("bench/moved", VIP_MOVED, &[MOVED]) },
         ],
         pools: vec![
             pool("near-four", "near", &|node| [192, 168, 1, node].into()),
@@ -131,6 +167,8 @@ fn desired(interface: u32) -> Desired {
             pool("residue-four", "residue", &|node| [192, 168, 4, node].into()),
             Pool { encap: GUE, ..pool("gue-four", "gue", &|node| [192, 168, 5, node].into()) },
             Pool { encap: VXLAN, ..pool("vxlan-four", "vxlan", &|node| [192, 168, 6, node].into()) },
+            Pool { encap: GUE, ..pool(STILL, "still", &|node| [192, 168, 7, node].into()) },
+            Pool { encap: GUE, ..pool(MOVED, "moved", &|node| [192, 168, 8, node].into()) },
             pool("near-six", "near", &|node| [0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(node)].into()),
         ],
     }
@@ -193,10 +231,17 @@ mod tests {
 
     #[test]
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
-        let mut ledger = Ledger::new(Sizes::of(&LIMITS));
-        let image = compile(&desired(1), &mut ledger, &mut Cache::default(), 0).unwrap();
-        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (9, 7, 700));
+        let (image, ledger) = compiled(1).unwrap();
+        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (11, 9, 900));
+        // Two pools remember two earlier owners, and until their windows are over the stable one.
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
-        assert_eq!(rows, 7 * 65_536 + 4096);
+        assert_eq!(rows, (9 + 2 * 3) * 65_536 + 4096);
+        let table = &image.tables[&ledger.record().pools[MOVED].table];
+        let [current, newer, older] =
+            [table.current, table.earlier[0], table.earlier[1]].map(|base| &image.slab[&base]);
+        assert!((0..current.len()).all(|row| {
+            let owners = [current, newer, older].map(|rows| rows[row].index());
+            owners[0] != owners[1] && owners[1] != owners[2] && owners[0] != owners[2]
+        }));
     }
 }

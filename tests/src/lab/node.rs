@@ -3,18 +3,20 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use lb_common::abi::Accepted;
+use lb_common::abi::{Accepted, LinkAddress, NodeHop};
+use lb_common::reason::ReceiverReason;
 use lb_common::segment;
+use nix::net::if_::if_nametoindex;
 
-use super::topology::{Segment, TwoClusters, VIP_V4, VIP_V6};
+use super::topology::{Segment, VIP_V4, VIP_V6};
 use super::{End, Namespace, Objects, Pod, Receiver, Server, TunnelDevices, connect};
 
 /// Port of the service on the VIPs (host order).
 pub const VIP_PORT: u16 = 80;
 /// Port of the health check on the node's own addresses (host order).
 pub const HEALTH_PORT: u16 = 8080;
-/// Room on the inner links for a 1,500-byte packet and the outer headers of VXLAN over IPv6, in bytes.
-pub(super) const TUNNEL_MTU: u16 = 1600;
+/// Room on the inner links for a 1,500-byte packet and the longest outer headers over IPv6 (112 bytes), in bytes.
+pub(super) const TUNNEL_MTU: u16 = 1620;
 /// Every host's interface toward the fabric.
 pub(super) const INTERFACE: &str = "eth0";
 
@@ -76,7 +78,7 @@ impl Node {
         fabric: &Namespace,
         (name, cluster, weight): (&str, &str, u16),
         segment: Segment,
-        decapsulation: Decapsulation,
+        (decapsulation, senders): (Decapsulation, &[IpAddr]),
     ) -> Result<Self> {
         let namespace = Namespace::new(name)?;
         connect(&segment.router_end(fabric, name), &segment.host_end(&namespace, INTERFACE), TUNNEL_MTU)?;
@@ -89,7 +91,7 @@ impl Node {
             devices.add(&namespace, segment.host(VIP_V4.into()), segment.host(VIP_V6.into()))?;
         }
         let receiver = match decapsulation.accepted() {
-            Some(accepted) => Some(receive(objects, &namespace, segment, accepted)?),
+            Some(accepted) => Some(receive(objects, &namespace, segment, accepted, senders)?),
             None => None,
         };
         let mut node = Self {
@@ -117,6 +119,14 @@ impl Node {
     /// When it has none.
     pub fn clamped(&mut self) -> Result<u64> {
         self.receiver.as_mut().context("no receiver")?.clamped()
+    }
+
+    /// Packets that ended at its receiver for a reason.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn ended(&mut self, reason: ReceiverReason) -> Result<u64> {
+        self.receiver.as_mut().context("no receiver")?.ended(reason)
     }
 
     /// Cuts it off without a word, as a power loss does: no reset, no unreachable, no answer.
@@ -159,8 +169,16 @@ fn receive(
     namespace: &Namespace,
     segment: Segment,
     accepted: Accepted,
+    senders: &[IpAddr],
 ) -> Result<Receiver> {
-    let [own, gateways] = [segment, TwoClusters::GATEWAY]
-        .map(|segment| [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like)));
-    Receiver::load(objects, accepted, &own, &gateways)?.attach(namespace, INTERFACE)
+    let own = [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like));
+    let mut receiver = Receiver::load(objects, accepted, &own, senders)?;
+    // The fabric is next on the way to all others.
+    let interface = namespace.enter(|| Ok(if_nametoindex(INTERFACE)?))?;
+    let (destination_mac, source_mac) =
+        (LinkAddress::new(segment.router_mac(), 0), LinkAddress::new(segment.host_mac(), 0));
+    let hop = NodeHop { interface, reserved: 0, destination_mac, source_mac };
+    receiver.add_hop(NodeHop::ANY_V4, hop)?;
+    receiver.add_hop(NodeHop::ANY_V6, hop)?;
+    receiver.attach(namespace, INTERFACE)
 }

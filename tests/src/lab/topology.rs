@@ -120,6 +120,8 @@ impl TwoClusters {
     pub const CLIENT: Segment = Segment::new(0, 1);
     /// Where the gateway is connected.
     pub const GATEWAY: Segment = Segment::new(0, 2);
+    /// Where a second gateway is connected, if there is one ([`SecondGateway`](super::SecondGateway)).
+    pub const SECOND_GATEWAY: Segment = Segment::new(0, 3);
 
     /// Builds the lab with clusters `eu-1` and `us-1` of two equal nodes.
     ///
@@ -197,7 +199,7 @@ fn fabric() -> Result<Namespace> {
     Ok(fabric)
 }
 
-fn host(name: &str, fabric: &Namespace, segment: Segment, mtu: u16) -> Result<Namespace> {
+pub(super) fn host(name: &str, fabric: &Namespace, segment: Segment, mtu: u16) -> Result<Namespace> {
     let namespace = Namespace::new(name)?;
     connect(&segment.router_end(fabric, name), &segment.host_end(&namespace, INTERFACE), mtu)?;
     segment.add_default_routes(&namespace, INTERFACE)?;
@@ -210,15 +212,26 @@ fn start_nodes(
     clusters: &[ClusterSpec],
     decapsulation: Decapsulation,
 ) -> Result<Vec<Node>> {
+    let senders = senders(clusters);
     let mut nodes = Vec::new();
     for (x, cluster) in (1..).zip(clusters) {
         for ((y, letter), weight) in (1..).zip('a'..='z').zip(&cluster.nodes) {
             let name = format!("{}-{letter}", cluster.name);
             let who = (name.as_str(), cluster.name, *weight);
-            nodes.push(Node::start(objects, fabric, who, Segment::new(x, y), decapsulation)?);
+            nodes.push(Node::start(objects, fabric, who, Segment::new(x, y), (decapsulation, &senders))?);
         }
     }
     Ok(nodes)
+}
+
+/// Who may send tunnel packets to a node: the gateways, and other nodes that send on.
+fn senders(clusters: &[ClusterSpec]) -> Vec<IpAddr> {
+    let nodes = (1..).zip(clusters).flat_map(|(x, cluster)| {
+        let many = u8::try_from(cluster.nodes.len()).unwrap_or(u8::MAX);
+        (1..=many).map(move |y| Segment::new(x, y))
+    });
+    let all = [TwoClusters::GATEWAY, TwoClusters::SECOND_GATEWAY].into_iter().chain(nodes);
+    all.flat_map(|segment| [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like))).collect()
 }
 
 #[cfg(test)]

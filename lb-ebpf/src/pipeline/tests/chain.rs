@@ -71,7 +71,7 @@ fn room_is_left_for_all_who_may_be_asked() {
     for (owners, v6) in [(0, false), (2, false), (0, true), (2, true)] {
         let world = world(owners);
         let port = if v6 { 80 } else { 443 };
-        let room = usize::from(MTU) - if v6 { 40 + 12 + 36 } else { 20 + 12 + 12 };
+        let room = usize::from(MTU) - if v6 { 40 + 12 + 52 } else { 20 + 12 + 16 };
         let sized = |length| framed(0, &packet(VIP_V4.into(), port, 0, &std::vec![0; length - 28]));
         let is_sent = |length| matches!(run(&world, &sized(length), HEADROOM).2[..], [Count::Sent(..)]);
         assert!(is_sent(room) && !is_sent(room + 1), "{owners} {v6}");

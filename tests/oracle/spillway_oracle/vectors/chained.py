@@ -41,6 +41,7 @@ def cases(built):
         ("A row that had no other owner: nobody else is asked.", *with_(segment(CHAT["4"], ACK), 0)),
         ("A row that had one other: its address travels.", *with_(segment(CHAT["4"], ACK), 1)),
         ("A row that had two others: both travel, the newer first.", *with_(segment(CHAT["4"], ACK), 2)),
+        ("Both tiers moved: three travel.", *with_(segment(CHAT["4"], ACK), 3)),
         ("What begins a connection goes to the current owner alone.", search(built, segment(CHAT["4"], SYN), lambda _: True), "tx"),
         ("SYN and ACK begin nothing.", *with_(segment(CHAT["4"], SYN | ACK), 2)),
         ("The cluster row had no other pool.", from_pools(0), "tx"),
