@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -105,6 +105,7 @@ fn text(query: &Query, explanation: &Explanation) -> String {
         ("node", or_dash(explanation.node.as_ref().map(node))),
         ("decision", decision(explanation)),
         ("reason", explanation.reason.clone()),
+        ("chain", chain(&explanation.chain)),
         ("outer", or_dash(explanation.outer.as_ref().map(outer))),
         ("next hop", or_dash(explanation.next_hop.as_ref().map(way))),
     ])
@@ -129,6 +130,14 @@ fn decision(explanation: &Explanation) -> String {
 }
 
 /// `ipip 192.0.2.1 -> 203.0.113.11`; over UDP with both ports.
+/// Whom the backend's receiver asks, in this order.
+fn chain(others: &[IpAddr]) -> String {
+    if others.is_empty() {
+        return or_dash(None::<String>);
+    }
+    others.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", then ")
+}
+
 fn outer(outer: &Outer) -> String {
     let source = outer.source.map_or_else(|| "(by the route)".to_owned(), |source| source.to_string());
     let (kind, destination) = (outer.kind, outer.destination);

@@ -6,6 +6,7 @@ use lb_common::abi::{BackendEntry, BackendFlags};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 use lb_common::row::Row;
+use lb_ebpf::chain::Earlier;
 use lb_ebpf::tables::Tables;
 use lb_ebpf::track::{Decision, Owner};
 use lb_ebpf::verdict::{Action, End};
@@ -38,6 +39,9 @@ pub struct Explanation {
     pub reason: String,
     /// Name of the reason that is counted in `reason_stats`; `None` for a flow that is sent.
     pub reason_name: Option<&'static str>,
+    /// Addresses of the other nodes that are asked if `node.backend` does not know the connection, in this order; empty
+    /// but for services that track by chain.
+    pub chain: Vec<IpAddr>,
     /// The header in front; `None` for a flow that is not encapsulated.
     pub outer: Option<Outer>,
     /// The way out; `None` for a flow that is not sent, and where it is not known.
@@ -103,7 +107,7 @@ pub fn access_policy<T: Tables>(flow: &Flow, tables: &T) -> Option<u32> {
 /// Explains a flow by these tables; `record` has the names of what they hold.
 pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: InterfaceName) -> Explanation {
     let names = Names::of(record);
-    let Way { service, outcome } = walk(query, tables);
+    let Way { service, outcome, earlier } = walk(query, tables);
     let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
     let (decision, reason_name) = decision(outcome);
     let hash = service.and_then(|steps| steps.hash);
@@ -116,9 +120,15 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
         reason: sentence(reason_name, outcome.ok(), node.as_ref()),
         reason_name: reason_name.map(Reason::name),
         node,
+        chain: chain(earlier, tables),
         outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
         next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
     }
+}
+
+fn chain<T: Tables>(earlier: Earlier, tables: &T) -> Vec<IpAddr> {
+    let others = (0..earlier.count()).filter_map(|at| tables.backend(earlier.index(at)));
+    others.map(|other| other.destination.into()).collect()
 }
 
 fn decision(outcome: Result<Owner, End>) -> (&'static str, Option<Reason>) {

@@ -245,6 +245,7 @@ fn the_answer_has_the_documented_shape() {
         "decision": "current",
         "reason": "203.0.113.22 owns row 29 and serves.",
         "reasonName": null,
+        "chain": [],
         "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": 61490,
                   "destinationPort": null},
         "nextHop": null,

@@ -1,5 +1,6 @@
 use lb_common::abi::{Control, ServiceFlags, VipKey};
 use lb_common::flow::{Flow, FlowHash};
+use lb_ebpf::chain::Earlier;
 use lb_ebpf::select::{self, MISSING, Place};
 use lb_ebpf::tables::Tables;
 use lb_ebpf::track::Owner;
@@ -15,6 +16,8 @@ pub(super) struct Way<'t> {
     pub(super) service: Option<Steps>,
     /// Who takes it, or why nobody does.
     pub(super) outcome: Result<Owner<'t>, End>,
+    /// Who else may be asked.
+    pub(super) earlier: Earlier,
 }
 
 /// Within a service.
@@ -36,12 +39,17 @@ pub(super) struct Steps {
 pub(super) fn walk<'t, T: Tables>(query: &Query, tables: &'t T) -> Way<'t> {
     let (flow, id, segment) = (&query.flow(), query.connection_id, query.segment());
     match arrive(flow, tables) {
-        Err(end) => Way { service: None, outcome: Err(end) },
-        Ok((control, service)) => Way {
-            service: Some(steps(flow, service, control, tables)),
-            outcome: pipeline::choose(flow, || id, service, control, tables, || segment)
-                .map(|choice| choice.owner),
-        },
+        Err(end) => Way { service: None, outcome: Err(end), earlier: Earlier::NONE },
+        Ok((control, service)) => {
+            let choice = pipeline::choose(flow, || id, service, control, tables, || segment);
+            let earlier =
+                choice.map(|choice| pipeline::earlier(&choice, flow.protocol, service, tables, || segment));
+            Way {
+                service: Some(steps(flow, service, control, tables)),
+                outcome: choice.map(|choice| choice.owner),
+                earlier: earlier.unwrap_or(Earlier::NONE),
+            }
+        }
     }
 }
 

@@ -117,6 +117,21 @@ impl Stage {
         format!("{}/{}", node.cluster, node.address(VIP_V4.into()))
     }
 
+    /// Whom one gateway asks after connections of some source ports, which is somebody for some of them.
+    fn chains(&self, gateway: usize) -> Result<Vec<Value>> {
+        let chain = |port: u16| {
+            let (from, to) = (format!("192.0.2.7:{port}"), format!("{VIP_V4}:{PORT}"));
+            let words = ["explain", "--protocol", "tcp", "--source", &from, "--destination", &to];
+            Ok(self.gateways[gateway].ask(&words)?["chain"].clone())
+        };
+        let chains = (40_000..40_020).map(chain).collect::<Result<Vec<_>>>()?;
+        assert!(
+            chains.iter().any(|chain| chain.as_array().is_some_and(|others| others.len() > 1)),
+            "{chains:?}"
+        );
+        Ok(chains)
+    }
+
     fn packets(&self) -> Result<[u64; 2]> {
         let packets = |gateway: &Gateway| {
             gateway.ask(&["services"])?[0]["packets"].as_u64().context("services say packets")
@@ -155,6 +170,7 @@ fn no_connection_is_broken_when_a_gateway_is_lost_amid_changes() -> Result<()> {
     stage.change(&[0, 3], [30, 100])?;
     thread::sleep(ROUND);
     let late = stage.talk(LATE)?;
+    assert_eq!(stage.chains(0)?, stage.chains(1)?, "both gateways ask the same nodes");
     stage.lose_first()?;
     thread::sleep(2 * ROUND);
     let sent_on = stage.ended(ReceiverReason::SentOn)?;
