@@ -187,7 +187,13 @@ fn a_frame_in_pieces_is_clamped_too() -> Result<()> {
     }
     let wire = Wire::new()?;
     offload_checksums(&wire.node, INTERFACE)?;
-    wire.agent(1400, Hold::Link)?;
+    match wire.agent(1400, Hold::Link) {
+        Err(error) if matches!(error.downcast_ref(), Some(EgressError::NoWay { .. })) => {
+            println!("SKIP: {error}");
+            return Ok(());
+        }
+        attached => attached?,
+    }
     let mut segment = header()?;
     segment.checksum = segment.calc_checksum_ipv4_raw(NODE.octets(), CLIENT.octets(), b"")?;
     let bytes = segment.to_bytes();

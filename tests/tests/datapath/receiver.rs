@@ -1,5 +1,5 @@
 //! The receiver as the kernel runs it: what the oracle says that a gateway sends comes out of its tunnel again; and with
-//! any bit changed, the program does what its stages do in ordinary memory.
+//! many a bit changed, the program does what its stages do in ordinary memory.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use lb_tests::lab::{Objects, Receiver, is_root};
 
 use crate::program::{XDP_DROP, XDP_PASS, XDP_TX};
 
-/// Bytes of which each bit is changed, one at a time: link header and all of the outer headers.
+/// Bytes of which bits are changed, one at a time: link header and all of the outer headers.
 const CHANGED: usize = 80;
 
 /// The way to all other nodes: out of the interface that a program is run on without one, the loopback.
@@ -166,7 +166,9 @@ fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
         } else {
             assert_eq!(verdict, XDP_PASS, "{}", case.about);
         }
-        for bit in 0..8 * CHANGED.min(frame.len()) {
+        // What others are sent on by is a bit here and there; of all else one in a byte will do.
+        let step = if verdict == XDP_TX { 1 } else { 9 };
+        for bit in (0..8 * CHANGED.min(frame.len())).step_by(step) {
             let mut changed = frame.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(receiver.run(&changed)?, host.run(&changed), "{}: {}", case.about, hex(&changed));

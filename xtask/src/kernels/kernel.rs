@@ -22,6 +22,9 @@ pub(super) struct Kernel {
     home: PathBuf,
 }
 
+/// Lists the modules that were wanted.
+const WANTED: &str = "wanted";
+
 impl Kernel {
     /// The newest of its series as of the first call, which downloads it.
     ///
@@ -34,12 +37,14 @@ impl Kernel {
         series: &Series,
     ) -> Result<Self> {
         let home = workspace.tools().join("kernels").join(series.name);
-        if !home.is_dir() {
+        // Other modules may have been wanted when it was fetched.
+        if fs::read_to_string(home.join(WANTED)).ok().as_deref() != Some(&*modules::wanted()) {
             let part = home.with_extension("part");
-            if part.exists() {
-                fs::remove_dir_all(&part)?;
+            for old in [&part, &home].into_iter().filter(|old| old.exists()) {
+                fs::remove_dir_all(old)?;
             }
             fetch(workspace, archive, emulator, series, &part)?;
+            fs::write(part.join(WANTED), modules::wanted())?;
             // Only what is whole has its name.
             fs::rename(&part, &home)?;
         }

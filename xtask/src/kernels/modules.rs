@@ -14,6 +14,11 @@ use super::emulator::Emulator;
 const WANTED: [&str; 9] =
     ["veth", "ipip", "sit", "ip6_tunnel", "fou", "fou6", "vxlan", "sch_ingress", "cls_bpf"];
 
+/// Their names.
+pub(super) fn wanted() -> String {
+    WANTED.join(" ")
+}
+
 /// Leaves the modules in `into`, uncompressed, named so that they sort as they must be loaded. One that is not
 /// there is built into the kernel.
 ///
