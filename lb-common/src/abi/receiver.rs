@@ -7,6 +7,7 @@
 //! | `peers` | LPM trie | [`AccessKey`](super::AccessKey) of policy 0 | [`AccessFlags`](super::AccessFlags) |
 //! | `tunnel_stats` | per-CPU array | [`TunnelKind`] | [`TunnelCounters`] |
 //! | `receiver_stats` | per-CPU array | [`ReceiverReason`](crate::reason::ReceiverReason) | packets, `u64` |
+//! | `clamp_stats` | per-CPU array, 1 | 0 | answers to SYNs that were made to ask for less, `u64` |
 //! | `state` | array | word | the agent's own condition; the program never reads it |
 
 use super::LinkAddress;
@@ -37,10 +38,13 @@ pub mod receiver_map {
     pub const TUNNEL_STATS: &str = "tunnel_stats";
     /// See the module's table.
     pub const RECEIVER_STATS: &str = "receiver_stats";
+    /// See the module's table.
+    pub const CLAMP_STATS: &str = "clamp_stats";
     /// See the module's table. A gateway's map for the same has the same name.
     pub const STATE: &str = super::super::map::STATE;
     /// Every map.
-    pub const ALL: [&str; 6] = [ACCEPTED, OWN_ADDRESSES, PEERS, TUNNEL_STATS, RECEIVER_STATS, STATE];
+    pub const ALL: [&str; 7] =
+        [ACCEPTED, OWN_ADDRESSES, PEERS, TUNNEL_STATS, RECEIVER_STATS, CLAMP_STATS, STATE];
 }
 
 /// What a receiver takes off. 16 bytes.

@@ -183,6 +183,7 @@ fn purpose(name: &str) -> &'static str {
         receiver_map::PEERS => "who may send tunnel packets",
         receiver_map::TUNNEL_STATS => "packets and bytes that were taken out of tunnels, by kind",
         receiver_map::RECEIVER_STATS => "tunnel packets that were dropped, by reason",
+        receiver_map::CLAMP_STATS => "answers to SYNs that were made to ask for shorter segments",
         _ => "",
     }
 }

@@ -9,11 +9,12 @@ use super::Failure;
 use super::output::{listing, span};
 use super::status::{agent_text, interfaces, not_sent};
 use crate::datapath::attach::program_id;
+use crate::datapath::egress;
 use crate::datapath::mapping::Access;
 use crate::datapath::pins::{PinnedMode, Pins};
 use crate::datapath::receiver::ReceiverMaps;
 use crate::datapath::state;
-use crate::observe::node::{Accepts, NodeState, NodeStatus, Seen};
+use crate::observe::node::{Accepts, Clamped, NodeState, NodeStatus, Seen, Segments};
 use crate::observe::view::InterfaceView;
 
 /// Reads all of it.
@@ -23,7 +24,9 @@ pub(super) fn look(pins: &Pins) -> Result<Seen, Failure> {
         image: maps.image().map_err(|error| Failure::of_kernel(error.into()))?,
         taken: TunnelKind::ALL.into_iter().map(|kind| (kind, maps.taken(kind))).collect(),
         reasons: ReceiverReason::ALL.iter().map(|reason| (*reason, maps.reason_count(*reason))).collect(),
+        clamped: maps.clamped(),
         interfaces: attached(pins)?,
+        clamping: clamping(pins)?,
         state: written(&maps, pins)?,
         now: OffsetDateTime::now_utc(),
     })
@@ -36,6 +39,13 @@ fn attached(pins: &Pins) -> Result<Vec<InterfaceView>, Failure> {
         Some(InterfaceView { mode: link.mode.name().to_owned(), name: link.interface, program_id })
     };
     Ok(links.into_iter().filter_map(view).collect())
+}
+
+/// Interfaces with the program for what they send.
+fn clamping(pins: &Pins) -> Result<Vec<String>, Failure> {
+    let mut interfaces = pins.egress_interfaces().map_err(|error| Failure::of_kernel(error.into()))?;
+    interfaces.retain(|interface| egress::is_held(&pins.egress(interface)));
+    Ok(interfaces)
 }
 
 fn written(maps: &ReceiverMaps, pins: &Pins) -> Result<Option<NodeState>, Failure> {
@@ -55,8 +65,15 @@ pub(super) fn text(view: &NodeStatus) -> String {
         ("accepts", accepts(&view.accepts)),
         ("gateways", or_none(&view.gateways)),
         ("addresses", or_none(&view.addresses)),
+        ("clamped", clamped(view)),
         ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
     ];
+    rows.extend(
+        view.clamped
+            .refused
+            .iter()
+            .map(|refused| ("not clamped", format!("{}: {}", refused.interface, refused.reason))),
+    );
     let taken = |taken: &crate::observe::node::Taken| {
         ("taken out", format!("{} {}, {} bytes", taken.packets, taken.kind, taken.bytes))
     };
@@ -85,6 +102,18 @@ fn accepts(accepts: &Accepts) -> String {
     or_none(&[ipip, gue, vxlan].into_iter().flatten().collect::<Vec<_>>())
 }
 
+fn clamped(view: &NodeStatus) -> String {
+    let Clamped { answers, interfaces, .. } = &view.clamped;
+    let (Some(segments), false) = (view.accepts.segments, interfaces.is_empty()) else {
+        return "none".to_owned();
+    };
+    let Segments { v4, v6 } = segments;
+    format!(
+        "{answers} answers to SYNs, to {v4} bytes over IPv4, {v6} over IPv6, on {}",
+        interfaces.join(", ")
+    )
+}
+
 fn or_none(list: &[impl ToString]) -> String {
     if list.is_empty() {
         return "none".to_owned();
@@ -95,7 +124,7 @@ fn or_none(list: &[impl ToString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::node::{Taken, Vxlan};
+    use crate::observe::node::{Taken, Unclamped, Vxlan};
     use crate::observe::view::{AgentView, ReasonCount};
 
     #[test]
@@ -109,10 +138,16 @@ mod tests {
             last_error: None,
             agent: Some(AgentView { pid: 42, running: false, started: OffsetDateTime::UNIX_EPOCH }),
             interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
-            accepts: Accepts { ipip: true, gue: Some(6080), vxlan: Some(Vxlan { port: 4789, vni: 100 }) },
+            accepts: Accepts {
+                ipip: true,
+                gue: Some(6080),
+                vxlan: Some(Vxlan { port: 4789, vni: 100 }),
+                segments: Some(Segments { v4: 1356, v6: 1336 }),
+            },
             gateways: vec!["192.0.2.1/32".into(), "2001:db8::/64".into()],
             addresses: vec!["10.1.1.2".parse().unwrap()],
             taken: ["ipip", "gue"].map(|kind| Taken { kind, packets: 5, bytes: 500 }).into(),
+            clamped: Clamped { answers: 7, interfaces: vec!["eth0".into()], refused: Vec::new() },
             reasons: vec![ReasonCount { name: "unknown-peer", packets: 9, expected: true }],
         };
         let expected = "\
@@ -122,6 +157,7 @@ interfaces  eth0 (native, program 55)
 accepts     ipip, gue (port 6080), vxlan (port 4789, vni 100)
 gateways    192.0.2.1/32, 2001:db8::/64
 addresses   10.1.1.2
+clamped     7 answers to SYNs, to 1356 bytes over IPv4, 1336 over IPv6, on eth0
 last error  none
 taken out   5 ipip, 500 bytes
 taken out   5 gue, 500 bytes
@@ -130,5 +166,9 @@ dropped     9 unknown-peer";
         (view.agent, view.addresses) = (None, Vec::new());
         let silent = text(&view);
         assert!(silent.contains("agent       none yet") && silent.contains("addresses   none"), "{silent}");
+        let refused = Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() };
+        (view.accepts.segments, view.clamped.refused) = (None, vec![refused]);
+        let off = text(&view);
+        assert!(off.contains("clamped      none") && off.contains("not clamped  ppp0: no Ethernet"), "{off}");
     }
 }

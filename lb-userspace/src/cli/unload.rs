@@ -2,6 +2,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::{Failure, Pinned};
+use crate::datapath::egress;
 use crate::datapath::lock::{LockError, PinLock};
 use crate::datapath::pins::Pins;
 
@@ -21,7 +22,13 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         return Ok(());
     }
     let _lock = if options.force { None } else { Some(lock(&pins)?) };
-    pins.remove_all().with_context(|| pins.directory().display().to_string())?;
+    let place = || pins.directory().display().to_string();
+    // A filter is not gone with its pin.
+    for interface in pins.egress_interfaces().with_context(place)? {
+        egress::detach(&interface, &pins.egress(&interface))
+            .map_err(|error| Failure::of_kernel(error.into()))?;
+    }
+    pins.remove_all().with_context(place)?;
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use lb_common::abi::{Accepted, AcceptedFlags, AccessKey};
+use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, SegmentLimits};
 use lb_common::net::NetworkU16;
+use lb_common::segment;
 
 use super::access;
 use crate::config::model;
@@ -22,10 +23,14 @@ pub struct ReceiverImage {
 }
 
 impl ReceiverImage {
-    /// `own`: this machine's addresses, which count unless the file names others.
-    pub fn of(config: &NodeConfig, own: BTreeSet<IpAddr>) -> Self {
+    /// `own`: this machine's addresses, which count unless the file names others. `mtu`: the smallest of its interfaces,
+    /// in bytes, which counts unless the file names one; `None`: it is not known.
+    pub fn of(config: &NodeConfig, own: BTreeSet<IpAddr>, mtu: Option<u32>) -> Self {
+        let accepted = accepted(config.accept);
+        let mtu = config.mtu.map(u32::from).or(mtu).filter(|_| config.clamp_mss);
+        let segments = mtu.map_or(SegmentLimits::NONE, |mtu| segment::limits(&accepted, mtu));
         Self {
-            accepted: accepted(config.accept),
+            accepted: Accepted { segments, ..accepted },
             own: config.addresses.as_ref().map_or(own, |addresses| addresses.iter().copied().collect()),
             peers: config.gateways.iter().map(|prefix| access::key(0, prefix)).collect(),
         }
@@ -52,7 +57,7 @@ mod tests {
     fn image(node: &str, own: &[&str]) -> ReceiverImage {
         let file = format!("apiVersion: spillway/v1\nnode: {{interfaces: [eth0], {node}}}\n");
         let own = own.iter().map(|address| address.parse().unwrap()).collect();
-        ReceiverImage::of(&parse_node(&file, "x").unwrap(), own)
+        ReceiverImage::of(&parse_node(&file, "x").unwrap(), own, Some(1500))
     }
 
     #[test]
@@ -72,6 +77,22 @@ mod tests {
         let own = |text: &str| image(text, &["192.0.2.21"]).own;
         assert_eq!(own("gateways: [192.0.2.1]"), ["192.0.2.21".parse().unwrap()].into());
         assert_eq!(own("gateways: [192.0.2.1], addresses: ['::7']"), ["::7".parse().unwrap()].into());
+    }
+
+    #[test]
+    fn segments_fit_the_path_in_what_is_accepted() {
+        let segments = |text: &str| {
+            let segments = image(&format!("gateways: [192.0.2.1], {text}"), &[]).accepted.segments;
+            (segments.v4, segments.v6)
+        };
+        assert_eq!(segments("accept: {ipip: true}"), (1420, 1400));
+        assert_eq!(segments("mtu: auto"), (1356, 1336));
+        assert_eq!(segments("mtu: 1400, accept: {ipip: true}"), (1320, 1300));
+        assert_eq!(segments("mtu: 1400, clampMss: false"), (0, 0));
+        let config =
+            parse_node("apiVersion: spillway/v1\nnode: {interfaces: [eth0], gateways: [192.0.2.1]}\n", "x");
+        let unknown = ReceiverImage::of(&config.unwrap(), BTreeSet::new(), None);
+        assert_eq!(unknown.accepted.segments, SegmentLimits::NONE);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 pub(crate) use access::AccessPolicy;
 pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
-pub(crate) use encap::{Encap, Kind, Vxlan};
+pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
 pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use node::{Accept, NodeFile};
 pub(crate) use pools::{Endpoint, Pool};

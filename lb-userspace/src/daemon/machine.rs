@@ -5,7 +5,10 @@ use std::io;
 use std::net::IpAddr;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+
+use crate::config::model::Interface;
+use crate::datapath::links;
 
 /// Addresses of this network namespace's interfaces. If the kernel does not tell, none: what is local is
 /// then found by its route.
@@ -22,6 +25,21 @@ pub(super) fn tunnel_ends() -> io::Result<BTreeSet<IpAddr>> {
     let neighbourless = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_NOARP;
     let interfaces = getifaddrs()?.filter(|interface| !interface.flags.intersects(neighbourless));
     Ok(interfaces.filter_map(|interface| address(&interface)).filter(reachable).collect())
+}
+
+/// The smallest MTU of these interfaces, in bytes; `None`: none of them is there.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub(super) fn smallest_mtu(interfaces: &[Interface]) -> io::Result<Option<u32>> {
+    let indices = interfaces.iter().filter_map(|interface| if_nametoindex(interface.name.as_str()).ok());
+    let mtus: io::Result<Vec<u32>> = indices.map(links::mtu).filter(|mtu| !is_gone(mtu)).collect();
+    Ok(mtus?.into_iter().min())
+}
+
+/// Whether the interface went while it was asked for.
+fn is_gone(asked: &io::Result<u32>) -> bool {
+    asked.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV))
 }
 
 fn address(interface: &InterfaceAddress) -> Option<IpAddr> {

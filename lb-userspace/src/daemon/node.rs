@@ -9,6 +9,7 @@
 //! At its end program and maps stay as they are: tunnel packets are taken apart on.
 
 mod agent;
+mod clamps;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,8 @@
 //!
 //! Where the kernel has links for traffic control (TCX, Linux 6.6) the link is pinned, and a restart exchanges the program
 //! in it. Where it has not, a filter of the queueing discipline `clsact` holds the program, at a priority and under a
-//! handle by which the next agent finds it and exchanges the program too. Either way it comes before other programs, and
+//! handle by which the next agent finds it and exchanges the program too; a directory in the place of the link's pin says
+//! that it is there. Either way it comes before other programs, and
 //! leaves the frame to them.
 
 use std::fs;
@@ -21,12 +22,15 @@ use nix::sys::socket::LinkAddr;
 use thiserror::Error;
 
 use super::attach::known_interfaces;
+use super::pins::remove_egress;
 
 const EGRESS: TcAttachType = TcAttachType::Egress;
 /// Where the filter stands: before others, and under a handle ("SP" in ASCII) that others do not choose. The agent owns
 /// what stands there.
 const PRIORITY: u16 = 1;
-const HANDLE: TcHandle = TcHandle::new(0, 0x5350);
+const HANDLE: TcHandle = TcHandle::new(0, FILTER_HANDLE);
+/// The same, as the kernel shows it.
+pub const FILTER_HANDLE: u16 = 0x5350;
 
 /// Why a program does not see what an interface sends.
 #[derive(Debug, Error)]
@@ -40,9 +44,7 @@ pub enum EgressError {
         known: String,
     },
     /// Its frames have no Ethernet header, which the programs begin with.
-    #[error(
-        "{name} is no Ethernet interface, so segments cannot be clamped there; lower `advmss` on its routes"
-    )]
+    #[error("{name} is no Ethernet interface")]
     NoEthernet {
         /// The interface.
         name: String,
@@ -68,7 +70,15 @@ pub enum EgressError {
         /// What the kernel said.
         source: aya::pin::PinError,
     },
-    /// A link that leads nowhere cannot be removed.
+    /// It cannot be noted that there is a filter.
+    #[error("the filter for what {name} sends cannot be noted among the pins: {source}")]
+    Mark {
+        /// The interface.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A link that leads nowhere, or what stands for a filter, cannot be removed.
     #[error("the old link for what {name} sends cannot be removed: {source}")]
     Unpin {
         /// The interface.
@@ -95,12 +105,26 @@ pub enum Hold {
     Filter,
 }
 
+impl Hold {
+    /// In a log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Filter => "filter",
+        }
+    }
+}
+
 /// Puts the program, which is loaded, onto what the interface sends: in place of that of an agent before, without a frame
-/// that none of them sees, or anew. `pin` is where a link is pinned, on a BPF file system.
+/// that none of them sees, or anew. `pin` is where a link is pinned, on a BPF file system; for a filter it becomes a
+/// directory, and what has a filter keeps it.
 ///
 /// # Errors
 /// [`EgressError`]
 pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Result<Hold, EgressError> {
+    if pin.is_dir() {
+        return attach_filter(program, interface, pin).map(|()| Hold::Filter);
+    }
     must_be_ethernet(interface)?;
     if exchanged(program, interface, pin)? {
         return Ok(Hold::Link);
@@ -110,7 +134,7 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Res
             .pin(pin)
             .map(|_| Hold::Link)
             .map_err(|source| EgressError::Pin { name: interface.to_owned(), source }),
-        Err(error) if has_no_links(&error) => attach_filter(program, interface).map(|()| Hold::Filter),
+        Err(error) if has_no_links(&error) => attach_filter(program, interface, pin).map(|()| Hold::Filter),
         Err(source) => Err(other(interface, source)),
     }
 }
@@ -119,7 +143,7 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Res
 ///
 /// # Errors
 /// [`EgressError`]
-pub fn attach_filter(program: &mut SchedClassifier, interface: &str) -> Result<(), EgressError> {
+pub fn attach_filter(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Result<(), EgressError> {
     must_be_ethernet(interface)?;
     match qdisc_add_clsact(interface) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
@@ -130,7 +154,26 @@ pub fn attach_filter(program: &mut SchedClassifier, interface: &str) -> Result<(
     let link = program.take_link(id).map_err(|source| other(interface, source))?;
     // Dropped, it would take the filter with it.
     let _ = ManuallyDrop::new(link);
-    Ok(())
+    match fs::create_dir(pin) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(EgressError::Mark { name: interface.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a link or a filter, by its pin.
+pub fn is_held(pin: &Path) -> bool {
+    pin.is_dir() || PinnedLink::from_pin(pin).is_ok()
+}
+
+/// Whether a link holds a program of that name for what the interface sends. `None`: this process may not ask
+/// (`CAP_NET_ADMIN` and `CAP_SYS_ADMIN`).
+pub fn has_link(interface: &str, name: &str) -> Option<bool> {
+    match SchedClassifier::query_tcx(interface, EGRESS) {
+        Ok((_, programs)) => Some(programs.iter().any(|program| program.name_as_str() == Some(name))),
+        Err(error) => has_no_links(&error).then_some(false),
+    }
 }
 
 /// Takes the program off what the interface sends. The queueing discipline stays, for it may hold filters of others. That
@@ -139,14 +182,19 @@ pub fn attach_filter(program: &mut SchedClassifier, interface: &str) -> Result<(
 /// # Errors
 /// [`EgressError::Unpin`], [`EgressError::Other`]
 pub fn detach(interface: &str, pin: &Path) -> Result<(), EgressError> {
-    unpin(interface, pin)?;
-    let Ok(link) = old_filter(interface) else { return Ok(()) };
-    match link.detach() {
-        Err(error) if !matches!(errno(&error), Some(libc::ENOENT | libc::EINVAL)) => {
-            Err(other(interface, error))
-        }
+    if pin.is_dir()
+        && let Ok(filter) = old_filter(interface)
+    {
+        remove(filter).map_err(|source| other(interface, source))?;
+    }
+    unpin(interface, pin)
+}
+
+fn remove(filter: SchedClassifierLink) -> Result<(), ProgramError> {
+    match filter.detach() {
         // ENOENT: no filter; EINVAL: not even a queueing discipline.
-        _ => Ok(()),
+        Err(error) if matches!(errno(&error), Some(libc::ENOENT | libc::EINVAL)) => Ok(()),
+        removed => removed,
     }
 }
 
@@ -193,12 +241,7 @@ fn old_filter(interface: &str) -> io::Result<SchedClassifierLink> {
 }
 
 fn unpin(interface: &str, pin: &Path) -> Result<(), EgressError> {
-    match fs::remove_file(pin) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(EgressError::Unpin { name: interface.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
+    remove_egress(pin).map_err(|source| EgressError::Unpin { name: interface.to_owned(), source })
 }
 
 /// A kernel that does not know the kind of link says that the argument is invalid.

@@ -8,6 +8,10 @@ use crate::config::model::XdpMode;
 use lb_common::abi;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+/// Directories of the links, and of what holds the program for what interfaces send.
+const LINKS: &str = "links";
+const EGRESS: &str = "egress";
+
 /// Whose maps are pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tenant {
@@ -79,27 +83,36 @@ impl Pins {
     /// VLAN interface's name has; a `:` is in no interface's name.
     pub fn link(&self, link: &PinnedMode) -> PathBuf {
         let interface = link.interface.replace('.', ":");
-        self.directory.join("links").join(format!("{}:{interface}", link.mode.name()))
+        self.directory.join(LINKS).join(format!("{}:{interface}", link.mode.name()))
     }
 
     /// All links, by interface.
     pub fn links(&self) -> io::Result<Vec<PinnedMode>> {
-        let entries = match fs::read_dir(self.directory.join("links")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let mut links: Vec<_> = names
-            .filter_map(|name| name.map(|name| parse_link(&name)).transpose())
-            .collect::<io::Result<_>>()?;
+        let names = names(&self.directory.join(LINKS))?;
+        let mut links: Vec<_> = names.iter().filter_map(|name| parse_link(name)).collect();
         links.sort_by(|a: &PinnedMode, b| a.interface.cmp(&b.interface));
         Ok(links)
+    }
+
+    /// What holds the program for what an interface sends, as [`super::egress`] makes it; named as in [`Self::link`].
+    pub fn egress(&self, interface: &str) -> PathBuf {
+        self.directory.join(EGRESS).join(interface.replace('.', ":"))
+    }
+
+    /// The interfaces that have one, sorted.
+    pub fn egress_interfaces(&self) -> io::Result<Vec<String>> {
+        let mut interfaces = names(&self.directory.join(EGRESS))?;
+        interfaces.iter_mut().for_each(|name| *name = name.replace(':', "."));
+        interfaces.sort();
+        Ok(interfaces)
     }
 
     /// Makes the directories, for root alone. They must come to lie on a BPF file system.
     pub fn create(&self) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.directory.join("links"))
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        [LINKS, EGRESS].iter().try_for_each(|directory| builder.create(self.directory.join(directory)))
     }
 
     /// Whether the pin path is on a BPF file system: the deepest of its directories that exists is.
@@ -115,12 +128,23 @@ impl Pins {
         Tenant::ALL.iter().flat_map(|tenant| tenant.maps()).try_for_each(|name| remove(&self.map(name)))
     }
 
-    /// Removes everything: the interfaces are balanced no more.
+    /// Removes everything: the interfaces are balanced no more. What [`super::egress`] holds by a filter is to be detached
+    /// before.
     pub fn remove_all(&self) -> io::Result<()> {
         self.links()?.iter().try_for_each(|link| remove(&self.link(link)))?;
+        self.egress_interfaces()?.iter().try_for_each(|name| remove_egress(&self.egress(name)))?;
         self.remove_maps()?;
-        fs::remove_dir(self.directory.join("links")).or_else(absent)?;
+        fs::remove_dir(self.directory.join(LINKS)).or_else(absent)?;
+        fs::remove_dir(self.directory.join(EGRESS)).or_else(absent)?;
         fs::remove_dir(&self.directory).or_else(absent)
+    }
+}
+
+/// Names of a directory's files; none if there is no such directory.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
     }
 }
 
@@ -128,6 +152,11 @@ fn parse_link(file: &str) -> Option<PinnedMode> {
     let (mode, interface) = file.split_once(':')?;
     let mode = [XdpMode::Native, XdpMode::Generic].into_iter().find(|known| known.name() == mode)?;
     Some(PinnedMode { interface: interface.replace(':', "."), mode })
+}
+
+/// Removes what holds the program for what an interface sends: a link's pin, or the directory that stands for a filter.
+pub(super) fn remove_egress(pin: &Path) -> io::Result<()> {
+    if pin.is_dir() { fs::remove_dir(pin).or_else(absent) } else { remove(pin) }
 }
 
 fn remove(pin: &Path) -> io::Result<()> {
@@ -149,6 +178,19 @@ mod tests {
         assert_eq!(pins.link(&link), Path::new("/pins/v3/links/native:eth0:100"));
         assert_eq!(parse_link("native:eth0:100"), Some(link));
         assert_eq!(parse_link("else:eth0"), None);
+    }
+
+    #[test]
+    fn what_holds_the_program_for_what_is_sent_is_found_and_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::new(directory.path());
+        pins.create().unwrap();
+        fs::write(pins.egress("eth1.100"), "").unwrap();
+        fs::create_dir(pins.egress("eth0")).unwrap();
+        assert_eq!(pins.egress_interfaces().unwrap(), ["eth0", "eth1.100"]);
+        assert_eq!(pins.links().unwrap(), []);
+        pins.remove_all().unwrap();
+        assert!(!pins.directory().exists());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 mod maps;
 
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::receiver_map;
 
 pub use maps::ReceiverMaps;
 
 use super::attach::Carrier;
+use super::egress::{self, EgressError, Hold};
 use super::load::{LoadError, prepare, program};
 use super::mapping::Access;
 use super::pins::{Pins, Tenant};
@@ -16,6 +17,8 @@ use super::pins::{Pins, Tenant};
 /// The receiver's object, empty in a build without the eBPF toolchain. Aligned, for it is read as ELF in place.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SPILLWAY_BPF_RECEIVER"));
 const PROGRAM: &str = "receiver";
+/// The program for what goes.
+pub const CLAMP: &str = "clamp";
 
 /// The program, in the kernel but on no interface yet, and its maps.
 pub struct Receiver {
@@ -48,6 +51,26 @@ impl Receiver {
         program(&mut ebpf, PROGRAM)?.load()?;
         Ok(Self { ebpf, maps, adopted })
     }
+
+    /// Puts the program for what goes, over the same maps, onto what an interface sends: in place of that of an agent
+    /// before, or anew.
+    ///
+    /// # Errors
+    /// [`EgressError`]; also if the kernel refuses the program.
+    pub fn clamp(&mut self, interface: &str, pins: &Pins) -> Result<Hold, EgressError> {
+        let refused = |source| EgressError::Other { name: interface.to_owned(), source };
+        let program = clamp(&mut self.ebpf).map_err(refused)?;
+        egress::attach(program, interface, &pins.egress(interface))
+    }
+}
+
+/// Loaded when it is first asked for: a kernel that refuses it can take tunnels apart all the same.
+fn clamp(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProgramError> {
+    let program: &mut SchedClassifier = ebpf.program_mut(CLAMP).ok_or(ProgramError::NotLoaded)?.try_into()?;
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    Ok(program)
 }
 
 impl Carrier for Receiver {

@@ -7,8 +7,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use state::NodeState;
-pub use status::{Accepts, NodeStatus, Taken, Vxlan, status};
+pub use state::{NodeState, Unclamped};
+pub use status::{Accepts, Clamped, NodeStatus, Segments, Taken, Vxlan, status};
 
 use lb_common::abi::{AccessKey, TunnelCounters, TunnelKind};
 use lb_common::reason::ReceiverReason;
@@ -26,8 +26,12 @@ pub struct Seen {
     pub taken: Vec<(TunnelKind, TunnelCounters)>,
     /// Packets that ended for a reason.
     pub reasons: Vec<(ReceiverReason, u64)>,
+    /// Answers to SYNs that were made to ask for less.
+    pub clamped: u64,
     /// Interfaces with the program on them.
     pub interfaces: Vec<InterfaceView>,
+    /// Interfaces with the program for what they send.
+    pub clamping: Vec<String>,
     /// What the agent wrote; `None`: nothing yet.
     pub state: Option<NodeState>,
     /// The present.

@@ -14,6 +14,7 @@ mod interfaces;
 mod nexthop;
 mod nexthop_world;
 mod node;
+mod node_clamp;
 mod node_world;
 mod reload;
 mod unload;

@@ -323,6 +323,8 @@ fn the_unit_grants_what_is_needed_and_no_more() -> Result<()> {
     }
     world.agent.spawn(confined(world.agent.command(&world.node), granted))?;
     assert_eq!(world.send(NODE)?, TAKEN);
+    let clamped = &world.agent.status()?["clamped"];
+    assert_eq!((&clamped["interfaces"], &clamped["refused"]), (&json!(["eth0"]), &json!([])));
     world.agent.configure(&with("gateways", json!(["203.0.113.1"])))?;
     world.agent.until("a changed file is in force", |agent| {
         (agent.status().ok()?["gateways"] == json!(["203.0.113.1/32"])).then_some(())

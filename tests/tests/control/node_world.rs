@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use etherparse::{IpNumber, PacketBuilder};
+use etherparse::{IpNumber, PacketBuilder, SlicedPacket, TcpHeader, TcpOptionElement, TransportSlice};
 use lb_tests::lab::{End, FrameSocket, Namespace, NodeAgent, VIP_V4, WorkDir, connect};
 use nix::net::if_::if_nametoindex;
 use nix::sys::signal::{Signal, kill};
@@ -20,7 +20,10 @@ use serde_json::{Value, json};
 /// What the gateway sends from, and the node's address that it sends to.
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
 pub(crate) const NODE: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 2);
-const MTU: u16 = 1600;
+pub(crate) const MTU: u16 = 1600;
+/// The MSS that [`World::asked`] says the node has asked for, if nobody lowers it.
+pub(crate) const ASKED: u16 = 1540;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The namespaces, and the node's agent, which does not run yet.
 pub(crate) struct World {
@@ -79,6 +82,11 @@ impl World {
         Ok([after[0] - before[0], after[1] - before[1]])
     }
 
+    /// Sends a VIP's answer to a SYN out of the node's eth0. The MSS that is in it where it arrives.
+    pub(crate) fn asked(&self) -> Result<u16> {
+        asked(&self.gateway, &self.node)
+    }
+
     /// The index of one of the node's interfaces.
     pub(crate) fn index(&self, interface: &str) -> Result<u32> {
         self.node.enter(|| Ok(if_nametoindex(interface)?))
@@ -109,6 +117,14 @@ impl World {
     }
 }
 
+/// As [`World::asked`].
+pub(crate) fn asked(gateway: &Namespace, node: &Namespace) -> Result<u16> {
+    let far = FrameSocket::open(gateway, "eth0")?;
+    FrameSocket::open(node, "eth0")?.send(&answer()?)?;
+    let frame = far.receive(PATIENCE, |frame| size(frame).is_some())?;
+    frame.and_then(|frame| size(&frame)).context("no answer arrives")
+}
+
 /// A UDP packet for the VIP, behind an outer header to the node.
 fn tunnelled(to: Ipv4Addr) -> Result<Vec<u8>> {
     let (mut inner, mut frame) = (Vec::new(), Vec::new());
@@ -117,4 +133,25 @@ fn tunnelled(to: Ipv4Addr) -> Result<Vec<u8>> {
     let outer = PacketBuilder::ethernet2([2, 0, 0, 60, 0, 1], [2, 0, 0, 60, 0, 2]);
     outer.ipv4(GATEWAY.octets(), to.octets(), 64).write(&mut frame, IpNumber::IPV4, &inner)?;
     Ok(frame)
+}
+
+/// An answer to a SYN by the VIP.
+fn answer() -> Result<Vec<u8>> {
+    let mut header = TcpHeader::new(443, 40_000, 1, 1024);
+    (header.syn, header.ack) = (true, true);
+    header.set_options(&[TcpOptionElement::MaximumSegmentSize(ASKED)])?;
+    let link = PacketBuilder::ethernet2([2, 0, 0, 60, 0, 2], [2, 0, 0, 60, 0, 1]);
+    let mut frame = Vec::new();
+    link.ipv4(VIP_V4.octets(), [203, 0, 113, 7], 64).tcp_header(header).write(&mut frame, b"")?;
+    Ok(frame)
+}
+
+/// The MSS in such an answer.
+fn size(frame: &[u8]) -> Option<u16> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return None };
+    tcp.options_iterator().flatten().find_map(|option| match option {
+        TcpOptionElement::MaximumSegmentSize(size) => Some(size),
+        _ => None,
+    })
 }

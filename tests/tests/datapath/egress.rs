@@ -66,7 +66,7 @@ impl Wire {
     fn agent(&self, limit: u16, hold: Hold) -> Result<()> {
         let mut program = Self::program(limit)?;
         self.node.enter(|| match hold {
-            Hold::Filter => Ok(egress::attach_filter(program.clamp()?, INTERFACE)?),
+            Hold::Filter => Ok(egress::attach_filter(program.clamp()?, INTERFACE, &self.pin())?),
             Hold::Link => {
                 let way = egress::attach(program.clamp()?, INTERFACE, &self.pin())?;
                 let links = KernelVersion::current()? >= KernelVersion::new(6, 6, 0);

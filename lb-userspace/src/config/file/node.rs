@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 
 use super::ApiVersion;
-use super::encap::Gue;
+use super::encap::{Gue, Mtu};
 use super::gateway::Interface;
 use crate::config::model::Prefix;
 use crate::config::problem::{Place, Problems};
@@ -48,6 +48,13 @@ pub(crate) struct Node {
     pub(crate) addresses: Option<Located<List<IpAddr>>>,
     /// The tunnels that are taken apart; all, on their usual ports, when left out.
     pub(crate) accept: Option<Located<Accept>>,
+    /// Path MTU from the gateways to this node, outer headers included; `auto`: the smallest of its interfaces. The MSS
+    /// in answers to SYNs is clamped to it.
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) mtu: Option<Located<Mtu>>,
+    /// Whether the MSS in answers to SYNs, those of VIPs, is lowered to what fits the tunnels.
+    #[schemars(extend("default" = true))]
+    pub(crate) clamp_mss: Option<Located<bool>>,
     /// Directory on a BPF file system below which the maps are pinned.
     #[schemars(extend("default" = "/sys/fs/bpf/spillway-node"))]
     pub(crate) pin_path: Option<Located<String>>,
@@ -61,6 +68,8 @@ impl Read for Node {
             gateways: section.required("gateways"),
             addresses: section.optional("addresses"),
             accept: section.optional("accept"),
+            mtu: section.optional("mtu"),
+            clamp_mss: section.optional("clampMss"),
             pin_path: section.optional("pinPath"),
         };
         section.close(&[]);

@@ -16,6 +16,10 @@ pub struct NodeConfig {
     pub addresses: Option<Vec<IpAddr>>,
     /// The tunnels that are taken apart.
     pub accept: Accept,
+    /// Path MTU from the gateways to this node, outer headers included, in bytes; `None`: the smallest of its interfaces.
+    pub mtu: Option<u16>,
+    /// Whether the MSS in its answers to SYNs is lowered to what fits.
+    pub clamp_mss: bool,
     /// Directory on a BPF file system below which the maps are pinned.
     pub pin_path: PathBuf,
 }

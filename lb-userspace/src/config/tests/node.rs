@@ -24,12 +24,14 @@ fn every_key_arrives_in_the_model() {
     let addresses: Vec<IpAddr> = ["192.0.2.21", "2001:db8::21"].map(|text| text.parse().unwrap()).into();
     assert_eq!(config.addresses, Some(addresses));
     assert_eq!(config.accept, Accept { ipip: true, gue: Some(6081), vxlan: Some((8472, 16)) });
+    assert_eq!((config.mtu, config.clamp_mss), (Some(1480), false));
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/blue"));
 }
 
 #[test]
 fn what_is_left_out_has_a_default() {
     let (minimal, written) = (good("node-minimal.yaml"), good("node-defaults-written.yaml"));
+    assert_eq!((minimal.mtu, minimal.clamp_mss), (None, true));
     assert_eq!((minimal.addresses.as_ref(), minimal.digest.len()), (None, 16));
     assert_eq!(minimal, NodeConfig { digest: minimal.digest.clone(), ..written });
 }

@@ -16,6 +16,8 @@ use crate::config::model::{Accept, NodeConfig, Prefix};
 use crate::config::problem::Problems;
 use crate::config::read::{List, Located};
 
+/// The smallest MTU that a file may name: as that of a cluster, room for IPv4's smallest and an outer header, in bytes.
+const SMALLEST_MTU: u16 = 596;
 /// Where the maps are pinned unless the file says otherwise.
 const PIN_PATH: &str = "/sys/fs/bpf/spillway-node";
 
@@ -26,13 +28,32 @@ pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<Nod
     let node = file.node.as_ref()?;
     let addresses = node.addresses.as_ref().map(|list| addresses(list, problems));
     let accept = accept(node.accept.as_ref(), problems);
+    let mtu = node.mtu.as_ref().and_then(|mtu| path_mtu(mtu, problems));
+    let clamp_mss = node.clamp_mss.as_ref().is_none_or(|clamp| clamp.value);
     let pin_path = pin_path(node.pin_path.as_ref(), PIN_PATH, problems);
     let gateways = node.gateways.as_ref().map(|list| gateways(list, problems));
     let interfaces = interfaces(node.interfaces.as_ref()?, "tunnel packets", problems);
     if !problems.is_empty() {
         return None;
     }
-    Some(NodeConfig { digest: String::new(), interfaces, gateways: gateways?, addresses, accept, pin_path })
+    Some(NodeConfig {
+        digest: String::new(),
+        interfaces,
+        gateways: gateways?,
+        addresses,
+        accept,
+        mtu,
+        clamp_mss,
+        pin_path,
+    })
+}
+
+fn path_mtu(mtu: &Located<file::Mtu>, problems: &mut Problems) -> Option<u16> {
+    if mtu.value.0.is_some_and(|bytes| bytes < SMALLEST_MTU) {
+        let reason = format!("{} is out of range", mtu.value.0.unwrap_or_default());
+        problems.add(&mtu.place, reason, "use `auto`, or 596 to 65535");
+    }
+    mtu.value.0
 }
 
 fn addresses(list: &Located<List<IpAddr>>, problems: &mut Problems) -> Vec<IpAddr> {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::clamps::{self, Clamps};
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 
@@ -25,6 +26,8 @@ pub(super) struct NodeAgent {
     receiver: Receiver,
     /// The configured interfaces that the program is on.
     attached: Vec<Attachment>,
+    /// What is done with what they send.
+    clamps: Clamps,
     trouble: Trouble,
     state: NodeState,
     /// What was published last.
@@ -47,9 +50,11 @@ impl NodeAgent {
             adopted: receiver.adopted,
             refused_configs: 0,
             last_error: None,
+            unclamped: Vec::new(),
         };
         let (pins, attached, trouble) = (pins.clone(), Vec::new(), Trouble::default());
-        let mut agent = Self { config, pins, receiver, attached, trouble, state, written: None };
+        let clamps = Clamps::default();
+        let mut agent = Self { config, pins, receiver, attached, clamps, trouble, state, written: None };
         agent.put(&agent.config.clone())?;
         agent.publish();
         Ok(agent)
@@ -69,6 +74,7 @@ impl NodeAgent {
         }
         interfaces::detach_others(&attached, &self.pins);
         self.attached = attached;
+        self.clamps.renew(&mut self.receiver, clamps::wanted(config), &self.pins);
         Ok(())
     }
 
@@ -91,6 +97,7 @@ impl NodeAgent {
         let wanted = &self.config.interfaces;
         self.trouble.interfaces =
             interfaces::follow(&mut self.receiver, &mut self.attached, wanted, &self.pins);
+        self.clamps.follow(&mut self.receiver, clamps::wanted(&self.config), &self.pins);
         let held = image(&self.config).and_then(|image| self.hold(&image));
         let trouble = held.err().map(|error| RunError::Receiver(error).to_string());
         if let Some(reason) = trouble.as_ref().filter(|reason| self.trouble.tables.as_ref() != Some(reason)) {
@@ -146,6 +153,7 @@ impl NodeAgent {
     /// Writes the state, unless it is what was written last.
     fn publish(&mut self) {
         self.state.last_error = self.trouble.last();
+        self.state.unclamped = self.clamps.refused();
         if self.written.as_ref() == Some(&self.state) {
             return;
         }
@@ -160,7 +168,8 @@ impl NodeAgent {
 
 fn image(config: &NodeConfig) -> std::io::Result<ReceiverImage> {
     let own = if config.addresses.is_some() { BTreeSet::new() } else { machine::tunnel_ends()? };
-    Ok(ReceiverImage::of(config, own))
+    let mtu = if config.mtu.is_some() { None } else { machine::smallest_mtu(&config.interfaces)? };
+    Ok(ReceiverImage::of(config, own, mtu))
 }
 
 /// Refuses changes of what a running agent holds on to.

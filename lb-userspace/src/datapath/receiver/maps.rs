@@ -23,6 +23,7 @@ pub struct ReceiverMaps {
     peers: Trie,
     taken: PerCpuArray<MapData, Wire<TunnelCounters>>,
     reasons: PerCpuArray<MapData, u64>,
+    clamped: PerCpuArray<MapData, u64>,
     /// The agent's own.
     pub state: Mapping,
 }
@@ -40,6 +41,7 @@ impl ReceiverMaps {
             peers: Trie::open(pins, receiver_map::PEERS)?,
             taken: per_cpu(pins, receiver_map::TUNNEL_STATS)?,
             reasons: per_cpu(pins, receiver_map::RECEIVER_STATS)?,
+            clamped: per_cpu(pins, receiver_map::CLAMP_STATS)?,
             state: mapping(pins, receiver_map::STATE, words, size_of::<u64>(), access)?,
         })
     }
@@ -106,6 +108,11 @@ impl ReceiverMaps {
     /// Packets that ended for a reason, over all CPUs.
     pub fn reason_count(&self, reason: ReceiverReason) -> u64 {
         sum(&self.reasons, reason as u32, |total, part| *total += part)
+    }
+
+    /// Answers to SYNs that were made to ask for less, over all CPUs.
+    pub fn clamped(&self) -> u64 {
+        sum(&self.clamped, 0, |total, part| *total += part)
     }
 }
 

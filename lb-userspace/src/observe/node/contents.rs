@@ -42,6 +42,11 @@ pub enum Decoded {
         /// For people.
         sentence: &'static str,
     },
+    /// `clamp_stats`, over all CPUs.
+    Clamped {
+        /// Answers to SYNs that were made to ask for less.
+        answers: u64,
+    },
     /// `state`: the agent.
     Agent(NodeState),
 }
@@ -49,7 +54,12 @@ pub enum Decoded {
 /// The entries of a map, without counters that count nothing.
 pub fn dump(seen: &Seen, name: &str) -> Vec<Entry> {
     let counted = |entry: &Entry| {
-        !matches!(entry.value, Decoded::Taken { packets: 0, .. } | Decoded::Reason { packets: 0, .. })
+        !matches!(
+            entry.value,
+            Decoded::Taken { packets: 0, .. }
+                | Decoded::Reason { packets: 0, .. }
+                | Decoded::Clamped { answers: 0 }
+        )
     };
     all(seen, name).into_iter().filter(counted).collect()
 }
@@ -86,6 +96,9 @@ fn all(seen: &Seen, name: &str) -> Vec<Entry> {
         }
         receiver_map::RECEIVER_STATS => {
             seen.reasons.iter().map(|(why, packets)| reason(*why, *packets)).collect()
+        }
+        receiver_map::CLAMP_STATS => {
+            vec![Entry { key: Key::Index(0), value: Decoded::Clamped { answers: seen.clamped } }]
         }
         receiver_map::STATE => {
             let agent = |state: &NodeState| entry("agent".to_owned(), Decoded::Agent(state.clone()));
@@ -129,7 +142,7 @@ fn text(key: &Key) -> String {
 /// What a key looks like, and where to look for one.
 fn expected(name: &str) -> &'static str {
     match name {
-        receiver_map::ACCEPTED => "its one key is 0",
+        receiver_map::ACCEPTED | receiver_map::CLAMP_STATS => "its one key is 0",
         receiver_map::OWN_ADDRESSES => "write an address, as in `maps dump own_addresses`",
         receiver_map::PEERS => "write a prefix, as in `maps dump peers`",
         receiver_map::TUNNEL_STATS => "write `ipip`, `gue` or `vxlan`",

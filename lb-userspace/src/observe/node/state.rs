@@ -27,4 +27,17 @@ pub struct NodeState {
     /// What is wrong and still stands: a changed configuration that is refused, maps that cannot be written,
     /// interfaces that are gone.
     pub last_error: Option<String>,
+    /// Interfaces whose answers to SYNs are not clamped, though the file says that they are to be.
+    #[serde(default)]
+    pub unclamped: Vec<Unclamped>,
+}
+
+/// An interface that refuses the program for what it sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unclamped {
+    /// Its name.
+    pub interface: String,
+    /// Why, and what to do about it.
+    pub reason: String,
 }

@@ -1,9 +1,9 @@
-use lb_common::abi::{self, AcceptedFlags};
+use lb_common::abi::{self, AcceptedFlags, SegmentLimits};
 use lb_common::net::NetworkU16;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Seen, prefix};
+use super::{Seen, Unclamped, prefix};
 use crate::observe::view::{AgentView, InterfaceView, ReasonCount};
 
 /// A node's receiver and its agent, as `status` prints them.
@@ -34,6 +34,8 @@ pub struct NodeStatus {
     pub addresses: Vec<std::net::IpAddr>,
     /// What was taken out of tunnels, by kind; all kinds.
     pub taken: Vec<Taken>,
+    /// What was done with answers to SYNs.
+    pub clamped: Clamped,
     /// Packets that were dropped, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -47,6 +49,28 @@ pub struct Accepts {
     pub gue: Option<u16>,
     /// VXLAN; `None`: not accepted.
     pub vxlan: Option<Vxlan>,
+    /// The longest segments that fit; `None`: answers to SYNs are not clamped.
+    pub segments: Option<Segments>,
+}
+
+/// The longest segments of TCP that fit the tunnels, in bytes; 0: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Segments {
+    /// Over IPv4.
+    pub v4: u16,
+    /// Over IPv6.
+    pub v6: u16,
+}
+
+/// What was done with a node's answers to SYNs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Clamped {
+    /// Those that were made to ask for less.
+    pub answers: u64,
+    /// Interfaces with the program that does it.
+    pub interfaces: Vec<String>,
+    /// Interfaces that are to have it and do not.
+    pub refused: Vec<Unclamped>,
 }
 
 /// VXLAN that is taken apart.
@@ -77,6 +101,8 @@ impl Accepts {
             ipip: accepted.flags.has(AcceptedFlags::IPIP),
             gue: port(accepted.gue),
             vxlan: port(accepted.vxlan).map(|port| Vxlan { port, vni: accepted.network() }),
+            segments: (accepted.segments != SegmentLimits::NONE)
+                .then_some(Segments { v4: accepted.segments.v4, v6: accepted.segments.v6 }),
         }
     }
 }
@@ -112,6 +138,11 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
         gateways: seen.image.peers.iter().map(prefix).collect(),
         addresses: seen.image.own.iter().copied().collect(),
         taken: taken.collect(),
+        clamped: Clamped {
+            answers: seen.clamped,
+            interfaces: seen.clamping.clone(),
+            refused: state.map(|state| state.unclamped.clone()).unwrap_or_default(),
+        },
         reasons: reasons.map(reason).collect(),
     }
 }

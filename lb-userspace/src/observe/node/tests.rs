@@ -10,10 +10,12 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
     let own = ["10.1.1.2", "fd00::2"].map(|address| address.parse().unwrap()).into();
     let count = |kind, packets| (kind, TunnelCounters { packets, bytes: packets * 100 });
     Seen {
-        image: ReceiverImage::of(&parse_node(file, "x").unwrap(), own),
+        image: ReceiverImage::of(&parse_node(file, "x").unwrap(), own, Some(1500)),
         taken: vec![count(TunnelKind::Ipip, 7), count(TunnelKind::Gue, 0), count(TunnelKind::Vxlan, 0)],
         reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
+        clamped: 4,
         interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
+        clamping: vec!["eth0".into()],
         state: Some(NodeState {
             version: "0.1.0".into(),
             pid: 42,
@@ -23,6 +25,7 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
             adopted: false,
             refused_configs: 0,
             last_error: None,
+            unclamped: vec![Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() }],
         }),
         now: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(9),
     }
@@ -71,15 +74,19 @@ fn the_status_has_what_is_documented() {
         "abi": lb_common::abi::VERSION, "version": "0.1.0", "configDigest": "d1", "configAge": 9, "adopted": false,
         "lastError": null, "agent": {"pid": 42, "running": true, "started": "1970-01-01T00:00:00Z"},
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
-        "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100}},
+        "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100},
+                    "segments": {"v4": 1390, "v6": 1370}},
         "gateways": ["192.0.2.1/32", "2001:db8::/64"], "addresses": ["10.1.1.2", "fd00::2"],
         "taken": [
             {"kind": "ipip", "packets": 7, "bytes": 700}, {"kind": "gue", "packets": 0, "bytes": 0},
             {"kind": "vxlan", "packets": 0, "bytes": 0},
         ],
+        "clamped": {"answers": 4, "interfaces": ["eth0"], "refused": [{"interface": "ppp0", "reason": "no Ethernet"}]},
         "reasons": [{"name": "unknown-peer", "packets": 3, "expected": true}],
     });
     assert_eq!(serde_json::to_value(status(&seen(), |pid| pid == 42)).unwrap(), expected);
+    let off = ReceiverImage { accepted: lb_common::abi::Accepted::default(), ..seen().image };
+    assert_eq!(status(&Seen { image: off, ..seen() }, |_| true).accepts.segments, None);
     let silent = status(&Seen { state: None, ..seen() }, |_| true);
     assert_eq!((silent.agent, silent.config_digest, silent.adopted), (None, None, None));
 }
