@@ -32,6 +32,9 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// The XDP program on it.
     pub xdp: Option<Xdp>,
+    /// Whether the receiver's program for what it sends is there; `None`: the kernel does not say to whom may not load
+    /// programs.
+    pub clamps: Option<bool>,
     /// What its driver can do for XDP now; `None`: the kernel does not say (before Linux 6.3).
     pub driver: Option<Driver>,
 }

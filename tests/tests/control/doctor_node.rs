@@ -94,15 +94,23 @@ fn second_link(node: &Namespace) {
 #[test]
 fn an_mss_without_room_for_the_outer_header() {
     let world = healthy();
-    world.nodes[0].namespace.ip("route change default via 10.50.1.1 dev eth0").unwrap();
+    let node = &world.nodes[0].namespace;
+    node.ip("route change default via 10.50.1.1 dev eth0").unwrap();
     let report = of(&world, &["--encap", "gue"]);
-    let [severity, says, mend] = report.about("mss", "default route by eth0");
+    let [severity, says, _] = report.about("mss", "default route by eth0");
+    assert!(severity == "ok" && says.ends_with("the receiver's `clamp` is on what eth0 sends"), "{says}");
+    // By an interface without it.
+    second_link(node);
+    node.ip("link set eth1 mtu 1600").unwrap();
+    node.ip("route change default via 10.60.0.1 dev eth1").unwrap();
+    let report = of(&world, &["--encap", "gue"]);
+    let [severity, says, mend] = report.about("mss", "default route by eth1");
     assert_eq!(severity, "warning");
     assert_eq!(
         says,
         "clients are told an MSS of 1560: with 32 bytes of gue their packets are 1632, and eth0 takes 1600"
     );
-    assert!(mend.starts_with("`ip route change default via 10.50.1.1 dev eth0 advmss 1528`;"), "{mend}");
+    assert!(mend.starts_with("`ip route change default via 10.60.0.1 dev eth1 advmss 1528`;"), "{mend}");
     assert_eq!(report.about("firewall", "UDP port 6080")[0], "hint");
 }
 

@@ -10,11 +10,14 @@ use netlink_packet_route::link::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
+use netlink_packet_route::tc::{TcAttribute, TcMessage};
 use netlink_packet_route::{AddressFamily, route::RouteHeader};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::drivers::Drivers;
+use crate::datapath::egress;
 use crate::datapath::probe;
+use crate::datapath::receiver::CLAMP;
 use crate::doctor::facts::{Link, LocalAddress, Place, Seen, Xdp};
 use crate::doctor::node::DefaultRoute;
 
@@ -38,7 +41,21 @@ impl Kernel {
         if let Some(drivers) = Drivers::open() {
             links.iter_mut().for_each(|link| link.driver = drivers.of(link.index));
         }
+        for link in &mut links {
+            link.clamps = self.clamps(link).await;
+        }
         Ok(links)
+    }
+
+    /// By a link, or by a filter.
+    async fn clamps(&self, link: &Link) -> Option<bool> {
+        let linked = egress::has_link(&link.name, CLAMP);
+        if linked == Some(true) {
+            return linked;
+        }
+        let mut filters = self.handle.traffic_filter(link.index.cast_signed());
+        let filters = all(filters.get().egress().execute()).await.ok()?;
+        if filters.iter().any(is_clamp) { Some(true) } else { linked }
     }
 
     /// All addresses.
@@ -60,6 +77,13 @@ impl Kernel {
 
 async fn all<T>(stream: impl Stream<Item = Result<T, rtnetlink::Error>>) -> Seen<Vec<T>> {
     stream.try_collect().await.map_err(|error| format!("netlink: {error}"))
+}
+
+/// The filter that the agent owns.
+fn is_clamp(filter: &TcMessage) -> bool {
+    let is_program = |attribute: &TcAttribute| matches!(attribute, TcAttribute::Kind(kind) if kind == "bpf");
+    let handle = filter.header.handle;
+    (handle.major, handle.minor) == (0, egress::FILTER_HANDLE) && filter.attributes.iter().any(is_program)
 }
 
 fn link(message: &LinkMessage) -> Option<Link> {

@@ -1,5 +1,5 @@
 //! How long packets the node lets its clients send, against what fits between gateway and node. The gateway never
-//! sees the node's SYN-ACK: what it announces counts.
+//! sees the node's SYN-ACK: what it announces counts. Where the receiver clamps that, it fits.
 
 use std::net::IpAddr;
 
@@ -21,12 +21,26 @@ fn of_route(route: &DefaultRoute, facts: &NodeFacts) -> Option<Finding> {
         facts.interfaces.iter().filter_map(|ingress| ingress.link.as_ref()).min_by_key(|link| link.mtu)?;
     let kind = facts.task.encap;
     let outer = facts.task.gateways.iter().map(|gateway| overhead(kind, *gateway)).max()?;
-    Some(judged(route, egress, ingress, outer, kind_name(kind)))
+    if egress.clamps == Some(true) {
+        return Some(topic(route).ok(format!(
+            "clients are told no more than fits: the receiver's `clamp` is on what {} sends",
+            egress.name
+        )));
+    }
+    let mut finding = judged(route, egress, ingress, outer, kind_name(kind));
+    if facts.has_receiver() {
+        finding.mend = finding.mend.map(|mend| format!("{mend}; or let the receiver clamp it (`clampMss`)"));
+    }
+    Some(finding)
+}
+
+fn topic(route: &DefaultRoute) -> Topic {
+    Topic::new("mss", format!("default route by {}", route.interface))
 }
 
 fn judged(route: &DefaultRoute, egress: &Link, ingress: &Link, outer: u32, kind: &str) -> Finding {
     let headers = headers(route.v6);
-    let topic = Topic::new("mss", format!("default route by {}", route.interface));
+    let topic = topic(route);
     let mtu = route.mtu.unwrap_or(egress.mtu).min(egress.mtu);
     let mss = route.advmss.unwrap_or_else(|| mtu.saturating_sub(headers));
     let wrapped = mss + headers + outer;
@@ -37,9 +51,14 @@ fn judged(route: &DefaultRoute, egress: &Link, ingress: &Link, outer: u32, kind:
         ));
     }
     let fitting = ingress.mtu.saturating_sub(outer + headers);
+    let unless = if egress.clamps.is_none() {
+        "; unless the receiver's `clamp` is there, which is told to root"
+    } else {
+        ""
+    };
     topic.warning(
         format!(
-            "clients are told an MSS of {mss}: with {outer} bytes of {kind} their packets are {wrapped}, and {} takes {}",
+            "clients are told an MSS of {mss}: with {outer} bytes of {kind} their packets are {wrapped}, and {} takes {}{unless}",
             ingress.name, ingress.mtu
         ),
         format!("`{}`; or raise the MTU between gateway and node to {wrapped}", change(route, fitting)),
@@ -59,7 +78,7 @@ const fn headers(v6: bool) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stage::{node, severities};
+    use super::super::stage::{node, receiver, severities};
     use super::*;
     use crate::doctor::finding::Severity::{Ok as Fine, Warning};
 
@@ -86,6 +105,22 @@ mod tests {
                 "`ip route change default via 192.0.2.254 dev eth0 advmss 1440`; or raise the MTU between gateway and node to 1520"
             )
         );
+    }
+
+    #[test]
+    fn a_receiver_that_clamps_cures_it() {
+        let found = |clamps| {
+            let mut facts = receiver();
+            facts.links.as_mut().unwrap()[0].clamps = clamps;
+            facts.defaults.as_mut().unwrap()[0].advmss = None;
+            announced(&facts)
+        };
+        let clamped = found(Some(true));
+        assert!(severities(&clamped) == [Fine] && clamped[0].says.contains("on what eth0 sends"));
+        let without = found(Some(false));
+        assert!(without[0].mend.as_deref().unwrap().ends_with("or let the receiver clamp it (`clampMss`)"));
+        assert!(severities(&without) == [Warning] && without[0].says.ends_with("takes 1500"));
+        assert!(found(None)[0].says.ends_with("told to root"));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn receiver() -> NodeFacts {
 
 fn eth0() -> Link {
     let base = Link { index: 2, name: "eth0".into(), mtu: 1500, ..Link::default() };
-    Link { up: true, carrier: true, ethernet: true, ..base }
+    Link { up: true, carrier: true, ethernet: true, clamps: Some(false), ..base }
 }
 
 pub(super) fn device(kind: &str, up: bool) -> Link {
