@@ -86,7 +86,7 @@ mod tests {
             (segments.v4, segments.v6)
         };
         assert_eq!(segments("accept: {ipip: true}"), (1420, 1400));
-        assert_eq!(segments("mtu: auto"), (1356, 1336));
+        assert_eq!(segments("mtu: auto"), (1348, 1328));
         assert_eq!(segments("mtu: 1400, accept: {ipip: true}"), (1320, 1300));
         assert_eq!(segments("mtu: 1400, clampMss: false"), (0, 0));
         let config =
