@@ -68,6 +68,13 @@ reasons! {
     NoNextHop = 10, "no-next-hop", true, "The way to the node that a packet is to be sent on to is not known; dropped.";
 }
 
+impl ReceiverReason {
+    /// Whether the packet ends here; otherwise another node has it, or the kernel.
+    pub const fn drops(self) -> bool {
+        !matches!(self, Self::NotTunnelled | Self::SentOn | Self::SentBack | Self::NobodysTaken)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

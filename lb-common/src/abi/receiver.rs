@@ -8,6 +8,9 @@
 //! | `tunnel_stats` | per-CPU array | [`TunnelKind`] | [`TunnelCounters`] |
 //! | `receiver_stats` | per-CPU array | [`ReceiverReason`](crate::reason::ReceiverReason) | packets, `u64` |
 //! | `clamp_stats` | per-CPU array, 1 | 0 | answers to SYNs that were made to ask for less, `u64` |
+//! | `owned_flows` | LRU hash | [`OwnedKey`]: a flow that is remembered | [`Owned`] |
+//! | `node_hops` | hash | [`Address`](crate::net::Address): another node's, or [`NodeHop::ANY_V4`], [`NodeHop::ANY_V6`] | [`NodeHop`] |
+//! | `wanted_hops` | LRU hash | [`Address`](crate::net::Address): another node's, to which the way is not known | `u32`, 0 |
 //! | `state` | array | word | the agent's own condition; the program never reads it |
 
 use super::LinkAddress;
@@ -15,7 +18,7 @@ use crate::flow::Flow;
 use crate::net::{Address, Family, NetworkU16};
 use bytemuck::{Pod, Zeroable};
 
-/// Entries of `peers` and of `own_addresses`.
+/// Entries of `peers`, of `own_addresses` and of `node_hops`.
 pub const PEERS: u32 = 4096;
 
 /// Entries of `owned_flows`, unless the receiver is loaded with another number.
@@ -23,6 +26,7 @@ pub const OWNED_FLOWS: u32 = 65_536;
 
 /// Entries of `wanted_hops`.
 pub const WANTED_HOPS: u32 = 64;
+
 /// 64-bit words of a receiver's `state`.
 pub const RECEIVER_STATE_WORDS: u32 = 4096;
 
@@ -40,11 +44,27 @@ pub mod receiver_map {
     pub const RECEIVER_STATS: &str = "receiver_stats";
     /// See the module's table.
     pub const CLAMP_STATS: &str = "clamp_stats";
+    /// See the module's table.
+    pub const OWNED_FLOWS: &str = "owned_flows";
+    /// See the module's table.
+    pub const NODE_HOPS: &str = "node_hops";
+    /// See the module's table.
+    pub const WANTED_HOPS: &str = "wanted_hops";
     /// See the module's table. A gateway's map for the same has the same name.
     pub const STATE: &str = super::super::map::STATE;
     /// Every map.
-    pub const ALL: [&str; 7] =
-        [ACCEPTED, OWN_ADDRESSES, PEERS, TUNNEL_STATS, RECEIVER_STATS, CLAMP_STATS, STATE];
+    pub const ALL: [&str; 10] = [
+        ACCEPTED,
+        OWN_ADDRESSES,
+        PEERS,
+        TUNNEL_STATS,
+        RECEIVER_STATS,
+        CLAMP_STATS,
+        OWNED_FLOWS,
+        NODE_HOPS,
+        WANTED_HOPS,
+        STATE,
+    ];
 }
 
 /// What a receiver takes off. 16 bytes.
@@ -163,6 +183,11 @@ impl Owned {
     #[inline(always)]
     pub const fn holds(self, now: u64) -> bool {
         self.0 & Self::ENDED == 0 || now.saturating_sub(self.0) < Self::LINGER
+    }
+
+    /// Whether it was seen to end.
+    pub const fn has_ended(self) -> bool {
+        self.0 & Self::ENDED != 0
     }
 
     /// When its last packet was taken, in nanoseconds of the kernel's monotonic clock.

@@ -82,7 +82,10 @@ fn dump(dump: &Dump) -> Result<(), Failure> {
     let (pins, most) = (pins(&dump.source.pinned)?, dump.limit.unwrap_or(usize::MAX));
     let format = dump.source.output.format;
     match tenant_with(dump.name, &pins)? {
-        Tenant::Node => print(node::dump(&receiver::look(&pins)?, dump.name).into_iter().take(most), format),
+        Tenant::Node => {
+            let seen = receiver::look(&pins, dump.name == receiver_map::OWNED_FLOWS)?;
+            print(node::dump(&seen, dump.name).into_iter().take(most), format)
+        }
         Tenant::Gateway => {
             Opened::at(&pins, dump.name)?.show(|contents| print(contents.dump(dump.name).take(most), format))
         }
@@ -93,7 +96,8 @@ fn get(get: &Get) -> Result<(), Failure> {
     let pins = pins(&get.source.pinned)?;
     match tenant_with(get.name, &pins)? {
         Tenant::Node => {
-            let entry = node::get(&receiver::look(&pins)?, get.name, &get.key);
+            let seen = receiver::look(&pins, get.name == receiver_map::OWNED_FLOWS)?;
+            let entry = node::get(&seen, get.name, &get.key);
             get.source.output.print(&entry.map_err(|error| anyhow!(error))?, line)
         }
         Tenant::Gateway => Opened::at(&pins, get.name)?.show(|contents| {
@@ -182,8 +186,11 @@ fn purpose(name: &str) -> &'static str {
         receiver_map::OWN_ADDRESSES => "addresses that tunnel packets are sent to",
         receiver_map::PEERS => "who may send tunnel packets",
         receiver_map::TUNNEL_STATS => "packets and bytes that were taken out of tunnels, by kind",
-        receiver_map::RECEIVER_STATS => "tunnel packets that were dropped, by reason",
+        receiver_map::RECEIVER_STATS => "tunnel packets that were dropped or sent on, by reason",
         receiver_map::CLAMP_STATS => "answers to SYNs that were made to ask for shorter segments",
+        receiver_map::OWNED_FLOWS => "flows that the node took packets of",
+        receiver_map::NODE_HOPS => "next hops toward other nodes",
+        receiver_map::WANTED_HOPS => "nodes whose next hop is looked for",
         _ => "",
     }
 }

@@ -1,7 +1,9 @@
 //! Answers about a node's receiver, from its pins. No agent is asked.
 
+use std::net::IpAddr;
+
 use anyhow::anyhow;
-use lb_common::abi::{TunnelKind, receiver_map};
+use lb_common::abi::{NodeHop, TunnelKind, receiver_map};
 use lb_common::reason::ReceiverReason;
 use time::OffsetDateTime;
 
@@ -9,19 +11,29 @@ use super::Failure;
 use super::output::{listing, span};
 use super::status::{agent_text, interfaces, not_sent};
 use crate::datapath::attach::program_id;
+use crate::datapath::clock::monotonic;
 use crate::datapath::egress;
+use crate::datapath::inventory::interface_name;
 use crate::datapath::mapping::Access;
 use crate::datapath::pins::{PinnedMode, Pins};
-use crate::datapath::receiver::ReceiverMaps;
+use crate::datapath::receiver::{NodeHops, OwnedFlows, ReceiverMaps};
 use crate::datapath::state;
-use crate::observe::node::{Accepts, Clamped, NodeState, NodeStatus, Seen, Segments};
+use crate::observe::node::{
+    Accepts, Clamped, Hop, NodeState, NodeStatus, Others, Remembered, Seen, Segments,
+};
 use crate::observe::view::InterfaceView;
 
-/// Reads all of it.
-pub(super) fn look(pins: &Pins) -> Result<Seen, Failure> {
-    let maps = ReceiverMaps::open(pins, Access::Read).map_err(|error| Failure::of_kernel(error.into()))?;
+/// Reads all of it; `flows`: also those that are remembered, of which there may be many.
+pub(super) fn look(pins: &Pins, flows: bool) -> Result<Seen, Failure> {
+    let maps = ReceiverMaps::open(pins, Access::Read).map_err(kernel)?;
+    let (hops, owned) = (NodeHops::open(pins).map_err(kernel)?, OwnedFlows::open(pins).map_err(kernel)?);
+    let hop = |(node, hop): (IpAddr, NodeHop)| (node, Hop::of(&hop, &interface_name));
     Ok(Seen {
-        image: maps.image().map_err(|error| Failure::of_kernel(error.into()))?,
+        image: maps.image().map_err(kernel)?,
+        flows: if flows { owned.all().map_err(kernel)? } else { Vec::new() },
+        capacity: owned.capacity(),
+        hops: hops.held().map_err(kernel)?.into_iter().map(hop).collect(),
+        wanted: hops.wanted().map_err(kernel)?,
         taken: TunnelKind::ALL.into_iter().map(|kind| (kind, maps.taken(kind))).collect(),
         reasons: ReceiverReason::ALL.iter().map(|reason| (*reason, maps.reason_count(*reason))).collect(),
         clamped: maps.clamped(),
@@ -29,11 +41,16 @@ pub(super) fn look(pins: &Pins) -> Result<Seen, Failure> {
         clamping: clamping(pins)?,
         state: written(&maps, pins)?,
         now: OffsetDateTime::now_utc(),
+        clock: monotonic(),
     })
 }
 
+fn kernel(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::of_kernel(error.into())
+}
+
 fn attached(pins: &Pins) -> Result<Vec<InterfaceView>, Failure> {
-    let links = pins.links().map_err(|error| Failure::of_kernel(error.into()))?;
+    let links = pins.links().map_err(kernel)?;
     let view = |link: PinnedMode| {
         let program_id = program_id(&link, pins)?;
         Some(InterfaceView { mode: link.mode.name().to_owned(), name: link.interface, program_id })
@@ -63,6 +80,8 @@ pub(super) fn text(view: &NodeStatus) -> String {
         ("config", config(view)),
         ("interfaces", interfaces(&view.interfaces)),
         ("accepts", accepts(&view.accepts)),
+        ("remembers", remembers(&view.remembered)),
+        ("hops", hops(&view.hops)),
         ("gateways", or_none(&view.gateways)),
         ("addresses", or_none(&view.addresses)),
         ("clamped", clamped(view)),
@@ -78,8 +97,30 @@ pub(super) fn text(view: &NodeStatus) -> String {
         ("taken out", format!("{} {}, {} bytes", taken.packets, taken.kind, taken.bytes))
     };
     rows.extend(view.taken.iter().filter(|taken| taken.packets > 0).map(taken));
-    rows.extend(view.reasons.iter().map(|reason| ("dropped", not_sent(reason))));
+    rows.extend(view.reasons.iter().map(|reason| (ended(reason.name), not_sent(reason))));
     listing(&rows)
+}
+
+/// What became of packets that are counted by a reason.
+fn ended(name: &str) -> &'static str {
+    let dropped = ReceiverReason::ALL.iter().any(|reason| reason.name() == name && reason.drops());
+    if dropped { "dropped" } else { "chain" }
+}
+
+fn remembers(remembered: &Remembered) -> String {
+    let Remembered { udp, tcp, entries, capacity } = *remembered;
+    let kinds = [(udp, "udp"), (tcp, "tcp")].into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind);
+    format!("{}: {entries} of {capacity} flows", or_none(&kinds.collect::<Vec<_>>()))
+}
+
+fn hops(others: &Others) -> String {
+    let nodes = if others.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", others.nodes) };
+    let defaults: Vec<_> =
+        others.defaults.iter().map(|family| if *family == "ipv4" { "IPv4" } else { "IPv6" }).collect();
+    match defaults.as_slice() {
+        [] => format!("{nodes}; there is no way to others"),
+        defaults => format!("{nodes}; all others of {} by the default route", defaults.join(" and ")),
+    }
 }
 
 fn agent(view: &NodeStatus) -> String {
@@ -144,24 +185,31 @@ mod tests {
                 vxlan: Some(Vxlan { port: 4789, vni: 100 }),
                 segments: Some(Segments { v4: 1356, v6: 1336 }),
             },
+            remembered: Remembered { udp: true, tcp: false, entries: 12, capacity: 65_536 },
+            hops: Others { nodes: 3, defaults: vec!["ipv4", "ipv6"] },
             gateways: vec!["192.0.2.1/32".into(), "2001:db8::/64".into()],
             addresses: vec!["10.1.1.2".parse().unwrap()],
             taken: ["ipip", "gue"].map(|kind| Taken { kind, packets: 5, bytes: 500 }).into(),
             clamped: Clamped { answers: 7, interfaces: vec!["eth0".into()], refused: Vec::new() },
-            reasons: vec![ReasonCount { name: "unknown-peer", packets: 9, expected: true }],
+            reasons: [("unknown-peer", 9), ("sent-on", 4)]
+                .map(|(name, packets)| ReasonCount { name, packets, expected: true })
+                .into(),
         };
         let expected = "\
 agent       pid 42, version 0.1.0, ABI 3, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
 config      d1, read 2 h ago
 interfaces  eth0 (native, program 55)
 accepts     ipip, gue (port 6080), vxlan (port 4789, vni 100)
+remembers   udp: 12 of 65536 flows
+hops        3 nodes; all others of IPv4 and IPv6 by the default route
 gateways    192.0.2.1/32, 2001:db8::/64
 addresses   10.1.1.2
 clamped     7 answers to SYNs, to 1356 bytes over IPv4, 1336 over IPv6, on eth0
 last error  none
 taken out   5 ipip, 500 bytes
 taken out   5 gue, 500 bytes
-dropped     9 unknown-peer";
+dropped     9 unknown-peer
+chain       4 sent-on";
         assert_eq!(text(&view), expected);
         (view.agent, view.addresses) = (None, Vec::new());
         let silent = text(&view);

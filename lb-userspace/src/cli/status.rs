@@ -15,7 +15,7 @@ const COMMAND: &str = "spillway";
 pub(super) fn run(source: &Source) -> Result<(), Failure> {
     let pins = pins(&source.pinned)?;
     if pins.tenant() == Some(Tenant::Node) {
-        return source.output.print(&node::status(&receiver::look(&pins)?, runs), receiver::text);
+        return source.output.print(&node::status(&receiver::look(&pins, true)?, runs), receiver::text);
     }
     let look = Look::at(&source.pinned)?;
     let seen = Seen { connections: look.connections()?.count().map_err(anyhow::Error::from)?, ..look.seen() };

@@ -18,7 +18,7 @@ pub struct ReceiverImage {
     pub accepted: Accepted,
     /// Where tunnel packets are sent to.
     pub own: BTreeSet<IpAddr>,
-    /// Who may send them: prefixes of policy 0.
+    /// Who may send them, gateways and other nodes: prefixes of policy 0.
     pub peers: BTreeSet<AccessKey>,
 }
 
@@ -26,7 +26,7 @@ impl ReceiverImage {
     /// `own`: this machine's addresses, which count unless the file names others. `mtu`: the smallest of its interfaces,
     /// in bytes, which counts unless the file names one; `None`: it is not known.
     pub fn of(config: &NodeConfig, own: BTreeSet<IpAddr>, mtu: Option<u32>) -> Self {
-        let accepted = accepted(config.accept);
+        let accepted = accepted(config.accept, config.remember);
         let mtu = config.mtu.map(u32::from).or(mtu).filter(|_| config.clamp_mss);
         let segments = mtu.map_or(SegmentLimits::NONE, |mtu| segment::limits(&accepted, mtu));
         Self {
@@ -37,13 +37,19 @@ impl ReceiverImage {
     }
 }
 
-fn accepted(accept: model::Accept) -> Accepted {
+fn accepted(accept: model::Accept, remember: model::Remember) -> Accepted {
+    let flags = [
+        (accept.ipip, AcceptedFlags::IPIP),
+        (remember.udp, AcceptedFlags::REMEMBER_UDP),
+        (remember.tcp, AcceptedFlags::REMEMBER_TCP),
+    ];
+    let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag);
     let (vxlan, network) = accept.vxlan.unwrap_or_default();
     Accepted {
         gue: NetworkU16::new(accept.gue.unwrap_or_default()),
         vxlan: NetworkU16::new(vxlan),
         vni: Accepted::vni_of(network),
-        flags: if accept.ipip { AcceptedFlags::IPIP } else { AcceptedFlags::default() },
+        flags: flags.fold(AcceptedFlags::default(), AcceptedFlags::with),
         ..Accepted::default()
     }
 }
@@ -97,11 +103,22 @@ mod tests {
 
     #[test]
     fn what_is_not_accepted_has_port_0() {
-        let accepted = |text: &str| image(&format!("gateways: [192.0.2.1], accept: {text}"), &[]).accepted;
+        let accepted = |text: &str| {
+            let nothing = "remember: {udp: false}";
+            image(&format!("gateways: [192.0.2.1], {nothing}, accept: {text}"), &[]).accepted
+        };
         let ipip = accepted("{ipip: true}");
         assert_eq!((ipip.gue.get(), ipip.vxlan.get(), ipip.flags), (0, 0, AcceptedFlags::IPIP));
         let vxlan = accepted("{vxlan: {vni: 7}}");
         assert_eq!((vxlan.vxlan.get(), vxlan.network(), vxlan.flags), (4789, 7, AcceptedFlags::default()));
         assert_eq!(bytemuck::bytes_of(&vxlan.vni), [0, 0, 7, 0]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_a_flag_each() {
+        let flags = |text: &str| image(&format!("gateways: [192.0.2.1]{text}"), &[]).accepted.flags;
+        let ipip = AcceptedFlags::IPIP;
+        assert_eq!(flags(""), ipip.with(AcceptedFlags::REMEMBER_UDP));
+        assert_eq!(flags(", remember: {udp: false, tcp: true}"), ipip.with(AcceptedFlags::REMEMBER_TCP));
     }
 }

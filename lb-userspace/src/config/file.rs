@@ -18,7 +18,7 @@ pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
 pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
-pub(crate) use node::{Accept, NodeFile};
+pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use quic::QuicConfig;
 pub(crate) use services::{Affinity, Service, ServicePort};

@@ -8,7 +8,7 @@ mod quic;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind};
-pub use node::{Accept, NodeConfig};
+pub use node::{Accept, NodeConfig, Remember};
 pub use quic::{QuicConfig, ServerId};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

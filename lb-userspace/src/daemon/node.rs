@@ -4,20 +4,23 @@
 //! 1. privilege, configuration, kernel: anything wrong here ends it before it has changed anything;
 //! 2. the pinned maps are adopted, or made;
 //! 3. the program goes onto the interfaces, then the maps are filled. A program with empty maps passes everything;
-//! 4. from then on the file is followed, and the machine's interfaces and addresses.
+//! 4. from then on the file is followed, the machine's interfaces and addresses, and the ways to other nodes.
 //!
 //! At its end program and maps stay as they are: tunnel packets are taken apart on.
 
 mod agent;
 mod clamps;
+mod hops;
+mod ways;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::info;
 
 use super::file_watch::{FileWatch, Print, print};
-use super::start::{RunError, leave_nothing};
+use super::start::{RunError, leave_nothing, shape};
 use super::watch::{COALESCE, RESYNC, Signals};
 use crate::config;
 use crate::datapath::links::LinkWatch;
@@ -27,6 +30,9 @@ use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::privilege;
 use crate::datapath::receiver::Receiver;
 use agent::NodeAgent;
+
+/// How long the program may want the way to a node before it is looked for.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs the agent until it is told to end by SIGINT or SIGTERM.
 ///
@@ -41,17 +47,23 @@ pub async fn run(file: PathBuf) -> Result<(), RunError> {
     load::prepare(&pins, Tenant::Node)?;
     let _lock = PinLock::take(&pins)?;
     // Before the first look, so that nothing is missed in between.
-    let begun = LinkWatch::open()
-        .map_err(RunError::Links)
-        .and_then(|links| Ok((links, NodeAgent::start(config, &pins, Receiver::load(&pins)?)?)));
+    let begun = LinkWatch::open().map_err(RunError::Links).and_then(|links| {
+        let receiver = Receiver::load(&pins, config.remember.flows).map_err(shape)?;
+        Ok((links, NodeAgent::start(config, &pins, receiver)?))
+    });
     let (links, agent) = begun.inspect_err(|_| leave_nothing(found, &pins))?;
-    let mut resync = interval(RESYNC);
-    resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watch = Watch { agent, file, seen: None, files: FileWatch::new(), links, signals, resync };
+    let [looks, resync] = [LOOK, RESYNC].map(every);
+    let mut watch = Watch { agent, file, seen: None, files: FileWatch::new(), links, signals, looks, resync };
     watch.files.watch(&[&watch.file]);
     while watch.turn().await {}
     info!(event = "ended", "the agent ends; tunnel packets are taken apart as they are now");
     Ok(())
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// The agent, and all that it follows.
@@ -63,6 +75,7 @@ struct Watch {
     files: FileWatch,
     links: LinkWatch,
     signals: Signals,
+    looks: Interval,
     resync: Interval,
 }
 
@@ -75,6 +88,8 @@ impl Watch {
                 sleep(COALESCE).await;
                 self.agent.follow();
             }
+            event = self.agent.ways.news() => self.agent.ways.learn(&event),
+            _ = self.looks.tick() => self.agent.ways.look(),
             () = self.files.changed() => self.look(false),
             _ = self.signals.hangup.recv() => {
                 self.agent.follow();

@@ -195,7 +195,8 @@ fn open(pins: &Pins, config: &Config, log: PacketLog) -> Result<(Loaded, Option<
     }
 }
 
-fn shape(error: LoadError) -> RunError {
+/// Tells pins of another size apart: what they hold is in force.
+pub(super) fn shape(error: LoadError) -> RunError {
     match error {
         LoadError::Maps(error @ MapsError::Shape { .. }) => RunError::Shape(error),
         error => RunError::Load(error),

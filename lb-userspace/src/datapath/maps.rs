@@ -270,7 +270,7 @@ pub(super) fn mapping(
 }
 
 /// A pinned map of so many entries, or of any number, with their number.
-fn check(
+pub(super) fn check(
     pins: &Pins,
     name: &'static str,
     entries: Option<u32>,

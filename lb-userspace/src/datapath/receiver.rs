@@ -1,11 +1,15 @@
 //! The receiver into the kernel, over its pinned maps.
 
+mod flows;
+mod hops;
 mod maps;
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::receiver_map;
 
+pub use flows::OwnedFlows;
+pub use hops::NodeHops;
 pub use maps::ReceiverMaps;
 
 use super::attach::Carrier;
@@ -30,12 +34,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Loads the program over the pinned maps, which are made where they are missing. A program that is on
-    /// interfaces stays there until this one is attached to them.
+    /// Loads the program over the pinned maps, which are made where they are missing, with room for so many `flows`
+    /// that are remembered. A program that is on interfaces stays there until this one is attached to them.
     ///
     /// # Errors
-    /// [`LoadError`]
-    pub fn load(pins: &Pins) -> Result<Self, LoadError> {
+    /// [`LoadError`]; pins with room for another number are one.
+    pub fn load(pins: &Pins, flows: u32) -> Result<Self, LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
@@ -46,8 +50,10 @@ impl Receiver {
         for name in receiver_map::ALL {
             loader.map_pin_path(name, pins.map(name));
         }
+        loader.map_max_entries(receiver_map::OWNED_FLOWS, flows);
         let mut ebpf = loader.load(OBJECT)?;
         let maps = ReceiverMaps::open(pins, Access::Write)?;
+        OwnedFlows::check(pins, flows)?;
         program(&mut ebpf, PROGRAM)?.load()?;
         Ok(Self { ebpf, maps, adopted })
     }

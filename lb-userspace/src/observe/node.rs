@@ -2,15 +2,22 @@
 //! [`Seen`].
 
 pub mod contents;
+mod flow;
+mod hop;
 mod state;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use flow::{Flow, flow_key};
+pub use hop::Hop;
 pub use state::{NodeState, Unclamped};
-pub use status::{Accepts, Clamped, NodeStatus, Segments, Taken, Vxlan, status};
+pub use status::{Accepts, Clamped, NodeStatus, Others, Remembered, Segments, Taken, Vxlan, status};
 
-use lb_common::abi::{AccessKey, TunnelCounters, TunnelKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use lb_common::abi::{AccessKey, Owned, OwnedKey, TunnelCounters, TunnelKind};
 use lb_common::reason::ReceiverReason;
 use time::OffsetDateTime;
 
@@ -28,6 +35,14 @@ pub struct Seen {
     pub reasons: Vec<(ReceiverReason, u64)>,
     /// Answers to SYNs that were made to ask for less.
     pub clamped: u64,
+    /// Flows that it remembers, as far as they were read.
+    pub flows: Vec<(OwnedKey, Owned)>,
+    /// How many it can remember.
+    pub capacity: u32,
+    /// The ways to other nodes; the unspecified address of a family stands for all others.
+    pub hops: BTreeMap<IpAddr, Hop>,
+    /// Nodes to which it had no way of their own.
+    pub wanted: BTreeSet<IpAddr>,
     /// Interfaces with the program on them.
     pub interfaces: Vec<InterfaceView>,
     /// Interfaces with the program for what they send.
@@ -36,6 +51,8 @@ pub struct Seen {
     pub state: Option<NodeState>,
     /// The present.
     pub now: OffsetDateTime,
+    /// The same by the kernel's monotonic clock, in milliseconds.
+    pub clock: u64,
 }
 
 /// A gateway's prefix as text: `192.0.2.1/32`.

@@ -15,6 +15,7 @@ mod nexthop;
 mod nexthop_world;
 mod node;
 mod node_clamp;
+mod node_hops;
 mod node_world;
 mod reload;
 mod unload;

@@ -10,7 +10,7 @@ use super::gateway::Interface;
 use crate::config::model::Prefix;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Required, Section};
-use crate::config::scalar::{Choice, Integer};
+use crate::config::scalar::{Choice, Integer, Size};
 use crate::config::tree::Node as Tree;
 
 /// A node's configuration.
@@ -40,7 +40,8 @@ pub(crate) struct Node {
     /// Interfaces on which tunnel packets arrive; at least one.
     #[schemars(length(min = 1))]
     pub(crate) interfaces: Required<List<Interface>>,
-    /// Prefixes of the gateways' addresses: nobody else may send tunnel packets.
+    /// Prefixes of those who may send tunnel packets, and nobody else: the gateways, and under `tracking: chain` the
+    /// other nodes.
     #[schemars(length(min = 1))]
     pub(crate) gateways: Required<List<Prefix>>,
     /// Addresses that tunnel packets are sent to; those of this machine's interfaces when left out.
@@ -55,6 +56,8 @@ pub(crate) struct Node {
     /// Whether the MSS in answers to SYNs, those of VIPs, is lowered to what fits the tunnels.
     #[schemars(extend("default" = true))]
     pub(crate) clamp_mss: Option<Located<bool>>,
+    /// The flows that are remembered under `tracking: chain`.
+    pub(crate) remember: Option<Located<Remember>>,
     /// Directory on a BPF file system below which the maps are pinned.
     #[schemars(extend("default" = "/sys/fs/bpf/spillway-node"))]
     pub(crate) pin_path: Option<Located<String>>,
@@ -70,6 +73,7 @@ impl Read for Node {
             accept: section.optional("accept"),
             mtu: section.optional("mtu"),
             clamp_mss: section.optional("clampMss"),
+            remember: section.optional("remember"),
             pin_path: section.optional("pinPath"),
         };
         section.close(&[]);
@@ -121,5 +125,34 @@ impl Read for AcceptVxlan {
         let vxlan = Self { vni: section.optional("vni"), port: section.optional("port") };
         section.close(&[]);
         Some(vxlan)
+    }
+}
+
+/// The flows that a receiver remembers, where no socket of the node tells that they are its own.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Remember {
+    /// Flows of UDP.
+    #[schemars(extend("default" = true))]
+    pub(crate) udp: Option<Located<bool>>,
+    /// TCP connections whose sockets are not the node's own, as behind a service proxy that translates the VIP to pods.
+    #[schemars(extend("default" = false))]
+    pub(crate) tcp: Option<Located<bool>>,
+    /// Flows that can be remembered, 112 bytes each; fixed while the maps are pinned. At least twice as many as there
+    /// are at once.
+    #[schemars(extend("default" = "64Ki"))]
+    pub(crate) flows: Option<Located<Size>>,
+}
+
+impl Read for Remember {
+    fn read(node: &Tree, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let remember = Self {
+            udp: section.optional("udp"),
+            tcp: section.optional("tcp"),
+            flows: section.optional("flows"),
+        };
+        section.close(&[]);
+        Some(remember)
     }
 }

@@ -109,6 +109,12 @@ impl Prefix {
         Self { address, ..self }
     }
 
+    /// Whether an address is in it.
+    pub fn holds(self, address: IpAddr) -> bool {
+        let same_family = address.is_ipv4() == self.address.is_ipv4();
+        same_family && Self { address, ..self }.cut().address == self.cut().address
+    }
+
     fn mapped(&self) -> Ipv6Addr {
         match self.address {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),

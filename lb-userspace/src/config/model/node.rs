@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use lb_common::abi::OWNED_FLOWS;
+
 use super::{Interface, Prefix};
 
 /// Everything a receiver is told.
@@ -10,7 +12,7 @@ pub struct NodeConfig {
     pub digest: String,
     /// Interfaces on which tunnel packets arrive.
     pub interfaces: Vec<Interface>,
-    /// Who may send tunnel packets.
+    /// Who may send tunnel packets: gateways, and nodes that send on.
     pub gateways: Vec<Prefix>,
     /// Addresses that they are sent to; `None`: this machine's own.
     pub addresses: Option<Vec<IpAddr>>,
@@ -20,6 +22,8 @@ pub struct NodeConfig {
     pub mtu: Option<u16>,
     /// Whether the MSS in its answers to SYNs is lowered to what fits.
     pub clamp_mss: bool,
+    /// The flows that are remembered.
+    pub remember: Remember,
     /// Directory on a BPF file system below which the maps are pinned.
     pub pin_path: PathBuf,
 }
@@ -33,4 +37,22 @@ pub struct Accept {
     pub gue: Option<u16>,
     /// Port and network identifier of VXLAN; `None`: none is.
     pub vxlan: Option<(u16, u32)>,
+}
+
+/// The flows that a receiver remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remember {
+    /// Those of UDP.
+    pub udp: bool,
+    /// Those of TCP.
+    pub tcp: bool,
+    /// How many can be.
+    pub flows: u32,
+}
+
+impl Default for Remember {
+    /// UDP, whose sockets tell nothing.
+    fn default() -> Self {
+        Self { udp: true, tcp: false, flows: OWNED_FLOWS }
+    }
 }

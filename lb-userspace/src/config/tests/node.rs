@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::world::root;
-use crate::config::model::{Accept, NodeConfig, XdpMode};
+use crate::config::model::{Accept, NodeConfig, Remember, XdpMode};
 use crate::config::{check, load, load_node, parse_node};
 
 fn good(name: &str) -> NodeConfig {
@@ -25,6 +25,7 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.addresses, Some(addresses));
     assert_eq!(config.accept, Accept { ipip: true, gue: Some(6081), vxlan: Some((8472, 16)) });
     assert_eq!((config.mtu, config.clamp_mss), (Some(1480), false));
+    assert_eq!(config.remember, Remember { udp: false, tcp: true, flows: 1 << 20 });
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/blue"));
 }
 

@@ -12,12 +12,15 @@ use super::encap::{GUE_PORT, LARGEST_VNI, VNI, VXLAN_PORT};
 use super::gateway::{interfaces, pin_path};
 use super::within;
 use crate::config::file;
-use crate::config::model::{Accept, NodeConfig, Prefix};
+use crate::config::model::{Accept, NodeConfig, Prefix, Remember};
 use crate::config::problem::Problems;
 use crate::config::read::{List, Located};
 
 /// The smallest MTU that a file may name: as that of a cluster, room for IPv4's smallest and an outer header, in bytes.
 const SMALLEST_MTU: u16 = 596;
+/// The most flows that can be remembered: they take 7 GiB.
+const MOST_FLOWS: u32 = 64 << 20;
+
 /// Where the maps are pinned unless the file says otherwise.
 const PIN_PATH: &str = "/sys/fs/bpf/spillway-node";
 
@@ -30,6 +33,7 @@ pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<Nod
     let accept = accept(node.accept.as_ref(), problems);
     let mtu = node.mtu.as_ref().and_then(|mtu| path_mtu(mtu, problems));
     let clamp_mss = node.clamp_mss.as_ref().is_none_or(|clamp| clamp.value);
+    let remember = remember(node.remember.as_ref(), problems);
     let pin_path = pin_path(node.pin_path.as_ref(), PIN_PATH, problems);
     let gateways = node.gateways.as_ref().map(|list| gateways(list, problems));
     let interfaces = interfaces(node.interfaces.as_ref()?, "tunnel packets", problems);
@@ -44,6 +48,7 @@ pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<Nod
         accept,
         mtu,
         clamp_mss,
+        remember,
         pin_path,
     })
 }
@@ -66,7 +71,8 @@ fn addresses(list: &Located<List<IpAddr>>, problems: &mut Problems) -> Vec<IpAdd
 }
 
 fn gateways(list: &Located<List<Prefix>>, problems: &mut Problems) -> Vec<Prefix> {
-    some_but_not_too_many("gateway", "list the addresses that gateways send from", list, problems);
+    let mend = "list the addresses that gateways, and nodes that send on, send from";
+    some_but_not_too_many("gateway", mend, list, problems);
     each_once("the prefix", list, problems);
     list.iter().map(|prefix| well_formed(prefix, problems)).collect()
 }
@@ -111,4 +117,18 @@ fn accept(accept: Option<&Located<file::Accept>>, problems: &mut Problems) -> Ac
         problems.add(&accept.place, "GUE and VXLAN have the same port", mend);
     }
     Accept { ipip, gue, vxlan }
+}
+
+fn remember(remember: Option<&Located<file::Remember>>, problems: &mut Problems) -> Remember {
+    let default = Remember::default();
+    let Some(remember) = remember else { return default };
+    if let Some(flows) = remember.flows.as_ref().filter(|flows| !(1..=MOST_FLOWS).contains(&flows.value.0)) {
+        let reason = format!("{} is out of range", flows.value.0);
+        problems.add(&flows.place, reason, format!("use 1 to {MOST_FLOWS}"));
+    }
+    Remember {
+        udp: remember.udp.as_ref().map_or(default.udp, |udp| udp.value),
+        tcp: remember.tcp.as_ref().map_or(default.tcp, |tcp| tcp.value),
+        flows: remember.flows.as_ref().map_or(default.flows, |flows| flows.value.0),
+    }
 }

@@ -5,6 +5,7 @@ use super::clamps::{self, Clamps};
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 
+use super::ways::Ways;
 use crate::compile::ReceiverImage;
 use crate::config::model::NodeConfig;
 use crate::config::{self, Place, Problems};
@@ -24,6 +25,8 @@ pub(super) struct NodeAgent {
     config: NodeConfig,
     pins: Pins,
     receiver: Receiver,
+    /// To other nodes.
+    pub(super) ways: Ways,
     /// The configured interfaces that the program is on.
     attached: Vec<Attachment>,
     /// What is done with what they send.
@@ -52,9 +55,11 @@ impl NodeAgent {
             last_error: None,
             unclamped: Vec::new(),
         };
+        let ways = Ways::start(pins, &config.gateways)?;
         let (pins, attached, trouble) = (pins.clone(), Vec::new(), Trouble::default());
         let clamps = Clamps::default();
-        let mut agent = Self { config, pins, receiver, attached, clamps, trouble, state, written: None };
+        let mut agent =
+            Self { config, pins, receiver, ways, attached, clamps, trouble, state, written: None };
         agent.put(&agent.config.clone())?;
         agent.publish();
         Ok(agent)
@@ -98,7 +103,7 @@ impl NodeAgent {
         self.trouble.interfaces =
             interfaces::follow(&mut self.receiver, &mut self.attached, wanted, &self.pins);
         self.clamps.follow(&mut self.receiver, clamps::wanted(&self.config), &self.pins);
-        let held = image(&self.config).and_then(|image| self.hold(&image));
+        let held = image(&self.config).and_then(|image| self.hold(&image)).and_then(|()| self.ways.follow());
         let trouble = held.err().map(|error| RunError::Receiver(error).to_string());
         if let Some(reason) = trouble.as_ref().filter(|reason| self.trouble.tables.as_ref() != Some(reason)) {
             error!(event = "apply", reason, "the maps stay as they are; tried again");
@@ -139,6 +144,7 @@ impl NodeAgent {
             return self.refuse(&reason);
         }
         self.config = config;
+        self.ways.set_peers(&self.config.gateways);
         self.trouble = Trouble::default();
         self.state.configured = OffsetDateTime::now_utc();
         self.state.config_digest.clone_from(&self.config.digest);
@@ -174,13 +180,19 @@ fn image(config: &NodeConfig) -> std::io::Result<ReceiverImage> {
 
 /// Refuses changes of what a running agent holds on to.
 fn fixed(file: &Path, now: &NodeConfig, new: &NodeConfig) -> Result<(), Problems> {
-    if now.pin_path == new.pin_path {
-        return Ok(());
-    }
     let mut problems = Problems::new(&file.display().to_string());
-    let place = Place { path: "node.pinPath".to_owned(), ..Place::default() };
-    let mend =
-        "put it back, or end the agent, run `spillway unload --pin-path` with the old one, and start it";
-    problems.add(&place, "the pins of a running agent cannot move", mend);
-    Err(problems)
+    let mut refuse = |path: &str, reason: &str, mend: &str| {
+        problems.add(&Place { path: path.to_owned(), ..Place::default() }, reason, mend);
+    };
+    if now.remember.flows != new.remember.flows {
+        let mend =
+            "put it back, or end the agent, run `spillway unload` (which ends the receiver) and start it";
+        refuse("node.remember.flows", "the size of a map that is pinned cannot change", mend);
+    }
+    if now.pin_path != new.pin_path {
+        let mend =
+            "put it back, or end the agent, run `spillway unload --pin-path` with the old one, and start it";
+        refuse("node.pinPath", "the pins of a running agent cannot move", mend);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }

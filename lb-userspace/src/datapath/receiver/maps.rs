@@ -121,7 +121,7 @@ fn admitted((_, flags): &(AccessKey, AccessFlags)) -> bool {
 }
 
 /// A pinned map as what it is.
-fn typed<T: TryFrom<Map, Error = MapError>>(
+pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
     pins: &Pins,
     name: &'static str,
     kind: fn(MapData) -> Map,

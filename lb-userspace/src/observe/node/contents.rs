@@ -4,7 +4,7 @@ use lb_common::abi::{TunnelCounters, receiver_map};
 use lb_common::reason::ReceiverReason;
 use serde::Serialize;
 
-use super::{Accepts, NodeState, Seen, prefix};
+use super::{Accepts, Flow, Hop, NodeState, Seen, flow_key, prefix};
 use crate::config::model::Prefix;
 use crate::observe::contents::{self, Key, NoEntry};
 
@@ -47,6 +47,12 @@ pub enum Decoded {
         /// Answers to SYNs that were made to ask for less.
         answers: u64,
     },
+    /// `owned_flows`.
+    Flow(Flow),
+    /// `node_hops`.
+    Hop(Hop),
+    /// `wanted_hops`: that it is there is all there is to say.
+    Wanted {},
     /// `state`: the agent.
     Agent(NodeState),
 }
@@ -100,6 +106,16 @@ fn all(seen: &Seen, name: &str) -> Vec<Entry> {
         receiver_map::CLAMP_STATS => {
             vec![Entry { key: Key::Index(0), value: Decoded::Clamped { answers: seen.clamped } }]
         }
+        receiver_map::OWNED_FLOWS => {
+            let flow = |owned| Decoded::Flow(Flow::of(owned, seen.now, seen.clock));
+            seen.flows.iter().map(|(key, owned)| entry(flow_key(key), flow(*owned))).collect()
+        }
+        receiver_map::NODE_HOPS => {
+            seen.hops.iter().map(|(node, hop)| entry(node.to_string(), Decoded::Hop(hop.clone()))).collect()
+        }
+        receiver_map::WANTED_HOPS => {
+            seen.wanted.iter().map(|node| entry(node.to_string(), Decoded::Wanted {})).collect()
+        }
         receiver_map::STATE => {
             let agent = |state: &NodeState| entry("agent".to_owned(), Decoded::Agent(state.clone()));
             seen.state.iter().map(agent).collect()
@@ -120,7 +136,7 @@ fn reason(reason: ReceiverReason, packets: u64) -> Entry {
 fn canonical(name: &str, key: &str) -> String {
     let number = || key.parse::<usize>().ok();
     let known = match name {
-        receiver_map::OWN_ADDRESSES => {
+        receiver_map::OWN_ADDRESSES | receiver_map::NODE_HOPS | receiver_map::WANTED_HOPS => {
             key.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
         }
         receiver_map::PEERS => Prefix::parse(key).map(|prefix| prefix.to_string()),
@@ -145,6 +161,11 @@ fn expected(name: &str) -> &'static str {
         receiver_map::ACCEPTED | receiver_map::CLAMP_STATS => "its one key is 0",
         receiver_map::OWN_ADDRESSES => "write an address, as in `maps dump own_addresses`",
         receiver_map::PEERS => "write a prefix, as in `maps dump peers`",
+        receiver_map::NODE_HOPS => {
+            "write an address, as in `maps dump node_hops`; 0.0.0.0 and :: are all others"
+        }
+        receiver_map::WANTED_HOPS => "write an address, as in `maps dump wanted_hops`",
+        receiver_map::OWNED_FLOWS => "write PROTOCOL/SOURCE/DESTINATION, as in `maps dump owned_flows`",
         receiver_map::TUNNEL_STATS => "write `ipip`, `gue` or `vxlan`",
         receiver_map::RECEIVER_STATS => "write a reason's name or number, as docs/operations.md has them",
         _ => "write `agent`",

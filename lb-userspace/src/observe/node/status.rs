@@ -1,4 +1,6 @@
 use lb_common::abi::{self, AcceptedFlags, SegmentLimits};
+use std::net::IpAddr;
+
 use lb_common::net::NetworkU16;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -28,15 +30,20 @@ pub struct NodeStatus {
     pub interfaces: Vec<InterfaceView>,
     /// What is taken off.
     pub accepts: Accepts,
+    /// Flows that are remembered.
+    pub remembered: Remembered,
+    /// The ways to other nodes.
+    pub hops: Others,
     /// Prefixes of those who may send tunnel packets.
     pub gateways: Vec<String>,
     /// Where tunnel packets are sent to.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<IpAddr>,
     /// What was taken out of tunnels, by kind; all kinds.
     pub taken: Vec<Taken>,
     /// What was done with answers to SYNs.
     pub clamped: Clamped,
     /// Packets that were dropped, by reason; those that were counted at all.
+    /// Packets that were dropped, or another node's, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
 
@@ -82,6 +89,28 @@ pub struct Vxlan {
     pub vni: u32,
 }
 
+/// Flows that are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Remembered {
+    /// Whether those of UDP are.
+    pub udp: bool,
+    /// Whether those of TCP are.
+    pub tcp: bool,
+    /// How many there are.
+    pub entries: u64,
+    /// How many fit.
+    pub capacity: u32,
+}
+
+/// The ways to other nodes that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Others {
+    /// Nodes with a way of their own.
+    pub nodes: u64,
+    /// Families (`ipv4`, `ipv6`) of which there is a way to all others, by the default route.
+    pub defaults: Vec<&'static str>,
+}
+
 /// What was taken out of tunnels of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Taken {
@@ -104,6 +133,22 @@ impl Accepts {
             segments: (accepted.segments != SegmentLimits::NONE)
                 .then_some(Segments { v4: accepted.segments.v4, v6: accepted.segments.v6 }),
         }
+    }
+}
+
+impl Remembered {
+    fn of(seen: &Seen) -> Self {
+        let is = |flag| seen.image.accepted.flags.has(flag);
+        let [udp, tcp] = [AcceptedFlags::REMEMBER_UDP, AcceptedFlags::REMEMBER_TCP].map(is);
+        Self { udp, tcp, entries: seen.flows.len() as u64, capacity: seen.capacity }
+    }
+}
+
+impl Others {
+    fn of(seen: &Seen) -> Self {
+        let (defaults, nodes): (Vec<_>, Vec<_>) = seen.hops.keys().partition(|node| node.is_unspecified());
+        let family = |address: &IpAddr| if address.is_ipv4() { "ipv4" } else { "ipv6" };
+        Self { nodes: nodes.len() as u64, defaults: defaults.into_iter().map(family).collect() }
     }
 }
 
@@ -135,6 +180,8 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
         }),
         interfaces: seen.interfaces.clone(),
         accepts: Accepts::of(&seen.image.accepted),
+        remembered: Remembered::of(seen),
+        hops: Others::of(seen),
         gateways: seen.image.peers.iter().map(prefix).collect(),
         addresses: seen.image.own.iter().copied().collect(),
         taken: taken.collect(),

@@ -2,6 +2,8 @@ use super::contents::{Decoded, dump, get};
 use super::*;
 use crate::config::parse_node;
 use crate::observe::contents::Key;
+use lb_common::abi::{LinkAddress, NodeHop};
+use lb_common::net::NetworkU16;
 
 fn seen() -> Seen {
     let file = "apiVersion: spillway/v1
@@ -14,6 +16,13 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
         taken: vec![count(TunnelKind::Ipip, 7), count(TunnelKind::Gue, 0), count(TunnelKind::Vxlan, 0)],
         reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
         clamped: 4,
+        flows: vec![
+            (flow(17), Owned::default().seen(4_000_000_000, false)),
+            (flow(6), Owned::default().seen(7_500_000_001, true)),
+        ],
+        capacity: 65_536,
+        hops: BTreeMap::from([hop("0.0.0.0", 0), hop("10.1.1.3", 0), hop("fd00::3", 7)]),
+        wanted: ["10.1.1.4"].map(|address| address.parse().unwrap()).into(),
         interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
         clamping: vec!["eth0".into()],
         state: Some(NodeState {
@@ -28,7 +37,20 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
             unclamped: vec![Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() }],
         }),
         now: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(9),
+        clock: 8000,
     }
+}
+
+fn flow(protocol: u32) -> OwnedKey {
+    let ports = [1234, 53].map(NetworkU16::new);
+    let [source, destination]: [IpAddr; 2] = ["192.0.2.1", "198.51.100.10"].map(|text| text.parse().unwrap());
+    OwnedKey { source: source.into(), destination: destination.into(), ports, protocol }
+}
+
+fn hop(node: &str, vlan: u16) -> (IpAddr, Hop) {
+    let destination_mac = LinkAddress::new([2, 0, 0, 0, 0, 9], vlan);
+    let hop = NodeHop { interface: 3, destination_mac, ..NodeHop::default() };
+    (node.parse().unwrap(), Hop::of(&hop, &|index| format!("eth{index}")))
 }
 
 fn keys(seen: &Seen, map: &str) -> Vec<String> {
@@ -48,6 +70,9 @@ fn entries_are_found_under_the_keys_that_are_shown() {
     }
     assert_eq!(keys(&seen, "peers"), ["192.0.2.1/32", "2001:db8::/64"]);
     assert_eq!(keys(&seen, "own_addresses"), ["10.1.1.2", "fd00::2"]);
+    assert_eq!(keys(&seen, "node_hops"), ["0.0.0.0", "10.1.1.3", "fd00::3"]);
+    let flows = ["udp/192.0.2.1:1234/198.51.100.10:53", "tcp/192.0.2.1:1234/198.51.100.10:53"];
+    assert_eq!(keys(&seen, "owned_flows"), flows);
     assert_eq!(keys(&seen, "tunnel_stats"), ["ipip"], "what counts nothing is left out");
 }
 
@@ -69,6 +94,21 @@ fn keys_may_be_written_otherwise_and_a_wrong_one_is_told_what_they_look_like() {
 }
 
 #[test]
+fn flows_and_hops_are_decoded() {
+    let seen = seen();
+    let values = |map| {
+        let values: Vec<_> = dump(&seen, map).into_iter().map(|entry| entry.value).collect();
+        serde_json::to_value(values).unwrap()
+    };
+    let expected = serde_json::json!([
+        {"lastSeen": "1970-01-01T00:00:05Z", "ended": false}, {"lastSeen": "1970-01-01T00:00:08Z", "ended": true},
+    ]);
+    assert_eq!(values("owned_flows"), expected);
+    let hop = |vlan| serde_json::json!({"interface": "eth3", "mac": "02:00:00:00:00:09", "vlan": vlan});
+    assert_eq!(values("node_hops"), serde_json::json!([hop(None), hop(None), hop(Some(7))]));
+}
+
+#[test]
 fn the_status_has_what_is_documented() {
     let expected = serde_json::json!({
         "abi": lb_common::abi::VERSION, "version": "0.1.0", "configDigest": "d1", "configAge": 9, "adopted": false,
@@ -76,6 +116,9 @@ fn the_status_has_what_is_documented() {
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
         "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100},
                     "segments": {"v4": 1390, "v6": 1370}},
+        "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100}},
+        "remembered": {"udp": true, "tcp": false, "entries": 2, "capacity": 65536},
+        "hops": {"nodes": 2, "defaults": ["ipv4"]},
         "gateways": ["192.0.2.1/32", "2001:db8::/64"], "addresses": ["10.1.1.2", "fd00::2"],
         "taken": [
             {"kind": "ipip", "packets": 7, "bytes": 700}, {"kind": "gue", "packets": 0, "bytes": 0},
