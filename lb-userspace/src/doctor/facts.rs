@@ -137,6 +137,11 @@ pub fn overhead(kind: EncapKind, outer: IpAddr) -> u32 {
     }
 }
 
+/// Bytes that are kept free between those and the packet for what travels with packets under `tracking: chain`.
+pub fn room_for_chain(outer: IpAddr) -> u32 {
+    if outer.is_ipv4() { 12 } else { 36 }
+}
+
 /// `ipip`, `gue` or `vxlan`.
 pub fn kind_name(kind: EncapKind) -> &'static str {
     match kind {
@@ -149,8 +154,8 @@ pub fn kind_name(kind: EncapKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_common::abi::{BackendEntry, BackendFlags, Features};
-    use lb_ebpf::chain::Earlier;
+    use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, Features};
+    use lb_ebpf::chain::{Earlier, header};
 
     #[test]
     fn the_overhead_is_the_programs() {
@@ -165,7 +170,10 @@ mod tests {
                 let mut entry = BackendEntry::default();
                 entry.route.flags = flags.with(family);
                 let program = lb_ebpf::encapsulate::overhead(&entry, all, Earlier::NONE);
-                assert_eq!(overhead(kind, outer.parse().unwrap()) as usize, program);
+                let outer: IpAddr = outer.parse().unwrap();
+                assert_eq!(overhead(kind, outer) as usize, program);
+                let chained = header::length(EARLIER, outer.is_ipv6());
+                assert_eq!(room_for_chain(outer) as usize, chained);
             }
         }
     }

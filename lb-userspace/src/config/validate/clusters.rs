@@ -1,6 +1,6 @@
 //! Rules of `clusterSet` and `clusters`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::names::{Names, label, resolve};
 use super::{encap, secret, time};
 use crate::config::file::{self, File, Pool, elements};
-use crate::config::model::{Cluster, ClusterSet};
+use crate::config::model::{Cluster, ClusterSet, Tracking};
 use crate::config::problem::Problems;
 use crate::config::read::Located;
 
@@ -74,17 +74,29 @@ pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) 
     }
 }
 
-/// For each cluster in use: bytes of the inner packet and of the outer IP header that must fit.
+/// For each cluster in use: bytes of the inner packet, and of the outer IP header with what travels with the packet, that
+/// must fit.
 fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (u16, u16)> {
-    let mut floors = BTreeMap::new();
+    let (mut floors, chained) = (BTreeMap::new(), chained(file));
     for (pool, inner) in inner_of_pools(file) {
+        let is_chained = chained.contains(pool);
         let Some(pool) = names.pools.get(pool) else { continue };
         let Some(cluster) = pool.cluster.as_ref() else { continue };
-        let need = (inner, OUTER[usize::from(has_v6_node(pool))]);
+        let v6 = usize::from(has_v6_node(pool));
+        let need = (inner, OUTER[v6] + if is_chained { encap::CHAIN[v6] } else { 0 });
         let floor = floors.entry(cluster.as_str()).or_insert(need);
         *floor = std::cmp::max_by_key(*floor, need, |(inner, outer)| inner + outer);
     }
     floors
+}
+
+/// Pools that a service with `tracking: chain` uses.
+fn chained(file: &File) -> BTreeSet<&str> {
+    let is_chained = |service: &&Located<file::Service>| {
+        service.tracking.as_ref().is_some_and(|tracking| tracking.value.0 == Tracking::Chain)
+    };
+    let services = elements(file.services.as_ref()).iter().filter(is_chained);
+    services.flat_map(|service| elements(service.pools.as_ref())).map(|pool| pool.as_str()).collect()
 }
 
 /// For each pool in use: bytes of the inner packet that must fit.

@@ -42,7 +42,7 @@ pub(super) fn encap(encap: Option<&Located<file::Encap>>, problems: &mut Problem
     Encap { kind, mtu: encap.mtu.as_ref().and_then(|mtu| mtu.value.0) }
 }
 
-/// Bytes between the outer IP header and the packet.
+/// Bytes between the outer IP header and the packet, but for what travels with it.
 pub(super) fn between(encap: &file::Encap) -> u16 {
     match kind(encap) {
         Kind::Ipip => 0,
@@ -51,6 +51,10 @@ pub(super) fn between(encap: &file::Encap) -> u16 {
         Kind::Vxlan => 8 + 8 + 14,
     }
 }
+
+/// Bytes that are kept free for what travels with packets of services that track by chain, with an outer header of IPv4
+/// and of IPv6: a word and two addresses.
+pub(super) const CHAIN: [u16; 2] = [4 + 2 * 4, 4 + 2 * 16];
 
 /// Whether packets can carry more than themselves: only GUE has room for it.
 pub(super) fn carries(encap: Option<&Located<file::Encap>>) -> bool {
@@ -83,6 +87,8 @@ fn inner_mac(vxlan: Option<&Located<file::Vxlan>>, problems: &mut Problems) -> [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lb_common::abi::EARLIER;
+    use lb_ebpf::chain::header;
     use lb_ebpf::encapsulate::{gue, vxlan};
 
     #[test]
@@ -93,5 +99,6 @@ mod tests {
             usize::from(between(&file::Encap { kind, mtu: None, gue: None, vxlan: None }))
         };
         assert_eq!([of(Kind::Ipip), of(Kind::Gue), of(Kind::Vxlan)], [0, gue::LENGTH, vxlan::LENGTH]);
+        assert_eq!(CHAIN.map(usize::from), [false, true].map(|v6| header::length(EARLIER, v6)));
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::GatewayFacts;
-use crate::config::model::{Cluster, Encap};
+use crate::config::model::{Cluster, Encap, Pool, Tracking};
 use crate::datapath::nexthop::{NextHop, Resolution};
-use crate::doctor::facts::{kind_name, overhead};
+use crate::doctor::facts::{kind_name, overhead, room_for_chain};
 use crate::doctor::finding::{Finding, Severity, Topic};
 
 /// Every IPv6 packet may be this long (RFC 8200, section 5), and every IPv4 host takes 576 bytes (RFC 791).
@@ -44,9 +44,20 @@ fn has_v6(facts: &GatewayFacts) -> bool {
 
 fn of_cluster(cluster: &Cluster, facts: &GatewayFacts) -> Vec<Path> {
     let pools = facts.config.pools.iter().filter(|pool| pool.cluster == cluster.name);
-    let endpoints = pools.flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address);
-    let hops = endpoints.filter_map(|address| Some((address, hop(address, facts)?)));
-    hops.map(|(address, hop)| of_endpoint(cluster, address, hop)).collect()
+    let of_pool = |pool: &Pool| -> Vec<Path> {
+        let is_chained = is_chained(pool, facts);
+        let room = |address| if is_chained { room_for_chain(address) } else { 0 };
+        let endpoints = pool.endpoints.iter().map(|endpoint| endpoint.address);
+        let hops = endpoints.filter_map(|address| Some((address, hop(address, facts)?)));
+        hops.map(|(address, hop)| of_endpoint(cluster, address, hop, room(address))).collect()
+    };
+    pools.flat_map(of_pool).collect()
+}
+
+/// Whether the addresses of other nodes may travel with packets to a pool's.
+fn is_chained(pool: &Pool, facts: &GatewayFacts) -> bool {
+    let mut services = facts.config.services.iter().filter(|service| service.tracking == Tracking::Chain);
+    services.any(|service| service.pools.contains(&pool.name))
 }
 
 fn hop(address: IpAddr, facts: &GatewayFacts) -> Option<&NextHop> {
@@ -56,7 +67,7 @@ fn hop(address: IpAddr, facts: &GatewayFacts) -> Option<&NextHop> {
     }
 }
 
-fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop) -> Path {
+fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop, room: u32) -> Path {
     let Encap { kind, mtu } = cluster.encap;
     Path {
         cluster: cluster.name.clone(),
@@ -64,7 +75,7 @@ fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop) -> Path {
         configured: mtu.map(u32::from),
         egress: hop.interface_name.clone(),
         mtu: hop.mtu,
-        overhead: overhead(kind, address),
+        overhead: overhead(kind, address) + room,
     }
 }
 
@@ -132,6 +143,17 @@ mod tests {
             assert_eq!(severities(&path(&by(facts(), needed))), [Fine]);
             assert_eq!(severities(&path(&by(facts(), needed - 1))), [Warning]);
         }
+    }
+
+    #[test]
+    fn what_may_travel_with_packets_has_its_room() {
+        let chain = [
+            ("name: eu}", "name: eu, encap: {kind: gue}}"),
+            ("pools: [web]}", "pools: [web], tracking: chain}"),
+        ];
+        assert_eq!(severities(&path(&by(with(&chain), 1544))), [Fine]);
+        assert_eq!(severities(&path(&by(with(&chain), 1543))), [Warning]);
+        assert_eq!(severities(&path(&by(with(&chain[..1]), 1532))), [Fine]);
     }
 
     #[test]
