@@ -24,6 +24,7 @@ mod server;
 mod sink;
 mod topology;
 mod tunnel_devices;
+mod udp_echo;
 mod work_dir;
 
 pub use agent::Agent;
@@ -45,6 +46,7 @@ pub use server::Server;
 pub use sink::{Sink, Taken};
 pub use topology::{ClusterSpec, Segment, TwoClusters, VIP_V4, VIP_V6};
 pub use tunnel_devices::TunnelDevices;
+pub use udp_echo::{UdpEcho, UdpFlow};
 pub use work_dir::WorkDir;
 
 /// Whether this process may build namespaces; tests that need them print `SKIP` and return otherwise.

@@ -148,6 +148,14 @@ impl TwoClusters {
         Self::with_decapsulation(objects, &Self::of_nodes(&[1]), Decapsulation::Nothing)
     }
 
+    /// The same with other clusters.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn with_bare_clusters(objects: &Objects, clusters: &[ClusterSpec]) -> Result<Self> {
+        Self::with_decapsulation(objects, clusters, Decapsulation::Nothing)
+    }
+
     /// Builds the lab with other clusters.
     ///
     /// # Errors

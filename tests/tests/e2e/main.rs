@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod lab;
 mod node;
+mod node_chain;
 mod packet_log;
 mod packets;
 mod path;
