@@ -31,6 +31,7 @@ fn documented_commands_are_understood() {
         "spillway check --schema",
         "spillway check --schema=node",
         "spillway doctor --config x.yaml --watch 5 --output json",
+        "spillway doctor --config node.yaml --vip 198.51.100.10",
         "spillway doctor --node --vip 198.51.100.10 --vip 2001:db8:1::10 --gateway 192.0.2.1",
         "spillway doctor --node --vip 198.51.100.10 --gateway 192.0.2.1 --interface eth0 --encap gue --port 6081 \
          --client 203.0.113.7 --service-proxy",
@@ -63,7 +64,6 @@ fn nonsense_is_refused_with_code_2() {
         ("spillway doctor", "--config"),
         ("spillway doctor --node", "--vip"),
         ("spillway doctor --node --vip 198.51.100.10", "--gateway"),
-        ("spillway doctor --config x.yaml --vip 198.51.100.10", "--node"),
         ("spillway doctor --config x.yaml --node --vip 198.51.100.10 --gateway 192.0.2.1", "--node"),
     ] {
         let error = parse(line).expect_err(line);

@@ -97,6 +97,14 @@ pub fn check(path: &Path) -> Result<(), Problems> {
     check_text(&text_of(path)?, &path.display().to_string(), base)
 }
 
+/// Whether a file is a node's: it has the key `node`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn is_of_node(path: &Path) -> Result<bool, Problems> {
+    text_of(path).map(|text| is_node(&text))
+}
+
 /// As [`check`], of a text; the other parameters are those of [`parse`].
 ///
 /// # Errors

@@ -1,9 +1,11 @@
 //! `spillway doctor --node`: nothing is wrong, then one thing.
 
-use lb_tests::lab::{End, Namespace, TunnelDevices, VIP_V4, connect};
+use std::fs;
+
+use lb_tests::lab::{End, Namespace, TunnelDevices, VIP_V4, WorkDir, connect};
 
 use super::doctor_report::{Report, doctor};
-use super::gateway_world::World;
+use super::gateway_world::{World, binary};
 
 /// Whatever else is said of a node: its link is a veth, and two things cannot be seen from there.
 const ALWAYS: [&str; 3] =
@@ -184,4 +186,38 @@ fn the_kernels_own_tunnel_devices() {
     node.ip("link set spillvx6 down").unwrap();
     let report = examine("vxlan");
     assert_eq!(report.about("receiver", "vxlan")[2], "`ip link set dev spillvx4 up`");
+}
+
+#[test]
+fn the_file_of_a_node_says_what_options_would() {
+    let world = healthy();
+    let node = &world.nodes[0].namespace;
+    node.ip("route change default via 10.50.1.1 dev eth0 advmss 1428").unwrap();
+    let (work, vip) = (WorkDir::new().unwrap(), VIP_V4.to_string());
+    let file = work.path().join("node.yaml");
+    let write = |gateways: &str| {
+        let accept = "accept: {gue: {}}";
+        let text = format!(
+            "apiVersion: spillway/v1\nnode: {{interfaces: [eth0], gateways: [{gateways}], {accept}}}\n"
+        );
+        fs::write(&file, text).unwrap();
+    };
+    let path = file.to_str().unwrap();
+    let by_file = |more: &[&str]| doctor(node, &[&["--config", path, "--vip", &vip], more].concat());
+    // Of the two addresses one is the node's own, as where all nodes are in the file.
+    write("10.50.1.1, 10.50.1.2");
+    let report = by_file(&[]);
+    assert_eq!((said(&report), report.code), (vec!["hint firewall UDP port 6080".to_owned()], Some(0)));
+    assert_eq!(report.json["side"], "node");
+    assert_eq!(report.about("gateway", "10.50.1.1")[1], "is reached by eth0");
+    assert_eq!(report.about("receiver", "eth0")[1], "the receiver's program is on it");
+    let refused = |words: &[&str]| {
+        let output = node.command(binary()).args(["doctor", "--config", path]).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(refused(&[]).contains("name them with --vip"));
+    write("10.50.0.0/16");
+    assert!(refused(&["--vip", &vip]).contains("with --gateway"));
+    assert_eq!(said(&by_file(&["--gateway", "10.50.1.1", "--encap", "ipip"])), [""; 0]);
 }

@@ -14,14 +14,18 @@ use crate::doctor::node::{ALL, DefaultRoute, NodeFacts, Task};
 pub struct Wanted {
     /// What it is to do.
     pub task: Task,
+    /// Addresses that may send to it, by its file: gateways, but for those that are this very machine's.
+    pub peers: Vec<IpAddr>,
     /// Interfaces that tunnel packets arrive by; none: those that lead to the gateways.
     pub interfaces: Vec<String>,
 }
 
 /// A node. To be called inside a tokio runtime.
 pub async fn node(wanted: Wanted) -> NodeFacts {
-    let Wanted { task, interfaces } = wanted;
+    let Wanted { mut task, peers, interfaces } = wanted;
     let (links, addresses, defaults) = dumps().await;
+    let is_own = |peer: &IpAddr| addresses.iter().flatten().any(|own: &LocalAddress| own.address == *peer);
+    task.gateways.extend(peers.into_iter().filter(|peer| !is_own(peer)));
     let asked = [&task.gateways, &task.clients, &task.vips].into_iter().flatten().copied().collect();
     let ways = look(&asked).await.map_err(|error| error.to_string());
     let names = if interfaces.is_empty() { toward(&task.gateways, &ways, &links) } else { interfaces };
