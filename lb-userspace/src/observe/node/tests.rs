@@ -116,7 +116,6 @@ fn the_status_has_what_is_documented() {
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
         "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100},
                     "segments": {"v4": 1390, "v6": 1370}},
-        "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100}},
         "remembered": {"udp": true, "tcp": false, "entries": 2, "capacity": 65536},
         "hops": {"nodes": 2, "defaults": ["ipv4"]},
         "gateways": ["192.0.2.1/32", "2001:db8::/64"], "addresses": ["10.1.1.2", "fd00::2"],
