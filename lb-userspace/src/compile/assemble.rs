@@ -3,7 +3,7 @@ use super::error::{CompileError, Resource};
 use super::history::History;
 use super::identity;
 use super::image::MapImage;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Live};
 use super::members::{Selection, select};
 use super::quic;
 use super::record::{Record, ServiceRecord, TableRecord, Tier};
@@ -37,7 +37,7 @@ pub fn compile(
     pools.iter().for_each(|(pool, selection)| backends(pool, selection, &chained, &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
-    let book = Book::new(old, &past, generation, sizes, now);
+    let book = Book::new((old, Live::of(&record)), &past, generation, sizes, now);
     let mut assembly = Assembly { old, record, image, book, chained, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;

@@ -151,8 +151,8 @@ impl Ledger {
         for (index, history) in histories.iter_mut().filter(|(_, history)| history.has_past()) {
             history.expire(now, window);
             match self.record.tables.get(index).map(|table| table.tier) {
-                Some(Tier::Cluster) => history.forget(|pool| is_gone(&live.pools, pool)),
-                _ => history.forget(|backend| is_gone(&live.backends, backend)),
+                Some(tier) => history.forget(|owner| live.lacks(tier, owner)),
+                None => history.forget(|owner| live.lacks(Tier::Node, owner)),
             }
         }
         for pool in self.record.pools.values() {
@@ -190,13 +190,13 @@ pub trait Held {
 }
 
 /// Which indices are not in quarantine. Asked for every row of a table: so by position, not by hash.
-struct Live {
+pub(super) struct Live {
     pools: Vec<bool>,
     backends: Vec<bool>,
 }
 
 impl Live {
-    fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         let pools = || record.pools.values().filter(|pool| pool.gone.is_none());
         let backends = pools().flat_map(|pool| pool.backends.values());
         let backends = backends.filter(|backend| backend.gone.is_none());
@@ -204,6 +204,12 @@ impl Live {
             pools: marked(pools().map(|pool| pool.index)),
             backends: marked(backends.map(|one| one.index)),
         }
+    }
+
+    /// Whether an owner of rows in a table of this tier is no more.
+    pub(super) fn lacks(&self, tier: Tier, owner: u32) -> bool {
+        let live = if tier == Tier::Cluster { &self.pools } else { &self.backends };
+        !live.get(owner as usize).copied().unwrap_or(false)
     }
 }
 
@@ -215,10 +221,6 @@ fn marked(indices: impl Iterator<Item = u16>) -> Vec<bool> {
         }
     }
     marked
-}
-
-fn is_gone(live: &[bool], index: u32) -> bool {
-    !live.get(index as usize).copied().unwrap_or(false)
 }
 
 fn stays(gone: Option<u32>, generation: u32) -> bool {

@@ -4,6 +4,7 @@
 use super::error::{CompileError, Resource};
 use super::history::History;
 use super::identity::{Free, fits};
+use super::ledger::Live;
 use super::record::{Record, TableRecord, Tier};
 use super::rendezvous::Rendezvous;
 use super::sizes::Sizes;
@@ -56,6 +57,7 @@ pub(super) struct Wanted {
 pub(super) struct Book<'a> {
     old: &'a BTreeMap<u32, TableRecord>,
     past: &'a BTreeMap<u32, History>,
+    live: Live,
     /// Tables of the old record that are in force, by the names of their contenders.
     known: HashMap<u64, u32>,
     made: HashMap<(Before, u64, bool), u32>,
@@ -69,9 +71,10 @@ pub(super) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet.
+    /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet. `live` are
+    /// the owners of the generation.
     pub(super) fn new(
-        old: &'a Record,
+        (old, live): (&'a Record, Live),
         past: &'a BTreeMap<u32, History>,
         generation: u32,
         sizes: &Sizes,
@@ -84,6 +87,7 @@ impl<'a> Book<'a> {
         Self {
             old: &old.tables,
             past,
+            live,
             known: old
                 .tables
                 .iter()
@@ -131,7 +135,7 @@ impl<'a> Book<'a> {
             return Ok(*index);
         }
         let history = self.succeed(before, &owners);
-        let history = if wanted.chain { self.remember(before, history) } else { history };
+        let history = if wanted.chain { self.remember(before, wanted.tier, history) } else { history };
         let index = self.make(history, wanted)?;
         self.made.insert((before, wanted.fingerprint, wanted.chain), index);
         Ok(index)
@@ -165,15 +169,18 @@ impl<'a> Book<'a> {
         }
     }
 
-    fn remember(&self, before: Before, history: History) -> History {
-        match before {
-            Before::Nothing => history,
+    /// With the earlier owners of its rows; who owned one until now may be no more.
+    fn remember(&self, before: Before, tier: Tier, history: History) -> History {
+        let mut history = match before {
+            Before::Nothing => return history,
             Before::Pool(pool) => history.remember(&History::uniform(pool, CLUSTER_ROWS as usize)),
             Before::Table(index) => match self.past.get(&index) {
                 Some(past) => history.remember(past),
-                None => history,
+                None => return history,
             },
-        }
+        };
+        history.forget(|owner| self.live.lacks(tier, owner));
+        history
     }
 
     fn keep(&mut self, index: u32, owners: Arc<[Row]>) {

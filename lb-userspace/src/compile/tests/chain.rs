@@ -58,6 +58,18 @@ fn a_row_that_moved_remembers_who_had_it_for_as_long_as_that_is_a_member() {
 }
 
 #[test]
+fn who_is_removed_while_it_owns_rows_is_not_remembered() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    let gone = index(&bench, 1);
+    let mut without = chained();
+    without.pools[0].members.remove(0);
+    let image = bench.compile_at(10, &without);
+    let (_, earlier) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    assert!(earlier.iter().all(|rows| rows.iter().all(|row| row.index() != gone)));
+}
+
+#[test]
 fn it_remembers_the_last_two_others() {
     let mut bench = Bench::new();
     bench.compile_at(0, &chained());
