@@ -53,14 +53,14 @@ impl Agent {
     }
 
     /// Brings the maps up to date; `watch` sees them after a store to the map that is named. If it says false, the agent dies there,
-    /// and another takes over.
+    /// and another takes over: then it says false, too.
     pub(super) fn follow<P: Plane>(
         &mut self,
         world: &World,
         plane: &mut P,
         now: u64,
         watch: &mut impl FnMut(&mut P, &str) -> bool,
-    ) {
+    ) -> bool {
         let mut desired = policy::decide(&world.config, &world.observed);
         if self.rules.half_windows {
             desired.change_window = WINDOW / 2;
@@ -68,11 +68,13 @@ impl Agent {
         let image = compile(&desired, &mut self.ledger, &mut self.cache, now).expect("it fits");
         for op in reconcile::plan(&image, plane) {
             if !perform(&op, plane, watch) {
-                return self.restart(plane, now);
+                self.restart(plane, now);
+                return false;
             }
         }
         self.ledger.release_tables(image.generation);
         self.image = Some(Arc::new(image));
+        true
     }
 
     /// Ends, and another takes over.

@@ -10,6 +10,7 @@
 //! UDP flow that keeps its backend, from its first packet on.
 
 mod agent;
+pub mod chain;
 mod flows;
 mod history;
 mod plane;

@@ -17,7 +17,11 @@ use crate::fixture::chance::Chance;
 pub(super) const WINDOW: u64 = 10_000;
 /// Addresses that a pool may have; pool `n` has 10.0.n.1 and so on.
 const NODES: u8 = 6;
-const POOLS: u8 = 3;
+pub(super) const POOLS: u8 = 3;
+/// UDP port of GUE.
+pub(super) const GUE: u16 = 6080;
+/// So many services, the first, track by chain in a world that does.
+pub(super) const CHAINED: usize = 3;
 /// The services: name, tracking, affinity, and how many of the pools they have.
 const SERVICES: [(&str, Tracking, Affinity, u8); 5] = [
     ("all", Tracking::Transition, Affinity::Flow, 3),
@@ -47,6 +51,11 @@ pub(super) fn is_portless(vip_of: IpAddr) -> bool {
         .any(|(number, (_, _, affinity, _))| affinity == Affinity::ThreeTuple && vip(number) == vip_of)
 }
 
+/// Whether a service has but one pool, as long as nobody gives it others.
+pub(super) fn has_one_pool(service: usize) -> bool {
+    SERVICES[service].3 == 1
+}
+
 /// Number of services.
 pub(super) fn services() -> usize {
     SERVICES.len()
@@ -66,26 +75,55 @@ pub(super) enum Change {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) observed: Observed,
+    /// So many services, the first, keep their pools.
+    fixed: usize,
+    /// The last pool's nodes have IPv6 addresses.
+    wide: bool,
 }
 
 impl World {
     pub(super) fn new(chance: &mut Chance) -> Self {
-        let mut world = Self { config: config(), observed: Observed::default() };
+        Self { config: config(), observed: Observed::default(), fixed: 0, wide: false }.peopled(chance)
+    }
+
+    /// One in which the first services track by chain.
+    pub(super) fn chained(chance: &mut Chance) -> Self {
+        let mut config = config();
+        config.services[..CHAINED].iter_mut().for_each(|service| service.tracking = Tracking::Chain);
+        config.clusters.iter_mut().for_each(|cluster| cluster.encap.kind = EncapKind::Gue { port: GUE });
+        let wide = chance.one_in(4);
+        Self { config, observed: Observed::default(), fixed: CHAINED, wide }.peopled(chance)
+    }
+
+    /// Whether nodes have addresses of both families.
+    pub(super) fn is_wide(&self) -> bool {
+        self.wide
+    }
+
+    fn peopled(mut self, chance: &mut Chance) -> Self {
         for pool in 0..POOLS {
             let nodes = 2 + chance.below(4);
             for node in 1..=u8::try_from(nodes).unwrap_or(1) {
-                world.join(pool, node, 1);
+                self.join(pool, node, 1);
             }
         }
-        world
+        self
+    }
+
+    fn address(&self, pool: u8, node: u8) -> IpAddr {
+        if self.wide && pool + 1 == POOLS {
+            IpAddr::from([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, pool, node])
+        } else {
+            [10, 0, pool, node].into()
+        }
     }
 
     fn join(&mut self, pool: u8, node: u8, weight: u16) {
-        let address = address(pool, node);
+        let address = self.address(pool, node);
         let endpoints = &mut self.config.pools[usize::from(pool)].endpoints;
         if endpoints.iter().all(|endpoint| endpoint.address != address) {
             endpoints.push(Endpoint { address, weight, server_id: None });
-            self.observed.next_hops.insert(address, hop());
+            self.observed.next_hops.insert(address, hop(address));
         }
     }
 
@@ -103,7 +141,7 @@ impl World {
     fn change_anything(&mut self, chance: &mut Chance) -> Change {
         let (pool, node) = (chance.below(POOLS.into()), chance.below(NODES.into()) + 1);
         let (pool_number, node) = (u8::try_from(pool).unwrap_or(0), u8::try_from(node).unwrap_or(1));
-        let address = address(pool_number, node);
+        let address = self.address(pool_number, node);
         let key = (self.config.pools[pool].name.clone(), address);
         match chance.below(16) {
             0..=3 => {
@@ -159,7 +197,7 @@ impl World {
     fn reach(&mut self, address: IpAddr, chance: &mut Chance) {
         let known = self.config.pools.iter().flat_map(|pool| &pool.endpoints).any(|e| e.address == address);
         if known && chance.one_in(2) {
-            self.observed.next_hops.insert(address, hop());
+            self.observed.next_hops.insert(address, hop(address));
         } else {
             self.observed.next_hops.remove(&address);
         }
@@ -167,7 +205,7 @@ impl World {
 
     /// A service gets another list of pools.
     fn move_service(&mut self, chance: &mut Chance) {
-        let service = chance.below(SERVICES.len());
+        let service = self.fixed + chance.below(SERVICES.len() - self.fixed);
         let names: Vec<_> = self.config.pools.iter().map(|pool| pool.name.clone()).collect();
         let mut pools: Vec<_> = names.into_iter().filter(|_| chance.one_in(2)).collect();
         if pools.is_empty() {
@@ -183,17 +221,15 @@ fn toggle<T: Ord>(set: &mut BTreeSet<T>, one: T) {
     }
 }
 
-fn address(pool: u8, node: u8) -> IpAddr {
-    [10, 0, pool, node].into()
-}
-
-fn hop() -> NextHop {
+fn hop(to: IpAddr) -> NextHop {
+    let source =
+        if to.is_ipv6() { IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 9, 1]) } else { [192, 0, 2, 1].into() };
     NextHop {
         interface: 1,
         vlan: 0,
         destination_mac: [2, 0, 0, 0, 0, 2],
         source_mac: [2, 0, 0, 0, 0, 1],
-        source: Some([192, 0, 2, 1].into()),
+        source: Some(source),
         mtu: 1500,
     }
 }
@@ -202,7 +238,7 @@ fn hop() -> NextHop {
 fn encap(cluster: u8) -> EncapKind {
     match cluster {
         0 => EncapKind::Ipip,
-        1 => EncapKind::Gue { port: 6080 },
+        1 => EncapKind::Gue { port: GUE },
         _ => EncapKind::Vxlan { port: 4789, vni: 100, mac: [2, 0, 0, 0, 0, 9] },
     }
 }

@@ -1,11 +1,13 @@
 //! Random histories of change against flows that must not notice; no privilege, no kernel.
 
+mod chain;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::Result;
 use lb_tests::fixture::Effort;
-use lb_tests::model::{Outcome, Rules, run, sizes};
+use lb_tests::model::{Break, Outcome, Rules, run, sizes};
 use lb_userspace::reconcile::MemoryMaps;
 
 /// Histories that a run tries unless told otherwise.
@@ -17,29 +19,42 @@ fn play(seed: u64, rules: Rules) -> Outcome {
     run(seed, rules, &mut MemoryMaps::new(&sizes()))
 }
 
-#[test]
-fn no_established_connection_is_led_away() -> Result<()> {
-    let effort = Effort::histories_from_env(USUAL)?;
-    let (next, packets, established) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+/// Plays the histories of an effort, two at a time, until one breaks: what they came to, and the one that broke.
+fn in_parallel<T: Send>(
+    effort: Effort,
+    play: impl Fn(u64) -> (T, Option<Break>) + Sync,
+) -> (Vec<T>, Option<Break>) {
+    let next = AtomicU64::new(0);
     let worker = || {
+        let mut all = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= effort.frames as u64 {
-                return None;
+                return (all, None);
             }
-            let outcome = play(effort.seed.wrapping_add(number), Rules::default());
-            packets.fetch_add(outcome.packets, Ordering::Relaxed);
-            established.fetch_add(outcome.established, Ordering::Relaxed);
-            if outcome.broken.is_some() {
-                return outcome.broken;
+            let (outcome, broken) = play(effort.seed.wrapping_add(number));
+            all.push(outcome);
+            if broken.is_some() {
+                return (all, broken);
             }
         }
     };
-    let broken = thread::scope(|scope| {
-        let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().find_map(|worker| worker.join().expect("it does not panic"))
+    thread::scope(|scope| {
+        let workers = [scope.spawn(worker), scope.spawn(worker)];
+        let [first, second] = workers.map(|worker| worker.join().expect("it does not panic"));
+        ([first.0, second.0].into_iter().flatten().collect(), first.1.or(second.1))
+    })
+}
+
+#[test]
+fn no_established_connection_is_led_away() -> Result<()> {
+    let effort = Effort::histories_from_env(USUAL)?;
+    let (counts, broken) = in_parallel(effort, |seed| {
+        let outcome = play(seed, Rules::default());
+        ((outcome.packets, outcome.established), outcome.broken)
     });
-    let (packets, established) = (packets.into_inner(), established.into_inner());
+    let packets: u64 = counts.iter().map(|(packets, _)| packets).sum();
+    let established: u64 = counts.iter().map(|(_, established)| established).sum();
     println!("{packets} packets, {established} connections established");
     assert_eq!(broken, None);
     assert!(established > effort.frames as u64 * 10, "a history without connections proves nothing");
