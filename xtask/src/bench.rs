@@ -26,7 +26,10 @@ pub(crate) struct Arguments {
 /// No root, a missing tool, or whatever the compiler said.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let measurement = arguments.rest.first().and_then(|word| word.to_str());
-    if measurement != Some("tables") && !process::is_root() && !demo::asks_for_help(&arguments.rest) {
+    if !matches!(measurement, Some("tables" | "chain"))
+        && !process::is_root()
+        && !demo::asks_for_help(&arguments.rest)
+    {
         bail!("the benchmark runs programs in the kernel, which needs root; run it with sudo");
     }
     toolchain::ensure(workspace)?;

@@ -12,6 +12,7 @@ mod case;
 mod chain;
 pub mod control;
 mod gateway;
+pub mod loss;
 mod machine;
 mod quiet;
 pub mod report;
