@@ -197,13 +197,13 @@ impl Client {
         Ok(all && left)
     }
 
-    /// Whether it may be told without a look at who is asked: one pool and two changes since, one change of its two
+    /// Whether it may be told without a look at who is asked: one pool and two changes since, one change of each of its two
     /// rows, or two of all that were ever.
     fn is_sure(&self, owner: IpAddr, mark: Option<Mark>, view: View, around: &Surroundings) -> bool {
         let past = &view.pasts[self.number];
         let Some([cluster, node]) = mark.map(|mark| past.since(mark)) else { return false };
         let steady = !around.wide && around.configured.contains(&owner);
-        let few = if has_one_pool(self.service) { node <= 2 } else { cluster + node <= 1 };
+        let few = if has_one_pool(self.service) { node <= 2 } else { cluster <= 1 && node <= 1 };
         let stale = around.network.others_claim(owner, &self.flow);
         steady && !stale && (few || past.changes() <= 2)
     }
@@ -220,7 +220,7 @@ impl Client {
         let way = around.network.carry(sent);
         let told = || format!("{segment:?} of {:?}, to be sent to {target:?}: {:?}", self.flow, way.nodes);
         let taken = way.taken.as_ref().is_some_and(|taken| taken[LINK..] == frame[LINK..]);
-        if !taken || way.nodes.first() != target.as_ref() || way.nodes.len() > 4 {
+        if !taken || way.nodes.first() != target.as_ref() || way.nodes.len() > 5 {
             return Err(told());
         }
         if segment == Segment::Opening && way.nodes.len() > 1 {

@@ -9,7 +9,7 @@ use lb_common::flow::FlowHash;
 use super::gateway::View;
 
 /// So many nodes are asked beside the one that a packet is sent to.
-const ASKED: usize = 2;
+const ASKED: usize = 3;
 /// So many owners are remembered beside the current one.
 const REMEMBERED: usize = 2;
 
@@ -97,7 +97,7 @@ impl Past {
     /// Who is asked after `target`.
     pub(super) fn asked(&self, view: View, target: IpAddr) -> Vec<IpAddr> {
         let mut asked = Vec::new();
-        for (pool, node) in [(0, 1), (1, 0), (0, 2), (1, 1), (2, 0)] {
+        for (pool, node) in [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0)] {
             let Some((pool, owner)) = self.owner(pool, node) else { continue };
             let who = if view.serves(owner) { Some(owner) } else { view.stand_in(pool, FlowHash(self.hash)) };
             let new = |who: &IpAddr| *who != target && !asked.contains(who);

@@ -7,9 +7,9 @@
 //! packet comes, if the node is the one that the rows lead to or one of those that docs/contract.md, section 10, says
 //! are asked: which of them that are follows from the owners that the onlooker saw the rows have
 //! ([`judge`]). And whatever that list says: if its rows, of a service of one pool, have had two other owners since,
-//! of a service of several one, or if its rows have never changed more than twice.
+//! of a service of several one for each of its two rows, or if its rows have never changed more than twice.
 //!
-//! Besides: each packet is taken by somebody, unchanged, after four nodes at most; a SYN by the first. Gateways that
+//! Besides: each packet is taken by somebody, unchanged, after five nodes at most; a SYN by the first. Gateways that
 //! have seen the same have the same rows.
 
 mod clients;
