@@ -8,8 +8,9 @@ use lb_common::net::Family;
 use lb_ebpf::frame::Frame;
 use lb_ebpf::wire::{HalfWord, Ipv4, Ipv6};
 
-/// `TCP_LISTEN` in the kernel's `enum` of states (include/net/tcp_states.h).
+/// `TCP_LISTEN` and `TCP_NEW_SYN_RECV` in the kernel's `enum` of states (include/net/tcp_states.h).
 const LISTEN: u32 = 10;
+const HANDSHAKE: u32 = 12;
 /// Only this program's own network namespace.
 const NAMESPACE: u64 = BPF_F_CURRENT_NETNS as i64 as u64;
 
@@ -35,8 +36,9 @@ struct Tcp {
     words: [HalfWord; 5],
 }
 
-/// Whether a socket has the connection: established, in the middle of its handshake, or just over. One that listens
-/// has it if the packet brings back a SYN cookie, as it does when the queue of handshakes was full.
+/// Whether a socket has the connection: established, or just over. One that listens has it if the packet brings back a
+/// SYN cookie, as it does when the queue of handshakes was full. A handshake alone proves nothing, for anybody can send
+/// a SYN in the name of a connection that is another node's: its last packet comes back if nobody else has it.
 #[inline(always)]
 pub(crate) fn has<F: Frame>(context: *mut xdp_md, frame: &F, flow: &Flow, ip: usize, tcp: usize) -> bool {
     let socket = find(context, flow);
@@ -45,7 +47,11 @@ pub(crate) fn has<F: Frame>(context: *mut xdp_md, frame: &F, flow: &Flow, ip: us
     }
     // SAFETY: it is not null, and held until it is released below.
     let state = unsafe { (*socket).state };
-    let has = state != LISTEN || brings_cookie(socket, frame, flow.family, ip, tcp);
+    let has = match state {
+        HANDSHAKE => false,
+        LISTEN => brings_cookie(socket, frame, flow.family, ip, tcp),
+        _ => true,
+    };
     // SAFETY: it was found by the helper that takes a reference, which is given back here on every way.
     unsafe { bpf_sk_release(socket.cast()) };
     has
