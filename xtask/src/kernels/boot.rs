@@ -13,7 +13,7 @@ use super::emulator::Emulator;
 use super::kernel::Kernel;
 
 /// For booting and all tests; five minutes are usual.
-const LIMIT: Duration = Duration::from_mins(15);
+const LIMIT: Duration = Duration::from_mins(20);
 /// No KVM: it runs wherever this does. Two processors, or nothing would run at the same time.
 const MACHINE: [&str; 17] = [
     "-machine",
