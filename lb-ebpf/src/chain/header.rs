@@ -88,6 +88,12 @@ pub const fn length(addresses: usize, v6: bool) -> usize {
     if addresses == 0 { 0 } else { Header::LENGTH + addresses * address_length(v6) }
 }
 
+/// Bytes that are kept free for it where somebody may have to be asked.
+#[inline(always)]
+pub const fn room(v6: bool) -> usize {
+    length(ASKED, v6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ pub fn length(backend: &BackendEntry, earlier: Earlier) -> usize {
 #[inline(always)]
 pub fn longest(backend: &BackendEntry, features: Features) -> usize {
     let chain = features.has(Features::CHAIN) && backend.route.flags.has(BackendFlags::CHAIN);
-    LENGTH + if chain { header::length(ASKED, is_v6(backend)) } else { 0 }
+    LENGTH + if chain { header::room(is_v6(backend)) } else { 0 }
 }
 
 #[inline(always)]

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use lb_ebpf::chain::header;
+use lb_ebpf::encapsulate::{gue, outer, vxlan};
+
 use crate::config::model::EncapKind;
 use crate::datapath::nexthop::Way;
 
@@ -128,18 +131,25 @@ pub type Ways = Seen<BTreeMap<IpAddr, Way>>;
 
 /// Bytes of what comes between Ethernet and a packet on its way to a node: outer IP header, and what GUE or VXLAN
 /// put behind it.
-pub fn overhead(kind: EncapKind, outer: IpAddr) -> u32 {
-    let ip = if outer.is_ipv4() { 20 } else { 40 };
-    ip + match kind {
-        EncapKind::Ipip => 0,
-        EncapKind::Gue { .. } => 12,
-        EncapKind::Vxlan { .. } => 30,
-    }
+pub fn overhead(kind: EncapKind, destination: IpAddr) -> u32 {
+    let ip = if destination.is_ipv4() { outer::V4_LENGTH } else { outer::V6_LENGTH };
+    bytes(
+        ip + match kind {
+            EncapKind::Ipip => 0,
+            EncapKind::Gue { .. } => gue::LENGTH,
+            EncapKind::Vxlan { .. } => vxlan::LENGTH,
+        },
+    )
 }
 
 /// Bytes that are kept free between those and the packet for what travels with packets under `tracking: chain`.
 pub fn room_for_chain(outer: IpAddr) -> u32 {
-    if outer.is_ipv4() { 12 } else { 36 }
+    bytes(header::room(outer.is_ipv6()))
+}
+
+/// As an MTU is counted.
+fn bytes(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// `ipip`, `gue` or `vxlan`.
@@ -154,8 +164,9 @@ pub fn kind_name(kind: EncapKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_common::abi::{BackendEntry, BackendFlags, EARLIER, Features};
-    use lb_ebpf::chain::{Earlier, header};
+    use lb_common::abi::{BackendEntry, BackendFlags, Features};
+    use lb_ebpf::chain::Earlier;
+    use lb_ebpf::encapsulate::largest;
 
     #[test]
     fn the_overhead_is_the_programs() {
@@ -167,13 +178,15 @@ mod tests {
         ];
         for (kind, flags) in kinds {
             for (outer, family) in [("192.0.2.1", BackendFlags::default()), ("::1", BackendFlags::OUTER_V6)] {
-                let mut entry = BackendEntry::default();
+                let mut entry = BackendEntry { mtu: 1500, ..BackendEntry::default() };
                 entry.route.flags = flags.with(family);
                 let program = lb_ebpf::encapsulate::overhead(&entry, all, Earlier::NONE);
                 let outer: IpAddr = outer.parse().unwrap();
                 assert_eq!(overhead(kind, outer) as usize, program);
-                let chained = header::length(EARLIER, outer.is_ipv6());
-                assert_eq!(room_for_chain(outer) as usize, chained);
+                let room = largest(&entry, all);
+                entry.route.flags = entry.route.flags.with(BackendFlags::CHAIN);
+                let chained = if flags == BackendFlags::GUE { room_for_chain(outer) as usize } else { 0 };
+                assert_eq!(room - largest(&entry, all), chained);
             }
         }
     }

@@ -11,6 +11,8 @@ use crate::config::file::{self, File, Pool, elements};
 use crate::config::model::{Cluster, ClusterSet, Tracking};
 use crate::config::problem::Problems;
 use crate::config::read::Located;
+use lb_ebpf::chain::header;
+use lb_ebpf::encapsulate::outer;
 
 /// The window unless the file says otherwise: most connections that live send a packet within it.
 const CHANGE_WINDOW: Duration = Duration::from_mins(5);
@@ -50,10 +52,10 @@ pub(super) fn cluster(cluster: &Located<file::Cluster>, problems: &mut Problems)
 }
 
 /// The smallest MTU each IP version guarantees (RFC 791's 576, RFC 8200's 1,280), in bytes.
-const SMALLEST_INNER: [u16; 2] = [576, 1280];
+const SMALLEST_INNER: [usize; 2] = [576, 1280];
 
 /// Outer IP headers in bytes.
-const OUTER: [u16; 2] = [20, 40];
+const OUTER: [usize; 2] = [outer::V4_LENGTH, outer::V6_LENGTH];
 
 /// Reports an MTU through which the smallest packets that every host may send do not fit.
 pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) {
@@ -61,7 +63,7 @@ pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) 
     for cluster in elements(file.clusters.as_ref()) {
         let Some(encap) = cluster.encap.as_ref() else { continue };
         let Some(mtu) = encap.mtu.as_ref() else { continue };
-        let Some(bytes) = mtu.value.0 else { continue };
+        let Some(bytes) = mtu.value.0.map(usize::from) else { continue };
         let name = cluster.name.as_ref().map_or("", |name| name.value.as_str());
         let (inner, outer) = floors.get(name).copied().unwrap_or((SMALLEST_INNER[0], OUTER[0]));
         let outer = outer + encap::between(encap);
@@ -76,14 +78,14 @@ pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) 
 
 /// For each cluster in use: bytes of the inner packet, and of the outer IP header with what travels with the packet, that
 /// must fit.
-fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (u16, u16)> {
+fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (usize, usize)> {
     let (mut floors, chained) = (BTreeMap::new(), chained(file));
     for (pool, inner) in inner_of_pools(file) {
         let is_chained = chained.contains(pool);
         let Some(pool) = names.pools.get(pool) else { continue };
         let Some(cluster) = pool.cluster.as_ref() else { continue };
-        let v6 = usize::from(has_v6_node(pool));
-        let need = (inner, OUTER[v6] + if is_chained { encap::CHAIN[v6] } else { 0 });
+        let v6 = has_v6_node(pool);
+        let need = (inner, OUTER[usize::from(v6)] + if is_chained { header::room(v6) } else { 0 });
         let floor = floors.entry(cluster.as_str()).or_insert(need);
         *floor = std::cmp::max_by_key(*floor, need, |(inner, outer)| inner + outer);
     }
@@ -100,7 +102,7 @@ fn chained(file: &File) -> BTreeSet<&str> {
 }
 
 /// For each pool in use: bytes of the inner packet that must fit.
-fn inner_of_pools(file: &File) -> BTreeMap<&str, u16> {
+fn inner_of_pools(file: &File) -> BTreeMap<&str, usize> {
     let mut inner = BTreeMap::new();
     for service in elements(file.services.as_ref()) {
         let vips = service.vips.as_ref().map_or(&[][..], |vips| &vips.value);

@@ -5,6 +5,7 @@ use crate::config::model::{Encap, EncapKind};
 use crate::config::problem::Problems;
 use crate::config::read::Located;
 use crate::config::scalar::Mac;
+use lb_ebpf::encapsulate::{gue, vxlan};
 
 use super::within;
 
@@ -43,18 +44,13 @@ pub(super) fn encap(encap: Option<&Located<file::Encap>>, problems: &mut Problem
 }
 
 /// Bytes between the outer IP header and the packet, but for what travels with it.
-pub(super) fn between(encap: &file::Encap) -> u16 {
+pub(super) fn between(encap: &file::Encap) -> usize {
     match kind(encap) {
         Kind::Ipip => 0,
-        // UDP and GUE; UDP, VXLAN and Ethernet.
-        Kind::Gue => 8 + 4,
-        Kind::Vxlan => 8 + 8 + 14,
+        Kind::Gue => gue::LENGTH,
+        Kind::Vxlan => vxlan::LENGTH,
     }
 }
-
-/// Bytes that are kept free for what travels with packets of services that track by chain, with an outer header of IPv4
-/// and of IPv6: a word and two addresses.
-pub(super) const CHAIN: [u16; 2] = [4 + 2 * 4, 4 + 2 * 16];
 
 /// Whether packets can carry more than themselves: only GUE has room for it.
 pub(super) fn carries(encap: Option<&Located<file::Encap>>) -> bool {
@@ -87,18 +83,23 @@ fn inner_mac(vxlan: Option<&Located<file::Vxlan>>, problems: &mut Problems) -> [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_common::abi::EARLIER;
-    use lb_ebpf::chain::header;
-    use lb_ebpf::encapsulate::{gue, vxlan};
+    use lb_common::abi::{BackendEntry, BackendFlags, Features};
+    use lb_ebpf::chain::Earlier;
+    use lb_ebpf::encapsulate::{outer, overhead};
 
     #[test]
     fn what_the_mtu_is_checked_for_is_what_the_program_adds() {
         let of = |kind| {
             let place = crate::config::problem::Place::default();
             let kind = Some(Located { place, value: crate::config::scalar::Choice(kind) });
-            usize::from(between(&file::Encap { kind, mtu: None, gue: None, vxlan: None }))
+            between(&file::Encap { kind, mtu: None, gue: None, vxlan: None })
         };
-        assert_eq!([of(Kind::Ipip), of(Kind::Gue), of(Kind::Vxlan)], [0, gue::LENGTH, vxlan::LENGTH]);
-        assert_eq!(CHAIN.map(usize::from), [false, true].map(|v6| header::length(EARLIER, v6)));
+        let program = |flags| {
+            let mut entry = BackendEntry::default();
+            entry.route.flags = flags;
+            overhead(&entry, Features::ALL, Earlier::NONE) - outer::V4_LENGTH
+        };
+        let flags = [BackendFlags::default(), BackendFlags::GUE, BackendFlags::VXLAN];
+        assert_eq!([of(Kind::Ipip), of(Kind::Gue), of(Kind::Vxlan)], flags.map(program));
     }
 }

@@ -151,8 +151,8 @@ mod tests {
             ("name: eu}", "name: eu, encap: {kind: gue}}"),
             ("pools: [web]}", "pools: [web], tracking: chain}"),
         ];
-        assert_eq!(severities(&path(&by(with(&chain), 1544))), [Fine]);
-        assert_eq!(severities(&path(&by(with(&chain), 1543))), [Warning]);
+        assert_eq!(severities(&path(&by(with(&chain), 1548))), [Fine]);
+        assert_eq!(severities(&path(&by(with(&chain), 1547))), [Warning]);
         assert_eq!(severities(&path(&by(with(&chain[..1]), 1532))), [Fine]);
     }
 
