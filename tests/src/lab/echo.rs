@@ -2,7 +2,7 @@
 //! line and notice when anything is amiss.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
@@ -12,9 +12,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Namespace;
 use super::crew::Crew;
+use super::listener::{POLL, serve};
 
-/// How long a stop may go unnoticed.
-const POLL: Duration = Duration::from_millis(50);
 /// Longest wait for a connection or an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Enough for a thread that holds a line.
@@ -32,33 +31,12 @@ impl Echo {
     /// # Errors
     /// When the port is taken.
     pub fn start(namespace: &Namespace, name: &str, port: u16) -> Result<Self> {
-        let mut crew = Crew::default();
-        namespace.enter(|| {
-            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
-                .with_context(|| format!("listen on port {port} in {}", namespace.name()))?;
-            listener.set_nonblocking(true)?;
-            let name = name.to_owned();
-            Ok(crew.hire(Builder::new(), move |stop| accept_until(stop, &listener, &name))?)
-        })?;
-        Ok(Self { _crew: crew })
-    }
-}
-
-fn accept_until(stop: &Arc<AtomicBool>, listener: &TcpListener, name: &str) {
-    while !stop.load(Ordering::Relaxed) {
-        let Ok((stream, _)) = listener.accept() else {
-            thread::sleep(POLL);
-            continue;
-        };
-        let (stop, name) = (Arc::clone(stop), name.to_owned());
-        // An error is the client's to notice.
-        let answer = move || drop(answer_until(&stop, &stream, &name));
-        let _ = Builder::new().stack_size(STACK).spawn(answer);
+        let name = name.to_owned();
+        Ok(Self { _crew: serve(namespace, port, move |stop, stream, _| answer_until(stop, stream, &name))? })
     }
 }
 
 fn answer_until(stop: &AtomicBool, mut stream: &TcpStream, name: &str) -> Result<()> {
-    stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(POLL * 10))?;
     let (mut reader, mut line) = (BufReader::new(stream), String::new());

@@ -11,6 +11,7 @@ mod echo;
 mod events;
 mod frame_socket;
 mod link;
+mod listener;
 mod namespace;
 mod node;
 mod node_agent;

@@ -1,20 +1,17 @@
 //! A server that takes what it is sent, and says at the end who it is, how much came, and from whom.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Builder};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::Namespace;
 use super::crew::Crew;
+use super::listener::serve;
 
-/// How long a stop may go unnoticed.
-const POLL: Duration = Duration::from_millis(50);
 /// Longest wait for a client that says nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,15 +38,10 @@ impl Sink {
     /// # Errors
     /// When the port is taken.
     pub fn start(namespace: &Namespace, name: &str, port: u16) -> Result<Self> {
-        let mut crew = Crew::default();
-        namespace.enter(|| {
-            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
-                .with_context(|| format!("listen on port {port} in {}", namespace.name()))?;
-            listener.set_nonblocking(true)?;
-            let name = name.to_owned();
-            Ok(crew.hire(Builder::new(), move |stop| accept_until(stop, &listener, &name))?)
-        })?;
-        Ok(Self { _crew: crew })
+        let name = name.to_owned();
+        Ok(Self {
+            _crew: serve(namespace, port, move |stop, stream, client| take(stop, stream, client, &name))?,
+        })
     }
 }
 
@@ -77,20 +69,7 @@ impl fmt::Display for Taken {
     }
 }
 
-fn accept_until(stop: &Arc<AtomicBool>, listener: &TcpListener, name: &str) {
-    while !stop.load(Ordering::Relaxed) {
-        let Ok((stream, client)) = listener.accept() else {
-            thread::sleep(POLL);
-            continue;
-        };
-        let (stop, name) = (Arc::clone(stop), name.to_owned());
-        // An error is the client's to notice.
-        let _ = Builder::new().spawn(move || drop(take(&stop, &stream, client, name)));
-    }
-}
-
-fn take(stop: &AtomicBool, mut stream: &TcpStream, client: SocketAddr, name: String) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
+fn take(stop: &AtomicBool, mut stream: &TcpStream, client: SocketAddr, name: &str) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let (mut buffer, mut bytes) = (vec![0; 64 << 10], 0);
     while !stop.load(Ordering::Relaxed) {
@@ -99,5 +78,6 @@ fn take(stop: &AtomicBool, mut stream: &TcpStream, client: SocketAddr, name: Str
             more => bytes += more,
         }
     }
-    write!(stream, "{}", Taken { name, bytes, client: client.ip().to_canonical() })
+    let taken = Taken { name: name.to_owned(), bytes, client: client.ip().to_canonical() };
+    Ok(write!(stream, "{taken}")?)
 }
