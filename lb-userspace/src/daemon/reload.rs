@@ -187,23 +187,38 @@ pub(super) fn summary(problems: &Problems) -> String {
 
 /// Refuses changes of what a running agent holds on to.
 fn fixed(file: &Path, now: &Gateway, new: &Gateway) -> Result<(), Problems> {
+    let unload = "or end the agent, run `spillway unload` (which ends the balancing) and start it";
+    let sizes = Sizes::of(&now.limits) != Sizes::of(&new.limits);
+    refuse_changes(
+        file,
+        &[
+            (
+                sizes,
+                "gateway.limits",
+                "the sizes of maps that are pinned cannot change",
+                &format!("put them back, {unload}"),
+            ),
+            (
+                now.pin_path != new.pin_path,
+                "gateway.pinPath",
+                "the pins of a running agent cannot move",
+                &format!("put it back, {unload}"),
+            ),
+            (
+                now.admin != new.admin,
+                "gateway.listen.admin",
+                "the socket of a running agent cannot move",
+                "put it back, or restart the agent, which loses no packet",
+            ),
+        ],
+    )
+}
+
+/// Refuses those of the changes that are: whether it is one, the key's path, reason and mend of each.
+pub(super) fn refuse_changes(file: &Path, changes: &[(bool, &str, &str, &str)]) -> Result<(), Problems> {
     let mut problems = Problems::new(&file.display().to_string());
-    let mut refuse = |path: &str, reason: &str, mend: &str| {
-        problems.add(&Place { path: path.to_owned(), ..Place::default() }, reason, mend);
-    };
-    if Sizes::of(&now.limits) != Sizes::of(&new.limits) {
-        let mend =
-            "put them back, or end the agent, run `spillway unload` (which ends the balancing) and start it";
-        refuse("gateway.limits", "the sizes of maps that are pinned cannot change", mend);
-    }
-    if now.pin_path != new.pin_path {
-        let mend =
-            "put it back, or end the agent, run `spillway unload` (which ends the balancing) and start it";
-        refuse("gateway.pinPath", "the pins of a running agent cannot move", mend);
-    }
-    if now.admin != new.admin {
-        let mend = "put it back, or restart the agent, which loses no packet";
-        refuse("gateway.listen.admin", "the socket of a running agent cannot move", mend);
+    for (_, path, reason, mend) in changes.iter().filter(|(is_one, ..)| *is_one) {
+        problems.add(&Place { path: (*path).to_owned(), ..Place::default() }, *reason, *mend);
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }

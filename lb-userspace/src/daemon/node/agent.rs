@@ -1,17 +1,17 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::clamps::{self, Clamps};
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 
+use super::clamps::{self, Clamps};
 use super::ways::Ways;
 use crate::compile::ReceiverImage;
 use crate::config::model::NodeConfig;
-use crate::config::{self, Place, Problems};
+use crate::config::{self, Problems};
 use crate::daemon::interfaces;
 use crate::daemon::machine;
-use crate::daemon::reload::{refusal, summary, tell};
+use crate::daemon::reload::{refusal, refuse_changes, summary, tell};
 use crate::daemon::start::RunError;
 use crate::daemon::trouble::Trouble;
 use crate::datapath::attach::Attachment;
@@ -180,19 +180,21 @@ fn image(config: &NodeConfig) -> std::io::Result<ReceiverImage> {
 
 /// Refuses changes of what a running agent holds on to.
 fn fixed(file: &Path, now: &NodeConfig, new: &NodeConfig) -> Result<(), Problems> {
-    let mut problems = Problems::new(&file.display().to_string());
-    let mut refuse = |path: &str, reason: &str, mend: &str| {
-        problems.add(&Place { path: path.to_owned(), ..Place::default() }, reason, mend);
-    };
-    if now.remember.flows != new.remember.flows {
-        let mend =
-            "put it back, or end the agent, run `spillway unload` (which ends the receiver) and start it";
-        refuse("node.remember.flows", "the size of a map that is pinned cannot change", mend);
-    }
-    if now.pin_path != new.pin_path {
-        let mend =
-            "put it back, or end the agent, run `spillway unload --pin-path` with the old one, and start it";
-        refuse("node.pinPath", "the pins of a running agent cannot move", mend);
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    refuse_changes(
+        file,
+        &[
+            (
+                now.remember.flows != new.remember.flows,
+                "node.remember.flows",
+                "the size of a map that is pinned cannot change",
+                "put it back, or end the agent, run `spillway unload` (which ends the receiver) and start it",
+            ),
+            (
+                now.pin_path != new.pin_path,
+                "node.pinPath",
+                "the pins of a running agent cannot move",
+                "put it back, or end the agent, run `spillway unload --pin-path` with the old one, and start it",
+            ),
+        ],
+    )
 }
