@@ -1,4 +1,5 @@
-//! The kernel's side of [`Frame`](crate::frame::Frame), the only place with packet `unsafe`, and of keys.
+//! The kernel's side of [`Frame`](crate::frame::Frame), the only place with packet `unsafe`, and of keys; what the programs
+//! have in common.
 
 mod tc_frame;
 mod xdp_frame;
@@ -6,6 +7,7 @@ mod xdp_frame;
 pub use tc_frame::TcFrame;
 pub use xdp_frame::XdpFrame;
 
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use lb_common::abi::AccessKey;
 
@@ -16,4 +18,26 @@ pub fn trie_key(key: &AccessKey) -> &Key<[u8; 20]> {
     // SAFETY: both are 24 bytes, of which the first four are the length; any bytes are a key, and the packed one may
     // lie anywhere.
     unsafe { &*core::ptr::from_ref(key).cast() }
+}
+
+/// The kernel's monotonic clock, in nanoseconds.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes nothing and gives a number.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The same word, by way of a map's entry, so that the verifier knows nothing of it
+/// ([`Tables::forgotten`](crate::tables::Tables::forgotten)).
+///
+/// # Safety
+/// The entry is this CPU's own, and nothing else that uses it runs on the CPU meanwhile.
+#[inline(always)]
+pub unsafe fn by_way_of(entry: Option<*mut u64>, word: u64) -> u64 {
+    let Some(entry) = entry else { return word };
+    // SAFETY: the caller's promise. Volatile, or the compiler would keep the word in a register.
+    unsafe {
+        entry.write_volatile(word);
+        entry.read_volatile()
+    }
 }

@@ -1,10 +1,10 @@
 //! The next frame of a measurement: what the plan says, written over what is left of the last one.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 use lb_common::bench::{Plan, Progress, TEMPLATE_LENGTH, flow_at};
+use lb_ebpf::program::now;
 
 #[map(name = "plan")]
 static PLAN: Array<Plan> = Array::with_max_entries(1, 0);
@@ -67,10 +67,4 @@ fn stamp(plan: &Plan, progress: &mut Progress) {
     } else if run == u64::from(plan.last_run) {
         progress.last = now();
     }
-}
-
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and gives a number.
-    unsafe { bpf_ktime_get_ns() }
 }

@@ -2,14 +2,13 @@
 
 use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::abi::{
     AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, Event, EventKind, Features,
     FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceBucket,
     SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::flow::Flow;
-use lb_ebpf::program::trie_key;
+use lb_ebpf::program::{by_way_of, now, trie_key};
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
 
@@ -167,13 +166,8 @@ impl Tables for BpfTables {
 
     #[inline(always)]
     fn forgotten(&self, word: u64) -> u64 {
-        let Some(place) = maps::SCRATCH.get_ptr_mut(0) else { return word };
-        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on a CPU. Volatile, or
-        // the compiler would keep the word in a register.
-        unsafe {
-            place.write_volatile(word);
-            place.read_volatile()
-        }
+        // SAFETY: the map is per CPU, and XDP programs do not interrupt each other on a CPU.
+        unsafe { by_way_of(maps::SCRATCH.get_ptr_mut(0), word) }
     }
 
     #[inline(always)]
@@ -242,13 +236,6 @@ fn within(budget: u32, limit: u32, now: u64) -> bool {
         // SAFETY: other CPUs count in the same place; what is lost is a count, as `Budget::take` says.
         unsafe { (*budget).take(now, limit) }
     })
-}
-
-/// The kernel's monotonic clock, in nanoseconds.
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and gives a number.
-    unsafe { bpf_ktime_get_ns() }
 }
 
 #[inline(always)]

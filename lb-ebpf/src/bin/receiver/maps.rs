@@ -1,7 +1,6 @@
 //! The receiver's maps (`lb_common::abi::receiver_map`), and the stages' view of them.
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use lb_common::abi::{
@@ -13,7 +12,7 @@ use lb_common::net::{Address, Family};
 use lb_common::reason::ReceiverReason;
 use lb_ebpf::clamp::Limits;
 use lb_ebpf::frame::Frame;
-use lb_ebpf::program::trie_key;
+use lb_ebpf::program::{by_way_of, now, trie_key};
 use lb_ebpf::receive::Node;
 
 use crate::sockets;
@@ -131,13 +130,6 @@ impl Node for BpfNode {
     }
 }
 
-/// The kernel's monotonic clock, in nanoseconds.
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing and gives a number.
-    unsafe { bpf_ktime_get_ns() }
-}
-
 impl Limits for BpfLimits {
     #[inline(always)]
     fn limit(&self, family: Family) -> u16 {
@@ -172,11 +164,7 @@ fn is_own(address: &Address) -> bool {
 /// The same word, by way of a map.
 #[inline(always)]
 fn forgotten(word: u64) -> u64 {
-    let Some(place) = SCRATCH.get_ptr_mut(0) else { return word };
-    // SAFETY: the entry is this CPU's own. Neither XDP programs nor, with bottom halves off, frames that are sent
-    // interrupt each other on a CPU. Volatile, or the compiler would keep the word in a register.
-    unsafe {
-        place.write_volatile(word);
-        place.read_volatile()
-    }
+    // SAFETY: the map is per CPU. Neither XDP programs nor, with bottom halves off, frames that are sent interrupt each
+    // other on a CPU.
+    unsafe { by_way_of(SCRATCH.get_ptr_mut(0), word) }
 }
