@@ -24,6 +24,10 @@ pub fn is_ours<F: Frame, N: Node>(frame: &F, node: &N, accepted: &Accepted, tunn
     }
     let inner = (node.forgotten(tunnel.inner as u64) & 0xff) as usize;
     let Some(packet) = parse::ip(frame, tunnel.family, inner) else { return true };
+    // Of nearly all packets that says it: what is neither asked after nor remembered is not looked into.
+    if !asks && packet.next == protocol::TCP && !accepted.flags.has(AcceptedFlags::REMEMBER_TCP) {
+        return true;
+    }
     let Some(found) = find(frame, node, &packet) else { return true };
     let is_known = !asks || found.is_known(frame, node, accepted, packet.offset);
     if is_known && found.is_remembered(accepted) {
