@@ -1,12 +1,18 @@
 //! A real HTTP client: single requests, and a steady load of them from inside a namespace.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
 
 use super::Namespace;
 use super::crew::Crew;
@@ -86,6 +92,30 @@ pub fn fetch(namespace: &Namespace, to: SocketAddr, path: &str) -> Result<String
 /// When there is no answer with a status below 400.
 pub fn fetch_within(patience: Duration, namespace: &Namespace, to: SocketAddr, path: &str) -> Result<String> {
     namespace.enter(|| get(&connection_per_request(patience), &url(to, path)))
+}
+
+/// One GET from this address and port, which may have had a connection a moment ago; the answer's body.
+///
+/// # Errors
+/// When there is no answer within about a second.
+pub fn fetch_from(namespace: &Namespace, from: SocketAddr, to: SocketAddr) -> Result<String> {
+    let mut stream = namespace.enter(|| connection(from, to))?;
+    write!(stream, "GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("read the answer")?;
+    Ok(answer.split_once("\r\n\r\n").context("an answer without a body")?.1.to_owned())
+}
+
+fn connection(from: SocketAddr, to: SocketAddr) -> Result<TcpStream> {
+    let family = if to.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let made = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&made, sockopt::ReuseAddr, &true)?;
+    let patience = TimeVal::new(0, PATIENCE.as_micros().try_into()?);
+    setsockopt(&made, sockopt::SendTimeout, &patience)?;
+    setsockopt(&made, sockopt::ReceiveTimeout, &patience)?;
+    bind(made.as_raw_fd(), &SockaddrStorage::from(from)).with_context(|| format!("bind {from}"))?;
+    connect(made.as_raw_fd(), &SockaddrStorage::from(to)).with_context(|| format!("connect to {to}"))?;
+    Ok(made.into())
 }
 
 fn send_until(stop: &AtomicBool, outcomes: &Mutex<Vec<Outcome>>, to: SocketAddr, pace: Duration) {

@@ -29,7 +29,7 @@ mod udp_echo;
 mod work_dir;
 
 pub use agent::Agent;
-pub use client::{Load, Outcome, fetch, fetch_within};
+pub use client::{Load, Outcome, fetch, fetch_from, fetch_within};
 pub use echo::{Echo, Talk, Talks};
 pub use events::{Event, EventKind};
 pub use frame_socket::FrameSocket;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use lb_tests::lab::{
-    Attached, ClusterSpec, Echo, NodeAgent, Objects, Talk, Talks, TwoClusters, UdpEcho, UdpFlow, VIP_V4,
-    VIP_V6, is_root,
+    Attached, ClusterSpec, Echo, NodeAgent, Objects, Talk, Talks, TwoClusters, UdpEcho, UdpFlow, VIP_PORT,
+    VIP_V4, VIP_V6, fetch_from, is_root,
 };
 use serde_json::{Value, json};
 
@@ -117,7 +117,8 @@ fn config(lab: &TwoClusters) -> Value {
             nodes.map(|node| json!({"address": node.address(VIP_V4.into())})).collect();
         json!({"name": cluster, "cluster": cluster, "rows": 1024, "endpoints": endpoints})
     };
-    let ports = ["TCP", "UDP"].map(|protocol| json!({"port": PORT, "protocol": protocol}));
+    let ports = [("TCP", PORT), ("UDP", PORT), ("TCP", VIP_PORT)]
+        .map(|(kind, port)| json!({"port": port, "protocol": kind}));
     json!({
         "clusters": clusters.map(|name| json!({"name": name, "encap": {"kind": "gue"}})),
         "services": [{"name": "test/echo", "vips": vips(), "ports": ports, "pools": clusters, "tracking": "chain"}],
@@ -169,6 +170,32 @@ fn a_drained_node_keeps_its_connections_and_gets_no_new_ones() -> Result<()> {
     assert!(on > 100 && back > 0, "UDP that is new on a changed row is nobody's at first");
     assert_eq!(lost, 0);
     assert_eq!(stage.gateway.tracking()?.inserted, 0, "the gateway records nothing");
+    Ok(())
+}
+
+#[test]
+fn a_port_may_be_used_again_though_the_old_node_has_not_forgotten_it() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let mut stage = Stage::new()?;
+    // The servers close first, so that the nodes keep what is over for a minute.
+    let ask_all = |stage: &Stage| -> Result<Vec<String>> {
+        let each = (40_000..40_000 + 2 * FLOWS).zip(vips().into_iter().cycle()).map(|(port, vip)| {
+            let from = SocketAddr::new(TwoClusters::CLIENT.host(vip), u16::try_from(port)?);
+            let to = SocketAddr::new(vip, VIP_PORT);
+            fetch_from(&stage.lab.client, from, to).with_context(|| format!("from {from}"))
+        });
+        each.collect()
+    };
+    let before = ask_all(&stage)?;
+    let drained = stage.drain(0)?;
+    let after = ask_all(&stage)?;
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert!(before.contains(&drained) && !after.contains(&drained), "{drained} had some, and gets no more");
+    assert!(moved >= FLOWS / 8, "{moved}: nothing is tried again where somebody else remembers it");
+    assert!(stage.counted("sent-on")? > 0, "the old nodes were asked");
     Ok(())
 }
 

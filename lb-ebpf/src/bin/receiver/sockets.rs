@@ -8,7 +8,8 @@ use lb_common::net::Family;
 use lb_ebpf::frame::Frame;
 use lb_ebpf::wire::{HalfWord, Ipv4, Ipv6};
 
-/// `TCP_LISTEN` and `TCP_NEW_SYN_RECV` in the kernel's `enum` of states (include/net/tcp_states.h).
+/// `TCP_TIME_WAIT`, `TCP_LISTEN` and `TCP_NEW_SYN_RECV` in the kernel's `enum` of states (include/net/tcp_states.h).
+const OVER: u32 = 6;
 const LISTEN: u32 = 10;
 const HANDSHAKE: u32 = 12;
 /// Only this program's own network namespace.
@@ -36,9 +37,11 @@ struct Tcp {
     words: [HalfWord; 5],
 }
 
-/// Whether a socket has the connection: established, or just over. One that listens has it if the packet brings back a
-/// SYN cookie, as it does when the queue of handshakes was full. A handshake alone proves nothing, for anybody can send
-/// a SYN in the name of a connection that is another node's: its last packet comes back if nobody else has it.
+/// Whether a socket has the connection. One that listens has it if the packet brings back a SYN cookie, as it does when
+/// the queue of handshakes was full. A handshake alone proves nothing, for anybody can send a SYN in the name of a
+/// connection that is another node's: its last packet comes back if nobody else has it. Nor does a connection that is
+/// over: the client may have begun another from the same port, which is a new owner's. Whoever closed first is alone
+/// with it for a minute (RFC 9293, section 3.6), and the other side wants nothing more of it.
 #[inline(always)]
 pub(crate) fn has<F: Frame>(context: *mut xdp_md, frame: &F, flow: &Flow, ip: usize, tcp: usize) -> bool {
     let socket = find(context, flow);
@@ -48,7 +51,7 @@ pub(crate) fn has<F: Frame>(context: *mut xdp_md, frame: &F, flow: &Flow, ip: us
     // SAFETY: it is not null, and held until it is released below.
     let state = unsafe { (*socket).state };
     let has = match state {
-        HANDSHAKE => false,
+        OVER | HANDSHAKE => false,
         LISTEN => brings_cookie(socket, frame, flow.family, ip, tcp),
         _ => true,
     };
