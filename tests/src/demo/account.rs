@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::{Member, Site};
 use super::report::{Fault, Part, Report, failures, shares};
+use super::stage::vip_like;
 use crate::lab::{Load, Outcome, TwoClusters};
 
 /// Time between two lines about the load.
@@ -60,12 +61,18 @@ impl Account {
 
     /// Who is connected how.
     pub(super) fn picture(&mut self, sites: &[Site], members: &[Member], lab: &TwoClusters) {
-        let like = members.first().map_or(super::stage::vip(4), |member| member.address);
-        let (client, gateway) = (TwoClusters::CLIENT.host(like), TwoClusters::GATEWAY.host(like));
+        let like = vip_like(members);
+        let [client, gateway, second] =
+            [TwoClusters::CLIENT, TwoClusters::GATEWAY, TwoClusters::SECOND_GATEWAY]
+                .map(|one| one.host(like));
         self.say(&format!("  client  {client}  sends to the VIP, gets answers from the nodes directly"));
         self.say("     |");
         self.say(&format!("  fabric  routes; VIP via {gateway}"));
-        self.say(&format!("     |-- gateway {gateway}  spillway: picks cluster and node, encapsulates"));
+        self.say(&format!(
+            "     |-- gateway-1 {gateway}  spillway run: picks cluster and node, encapsulates"
+        ));
+        self.say(&format!("     |-- gateway-2 {second}  joins later"));
+        self.say("     |   on each node spillway node: takes what is the node's, sends on what is another's");
         for site in sites {
             self.say(&format!("     |-- cluster {}  weight {}", site.name, site.weight));
             for member in members.iter().filter(|member| member.cluster == site.name) {
@@ -98,9 +105,13 @@ impl Account {
     /// What a fault did.
     pub(super) fn fault(&mut self, fault: &Fault) {
         self.say(&format!(
-            "{} {}: found dead after {:.0} ms, tables switched {:.1} ms later, {} requests lost meanwhile",
+            "{} {}: found dead after {:.0} ms, switched {:.1} ms later, {} requests lost meanwhile",
             fault.kind, fault.target, fault.detected_ms, fault.switched_ms, fault.failed_requests
         ));
+        if let Some(live) = fault.live {
+            let (all, broken) = (live.connections, live.broken_connections);
+            self.say(&format!("{broken} of {all} connections that were open broke"));
+        }
     }
 
     /// The last words.
@@ -108,8 +119,12 @@ impl Account {
         self.head("Summary");
         self.say(&format!("{} requests, {} answered, {} failed", report.requests, report.ok, report.failed));
         if report.problems.is_empty() {
+            let open: usize =
+                report.faults.iter().filter_map(|fault| fault.live).map(|live| live.connections).sum();
             let in_faults: usize = report.faults.iter().map(|fault| fault.failed_requests).sum();
-            self.say("Shares are as configured.");
+            self.say(&format!(
+                "Shares are as configured; none of {open} connections broke with their gateway."
+            ));
             self.say(&format!("{in_faults} requests failed between a fault and the switch,"));
             self.say(&format!(
                 "{} as their connections moved back with what returned.",

@@ -1,10 +1,10 @@
 //! The gateway's configuration file for the demo.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::plan::{Member, Site};
+use super::stage::{LINES_PORT, vip_like};
 use crate::lab::{HEALTH_PORT, TwoClusters, VIP_PORT};
 
 /// The hash's secret: any 32 hexadecimal digits; a lab has nothing to hide.
@@ -12,16 +12,10 @@ pub(super) const SECRET: &str = "000102030405060708090a0b0c0d0e0f\n";
 /// Its file, beside the configuration.
 pub(super) const SECRET_FILE: &str = "hash.key";
 
-/// The configuration as YAML; the first site is the gateway's own. An agent of this machine may have the
-/// usual socket.
-pub(super) fn text(
-    sites: &[Site],
-    members: &[Member],
-    vip: IpAddr,
-    pin_path: &Path,
-    socket: &Path,
-) -> String {
+/// A gateway's configuration as YAML; the first site is its own. An agent of this machine may have the usual socket.
+pub(super) fn text(sites: &[Site], members: &[Member], pin_path: &Path, socket: &Path) -> String {
     let own = sites.first().map_or("", |site| site.name);
+    let vip = vip_like(members);
     let interface = TwoClusters::GATEWAY_INTERFACE;
     format!(
         "apiVersion: spillway/v1
@@ -34,7 +28,8 @@ clusters:
 {}services:
 - name: demo/web
   vips: [\"{vip}\"]
-  ports: [{{name: http, protocol: TCP, port: {VIP_PORT}}}]
+  ports: [{{name: http, protocol: TCP, port: {VIP_PORT}}}, {{name: lines, protocol: TCP, port: {LINES_PORT}}}]
+  tracking: chain
   pools: [{}]
 pools:
 {}healthChecks:
@@ -42,7 +37,7 @@ pools:
 ",
         pin_path.display(),
         socket.display(),
-        each(sites, |site| format!("- name: {}\n", site.name)),
+        each(sites, |site| format!("- {{name: {}, encap: {{kind: gue}}}}\n", site.name)),
         sites.iter().map(|site| format!("web-{}", site.name)).collect::<Vec<_>>().join(", "),
         each(sites, |site| pool(site, members)),
     )
@@ -71,8 +66,7 @@ mod tests {
 
     #[test]
     fn the_file_names_every_site_pool_and_node() {
-        let vip = "198.51.100.10".parse().unwrap();
-        let text = text(&sites(), &example_members(), vip, Path::new("/p/x"), Path::new("/p/s"));
+        let text = text(&sites(), &example_members(), Path::new("/p/x"), Path::new("/p/s"));
         let expected = r#"apiVersion: spillway/v1
 clusterSet: {id: demo, self: eu-1, secretFile: hash.key}
 gateway:
@@ -80,12 +74,13 @@ gateway:
   pinPath: /p/x
   listen: {admin: "unix:///p/s"}
 clusters:
-- name: eu-1
-- name: us-1
+- {name: eu-1, encap: {kind: gue}}
+- {name: us-1, encap: {kind: gue}}
 services:
 - name: demo/web
   vips: ["198.51.100.10"]
-  ports: [{name: http, protocol: TCP, port: 80}]
+  ports: [{name: http, protocol: TCP, port: 80}, {name: lines, protocol: TCP, port: 7}]
+  tracking: chain
   pools: [web-eu-1, web-us-1]
 pools:
 - name: web-eu-1

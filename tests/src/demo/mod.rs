@@ -1,10 +1,13 @@
-//! The demo: builds a lab, lets the gateway agent forward real HTTP requests in it, breaks a node and
-//! a cluster, and reports what the clients noticed.
+//! The demo: builds a lab, lets the gateway agent forward real HTTP requests in it, breaks a node, a cluster and, amid
+//! connections that stay open, a gateway, and reports what the clients noticed.
 
 mod account;
 mod config;
+mod gateway;
 mod plan;
+mod receivers;
 mod report;
+mod second_act;
 mod stage;
 mod story;
 
@@ -50,7 +53,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let interrupt = Interrupt::install()?;
     let mut account = Account::new(args.output == Output::Json);
     let told = story::tell(args, &interrupt, &mut account);
-    account.say("Taken down: the agent, the namespaces, the BPF file system. Nothing is left behind.");
+    account.say("Taken down: the agents, the namespaces, the BPF file system. Nothing is left behind.");
     let report = told?;
     if args.output == Output::Json {
         println!("{}", serde_json::to_string(&report)?);

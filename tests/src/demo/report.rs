@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::plan::{Member, Site, cluster_shares, node_shares};
-use crate::lab::Outcome;
+use crate::lab::{Outcome, Talk};
 
 /// Longest time from a request's begin to its failure: three waits of half a second.
 pub(super) const LONGEST_REQUEST: Duration = Duration::from_millis(1500);
@@ -47,20 +47,41 @@ pub(super) struct Part {
     pub(super) expected_share: f64,
 }
 
+/// What became of the connections that were open all through a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Live {
+    /// How many there were.
+    pub(super) connections: usize,
+    /// Those that were reset, fell silent or came to another node.
+    pub(super) broken_connections: usize,
+}
+
+impl Live {
+    /// Counts them.
+    pub(super) fn new(talks: &[Talk]) -> Self {
+        let broken_connections = talks.iter().filter(|talk| talk.broken.is_some()).count();
+        Self { connections: talks.len(), broken_connections }
+    }
+}
+
 /// One fault.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Fault {
-    /// `node` or `cluster`.
+    /// `node`, `cluster` or `gateway`.
     pub(super) kind: &'static str,
     /// Whose.
     pub(super) target: String,
-    /// From the fault to the agent's (last) verdict, in milliseconds.
+    /// From the fault to the agent's (last) verdict, in milliseconds; of a gateway, to that of the fabric's routing.
     pub(super) detected_ms: f64,
-    /// From the verdict to the last change in the kernel's tables, in milliseconds.
+    /// From the verdict to the last change in the kernel's tables, in milliseconds; of a gateway, in the routes.
     pub(super) switched_ms: f64,
     /// Requests begun (or under way) between the fault and the switch that were not answered.
     pub(super) failed_requests: usize,
+    /// Of a gateway only.
+    #[serde(flatten)]
+    pub(super) live: Option<Live>,
     #[serde(skip)]
     pub(super) times: Times,
 }
@@ -70,9 +91,9 @@ pub(super) struct Fault {
 pub(super) struct Times {
     /// The power went.
     pub(super) broken: SystemTime,
-    /// The agent's last verdict.
+    /// The last verdict.
     pub(super) verdict: SystemTime,
-    /// The last change in the kernel's tables that followed.
+    /// The last change that followed.
     pub(super) switched: SystemTime,
 }
 
@@ -86,8 +107,21 @@ impl Fault {
             detected_ms: milliseconds(times.broken, times.verdict),
             switched_ms: milliseconds(times.verdict, times.switched),
             failed_requests: failures(outcomes).filter(|outcome| window.excuses(outcome)).count(),
+            live: None,
             times,
         }
+    }
+
+    /// With what became of connections that were open all through it.
+    pub(super) fn with(self, live: Live) -> Self {
+        Self { live: Some(live), ..self }
+    }
+
+    fn problem(&self) -> Option<String> {
+        let Live { connections, broken_connections } =
+            self.live.filter(|live| live.broken_connections > 0)?;
+        let (kind, target) = (self.kind, &self.target);
+        Some(format!("{broken_connections} of {connections} connections broke as {kind} {target} was lost"))
     }
 }
 
@@ -125,6 +159,7 @@ impl Report {
             .filter_map(|(name, share)| share.problem(name, answered))
             .collect();
         problems.extend(unexcused(undisturbed, all, &faults, returns));
+        problems.extend(faults.iter().filter_map(Fault::problem));
         Self { requests: all.len(), ok: all.len() - failed, failed, clusters, nodes, faults, problems }
     }
 }

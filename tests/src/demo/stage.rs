@@ -1,9 +1,7 @@
-//! What the story is played on: the lab, the agent in it, the wish to stop, and waiting.
+//! What the story is played on: the lab, the agents in it, the wish to stop, and waiting.
 
 use std::fmt::{self, Display, Formatter};
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::config;
+use super::gateway::{Gateway, last_of};
 use super::plan::{Member, Site, members};
-use crate::lab::{Agent, Event, EventKind, Objects, TwoClusters, VIP_PORT, VIP_V4, VIP_V6, WorkDir};
+use super::receivers::Receivers;
+use crate::lab::{Objects, SecondGateway, TwoClusters, VIP_PORT, VIP_V4, VIP_V6, WorkDir};
 
 /// Time between two looks at whether something has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -52,25 +51,36 @@ impl Interrupt {
     }
 }
 
+/// Port of the VIP for connections that stay open (host order).
+pub(super) const LINES_PORT: u16 = 7;
+
 /// The VIP of this IP version.
 pub(super) fn vip(ip_version: u8) -> IpAddr {
     if ip_version == 6 { VIP_V6.into() } else { VIP_V4.into() }
 }
 
-/// Lab, agent and files. Fields are dropped in order: the agent ends before its world does.
+/// The VIP of the members' IP version.
+pub(super) fn vip_like(members: &[Member]) -> IpAddr {
+    vip(if members.first().is_some_and(|member| member.address.is_ipv6()) { 6 } else { 4 })
+}
+
+/// Lab, agents and files. Fields are dropped in order: the agents end before their world does.
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
     interrupt: &'a Interrupt,
-    agent: Agent,
+    spillway: PathBuf,
+    pub(super) gateways: Vec<Gateway>,
+    pub(super) receivers: Receivers,
+    second: SecondGateway,
     pub(super) lab: TwoClusters,
-    _work: WorkDir,
+    work: WorkDir,
     pub(super) sites: Vec<Site>,
     pub(super) members: Vec<Member>,
     pub(super) target: SocketAddr,
 }
 
 impl<'a> Stage<'a> {
-    /// Builds the lab and starts the agent in it.
+    /// Builds the lab and starts the agents in it, but for that of the second gateway.
     pub(super) fn build(
         spillway: &Path,
         ip_version: u8,
@@ -80,15 +90,26 @@ impl<'a> Stage<'a> {
         let objects = Objects::from_env()?;
         WorkDir::sweep()?;
         let work = WorkDir::new()?;
-        let lab = TwoClusters::with_clusters(&objects, &sites.iter().map(Site::spec).collect::<Vec<_>>())?;
+        let clusters: Vec<_> = sites.iter().map(Site::spec).collect();
+        let lab = TwoClusters::with_bare_clusters(&objects, &clusters)?;
+        let second = SecondGateway::join(&lab, &objects)?;
         interrupt.check()?;
         let vip = vip(ip_version);
         let members = members(&lab.nodes, vip);
-        let (pins, socket) = (work.bpf().join("spillway"), work.path().join("admin.sock"));
-        let config = write_config(&work, &config::text(&sites, &members, vip, &pins, &socket))?;
-        let agent = Agent::start(&lab.gateway, spillway, &config)?;
+        let receivers = Receivers::start(spillway, &lab, &work)?;
+        interrupt.check()?;
+        let first = Gateway::start("gateway-1", (&lab.gateway, spillway), &work, (&sites, &members))?;
+        let (spillway, gateways) = (spillway.to_path_buf(), vec![first]);
         let target = SocketAddr::new(vip, VIP_PORT);
-        Ok(Self { interrupt, agent, lab, _work: work, sites, members, target })
+        Ok(Self { interrupt, spillway, gateways, receivers, second, lab, work, sites, members, target })
+    }
+
+    /// Starts the second gateway's agent; no packets are led to it yet.
+    pub(super) fn start_second(&mut self) -> Result<()> {
+        let place = (&self.second.namespace, self.spillway.as_path());
+        let gateway = Gateway::start("gateway-2", place, &self.work, (&self.sites, &self.members))?;
+        self.gateways.push(gateway);
+        Ok(())
     }
 
     /// Looks again and again until `ready` returns something; fails when that takes longer than
@@ -102,13 +123,17 @@ impl<'a> Stage<'a> {
         let deadline = Instant::now() + patience;
         loop {
             self.interrupt.check()?;
-            self.agent.check_alive()?;
+            self.gateways.iter_mut().try_for_each(Gateway::check_alive)?;
             if let Some(result) = ready(self) {
                 return Ok(result);
             }
             if Instant::now() > deadline {
-                let log = self.agent.last_lines().join("\n  ");
-                bail!("{what} did not happen within {} s; the agent's log:\n  {log}", patience.as_secs());
+                let logs = self
+                    .gateways
+                    .iter()
+                    .map(|one| format!("{}:\n  {}", one.name, one.last_lines().join("\n  ")));
+                let logs: Vec<_> = logs.collect();
+                bail!("{what} did not happen within {} s; {}", patience.as_secs(), logs.join("\n"));
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -120,51 +145,14 @@ impl<'a> Stage<'a> {
         members.map(|member| member.address).collect()
     }
 
-    /// When the last of `addresses` got its first such verdict after `since`; `None` while one lacks it.
+    /// When the last of `addresses` got its first such verdict after `since`, of the last gateway to come to it; `None`
+    /// while one lacks it.
     pub(super) fn verdict(&self, addresses: &[IpAddr], up: bool, since: SystemTime) -> Option<SystemTime> {
-        last_verdict(&self.agent.events(), addresses, up, since)
+        last_of(self.gateways.iter().map(|gateway| gateway.verdict(addresses, up, since)))
     }
 
-    /// When the kernel's tables were last changed, if that was not before `since`.
+    /// When all gateways' tables were last changed, if that was not before `since`.
     pub(super) fn applied(&self, since: SystemTime) -> Option<SystemTime> {
-        let events = self.agent.events();
-        let applied = events.iter().filter(|event| event.kind == EventKind::Applied && event.at >= since);
-        applied.map(|event| event.at).max()
-    }
-}
-
-fn last_verdict(events: &[Event], addresses: &[IpAddr], up: bool, since: SystemTime) -> Option<SystemTime> {
-    let first = |address: &IpAddr| {
-        let wanted = EventKind::Health { address: *address, up };
-        events.iter().find(|event| event.at >= since && event.kind == wanted).map(|event| event.at)
-    };
-    let verdicts: Option<Vec<SystemTime>> = addresses.iter().map(first).collect();
-    verdicts?.into_iter().max()
-}
-
-fn write_config(work: &WorkDir, text: &str) -> Result<PathBuf> {
-    let secret = work.path().join(config::SECRET_FILE);
-    fs::write(&secret, config::SECRET).context("write the secret")?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).context("protect the secret")?;
-    let path = work.path().join("spillway.yaml");
-    fs::write(&path, text).context("write the configuration")?;
-    Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_verdict_about_all_is_the_last_of_the_first_ones() {
-        let (a, b): (IpAddr, IpAddr) = ("10.1.1.2".parse().unwrap(), "10.1.2.2".parse().unwrap());
-        let at = |s| SystemTime::UNIX_EPOCH + Duration::from_secs(s);
-        let said = |s, address, up| Event { at: at(s), kind: EventKind::Health { address, up } };
-        let events =
-            [said(1, a, false), said(5, a, false), said(6, b, true), said(7, b, false), said(9, a, false)];
-        assert_eq!(last_verdict(&events, &[a, b], false, at(2)), Some(at(7)));
-        assert_eq!(last_verdict(&events, &[a], false, at(2)), Some(at(5)));
-        assert_eq!(last_verdict(&events, &[a, b], false, at(8)), None);
-        assert_eq!(last_verdict(&events, &[a], true, at(0)), None);
+        last_of(self.gateways.iter().map(|gateway| gateway.applied(since)))
     }
 }

@@ -1,4 +1,5 @@
-//! The story: it forwards; a node loses power and returns; a cluster is lost and returns.
+//! The story: it forwards; a node loses power and returns; a cluster is lost and returns; and then the
+//! [second act](super::second_act).
 
 use std::slice;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,15 +18,15 @@ const SENDERS: u16 = 32;
 /// Requests per second; a laptop's two cores stay idle enough to answer health checks in time.
 const RATE: u32 = 500;
 /// For anything the agent should do in a second or two.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// After this long without a change the tables are taken as settled.
 const SETTLED: Duration = Duration::from_millis(700);
 /// How long each state is watched.
-const WATCHED: Duration = Duration::from_secs(2);
+pub(super) const WATCHED: Duration = Duration::from_secs(2);
 
 /// Tells the whole story; when it returns, everything is taken down.
 pub(super) fn tell(args: &Args, interrupt: &Interrupt, account: &mut Account) -> Result<Report> {
-    account.say("Building the lab: network namespaces, HTTP servers, decapsulators.");
+    account.say("Building the lab: network namespaces, servers, an agent on each node and on a gateway.");
     let stage = Stage::build(&args.spillway, args.ip_version, sites(), interrupt)?;
     account.picture(&stage.sites, &stage.members, &stage.lab);
     let mut story = Story { stage, account };
@@ -34,9 +35,10 @@ pub(super) fn tell(args: &Args, interrupt: &Interrupt, account: &mut Account) ->
     story.play(load, args.requests)
 }
 
-struct Story<'a, 'b> {
-    stage: Stage<'a>,
-    account: &'b mut Account,
+/// Where it is played, and how it is told.
+pub(super) struct Story<'a, 'b> {
+    pub(super) stage: Stage<'a>,
+    pub(super) account: &'b mut Account,
 }
 
 impl Story<'_, '_> {
@@ -48,9 +50,11 @@ impl Story<'_, '_> {
         let whole = self.stage.members.iter().filter(|member| member.cluster == site);
         let whole: Vec<String> = whole.map(|member| member.name.clone()).collect();
         let (cluster, cluster_back) = self.fault("cluster", site, &whole, &load)?;
+        let gateway = self.lose_a_gateway(&load)?;
         let all = load.finish();
         let world = (self.stage.sites.as_slice(), self.stage.members.as_slice());
-        let report = Report::new(world, &undisturbed, &all, vec![node, cluster], &[node_back, cluster_back]);
+        let report =
+            Report::new(world, &undisturbed, &all, vec![node, cluster, gateway], &[node_back, cluster_back]);
         self.account.sum(&report);
         Ok(report)
     }
@@ -111,23 +115,31 @@ impl Story<'_, '_> {
         let addresses = self.stage.addresses(nodes);
         let what = if up { "finding them up" } else { "finding them down" };
         let verdict = self.watch(load, what, PATIENCE, |stage| stage.verdict(&addresses, up, since))?;
-        let applied = self.watch(load, "changing the tables", PATIENCE, |stage| {
-            stage.applied(verdict).filter(|at| at.elapsed().is_ok_and(|ago| ago >= SETTLED))
-        })?;
-        Ok((verdict, applied))
+        Ok((verdict, self.settle(load, |stage| stage.applied(verdict))?))
+    }
+
+    /// The last change in the tables, once nothing more changes.
+    pub(super) fn settle(
+        &mut self,
+        load: &Load,
+        mut applied: impl FnMut(&Stage) -> Option<SystemTime>,
+    ) -> Result<SystemTime> {
+        self.watch(load, "changing the tables", PATIENCE, |stage| {
+            applied(stage).filter(|at| at.elapsed().is_ok_and(|ago| ago >= SETTLED))
+        })
     }
 
     fn each_node(&mut self, names: &[String], mut act: impl FnMut(&mut Node) -> Result<()>) -> Result<()> {
         names.iter().filter_map(|name| self.stage.lab.node_mut(name).map(&mut act)).collect()
     }
 
-    fn pause(&mut self, time: Duration, load: &Load) -> Result<()> {
+    pub(super) fn pause(&mut self, time: Duration, load: &Load) -> Result<()> {
         let end = Instant::now() + time;
         self.watch(load, "the time passing", time + PATIENCE, |_| (Instant::now() >= end).then_some(()))
     }
 
     /// As [`Stage::until`], with live lines.
-    fn watch<T>(
+    pub(super) fn watch<T>(
         &mut self,
         load: &Load,
         what: &str,

@@ -33,8 +33,13 @@ impl NodeAgent {
     pub fn new(work: &WorkDir, name: &str) -> Result<Self> {
         let spillway =
             env::var_os("SPILLWAY_BIN").context("SPILLWAY_BIN is not set: use `cargo xtask test`")?;
+        Ok(Self::with(spillway.as_ref(), work, name))
+    }
+
+    /// The same, of this program.
+    pub fn with(spillway: &Path, work: &WorkDir, name: &str) -> Self {
         let (file, pin_path) = (work.path().join(format!("{name}.yaml")), work.bpf().join(name));
-        Ok(Self { agent: None, spillway: spillway.into(), file, pin_path })
+        Self { agent: None, spillway: spillway.to_path_buf(), file, pin_path }
     }
 
     /// The program under test.

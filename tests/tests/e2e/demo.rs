@@ -54,9 +54,17 @@ fn one_json_object_and_nothing_left_behind() -> Result<()> {
         assert!((total - 1.0).abs() < 1e-6, "{report}");
     }
     let faults = report["faults"].as_array().context("faults")?;
-    assert_eq!(faults.iter().map(|fault| &fault["kind"]).collect::<Vec<_>>(), ["node", "cluster"]);
+    assert_eq!(faults.iter().map(|fault| &fault["kind"]).collect::<Vec<_>>(), ["node", "cluster", "gateway"]);
     for fault in faults {
-        assert_eq!(keys(fault), ["detectedMs", "failedRequests", "kind", "switchedMs", "target"]);
+        let of_all = ["detectedMs", "failedRequests", "kind", "switchedMs", "target"];
+        if fault["kind"] == "gateway" {
+            let more = ["brokenConnections", "connections"];
+            assert_eq!(keys(fault).into_iter().filter(|key| !of_all.contains(key)).collect::<Vec<_>>(), more);
+            assert_eq!(fault["brokenConnections"], 0, "{report}");
+            assert!(fault["connections"].as_u64().is_some_and(|count| count >= 100), "{report}");
+        } else {
+            assert_eq!(keys(fault), of_all);
+        }
         assert!(fault["detectedMs"].as_f64().is_some_and(|ms| ms > 0.0 && ms < 10_000.0), "{report}");
     }
 

@@ -64,6 +64,28 @@ fn a_failure_after_the_switch_is_a_problem() {
 }
 
 #[test]
+fn a_broken_connection_is_a_problem_and_of_a_gateway_the_json_counts_them() {
+    let times = Times { broken: at(10_000), verdict: at(10_200), switched: at(10_202) };
+    let broken = Talk { broken: Some("reset".to_owned()), ..Talk::default() };
+    let lost = |talks: &[Talk]| Fault::new("gateway", "gateway-1", times, &[]).with(Live::new(talks));
+    let problems = |talks: &[Talk]| {
+        let fault = lost(talks);
+        Report::new((&sites(), &example_members()), &as_expected(), &as_expected(), vec![fault], &[]).problems
+    };
+    let whole = Talk::default();
+    assert_eq!(problems(&[whole.clone(), whole.clone()]), Vec::<String>::new());
+    assert_eq!(
+        problems(&[whole.clone(), broken.clone()]),
+        ["1 of 2 connections broke as gateway gateway-1 was lost"]
+    );
+    let expected = serde_json::json!({
+        "kind": "gateway", "target": "gateway-1", "detectedMs": 200.0, "switchedMs": 2.0, "failedRequests": 0,
+        "connections": 2, "brokenConnections": 1,
+    });
+    assert_eq!(serde_json::to_value(lost(&[whole, broken])).unwrap(), expected);
+}
+
+#[test]
 fn the_json_has_the_documented_keys() {
     let report = report(&as_expected(), &[failed(10_100)]);
     let value = serde_json::to_value(&report).unwrap();
