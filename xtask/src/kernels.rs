@@ -31,6 +31,7 @@ use emulator::Emulator;
 pub(crate) use guest::Test;
 use kernel::Kernel;
 use report::{Outcome, Table};
+use series::Series;
 
 /// The flavour of Debian's kernels that has no drivers but those of virtual machines.
 const FLAVOUR: &str = "cloud-amd64";
@@ -47,8 +48,8 @@ pub(crate) fn run(workspace: &Workspace, spillway: &Path, tests: &[Test]) -> Res
             let files = guest::file_system(workspace, &emulator, spillway, tests)?;
             let kernels = series::ALL
                 .iter()
-                .map(|series| (series.name, Kernel::ensure(workspace, &archive, &emulator, series)));
-            Bench { emulator: &emulator, logs: workspace.root().join("target/kernels"), files }
+                .map(|series| (series, Kernel::ensure(workspace, &archive, &emulator, series)));
+            Bench { emulator: &emulator, logs: workspace.root().join("target/kernels"), files, tests }
                 .boot_all(kernels.collect())
         }
         Err(error) => skip_all(&format!("{error:#}")),
@@ -80,13 +81,14 @@ fn say(step: &str) {
 }
 
 /// A series, and its kernel or why there is none.
-type Candidate = (&'static str, Result<Kernel>);
+type Candidate = (&'static Series, Result<Kernel>);
 
 /// All that is the same for every kernel.
 struct Bench<'a> {
     emulator: &'a Emulator,
     logs: PathBuf,
     files: Vec<u8>,
+    tests: &'a [Test],
 }
 
 impl Bench<'_> {
@@ -112,10 +114,10 @@ impl Bench<'_> {
     fn outcome(&self, (series, kernel): Candidate) -> Outcome {
         let kernel = match kernel {
             Ok(kernel) => kernel,
-            Err(error) => return Outcome::skipped(series, format!("{error:#}")),
+            Err(error) => return Outcome::skipped(series.name, format!("{error:#}")),
         };
         self.boot(&kernel, series).unwrap_or_else(|error| Outcome {
-            series,
+            series: series.name,
             kernel: Ok(kernel.release.clone()),
             took: Duration::ZERO,
             counts: Counts { failed: 1, ..Counts::default() },
@@ -123,11 +125,11 @@ impl Bench<'_> {
         })
     }
 
-    fn boot(&self, kernel: &Kernel, series: &'static str) -> Result<Outcome> {
-        let at = |what: &str| self.logs.join(format!("{series}.{what}"));
+    fn boot(&self, kernel: &Kernel, series: &'static Series) -> Result<Outcome> {
+        let at = |what: &str| self.logs.join(format!("{}.{what}", series.name));
         let (files, console, log) = (at("cpio"), at("console"), at("log"));
         fs::create_dir_all(&self.logs)?;
-        fs::write(&files, [&self.files[..], &guest::modules(kernel)?].concat())?;
+        fs::write(&files, [&self.files[..], &guest::own(kernel, series.extent, self.tests)?].concat())?;
         let said = boot::boot(self.emulator, kernel, &files, &console)?;
         fs::remove_file(files)?;
         fs::write(&log, said.log()).context("cannot keep what was said")?;
@@ -139,6 +141,6 @@ impl Bench<'_> {
         } else {
             String::new()
         };
-        Ok(Outcome { series, kernel: Ok(kernel.release.clone()), took: said.took, counts, last })
+        Ok(Outcome { series: series.name, kernel: Ok(kernel.release.clone()), took: said.took, counts, last })
     }
 }

@@ -10,6 +10,7 @@ mod tier;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -40,7 +41,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let mut counts = Counts::default();
     let stage = Stage::prepare(workspace, &tiers, &mut counts);
     for tier in tiers {
-        counts += stage.run(tier, &metadata, &arguments.rest)?;
+        let start = Instant::now();
+        let of_tier = stage.run(tier, &metadata, &arguments.rest)?;
+        eprintln!("test: tier {tier}: {of_tier}, in {} s", start.elapsed().as_secs());
+        counts += of_tier;
     }
     println!("{counts}");
     Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -84,7 +88,7 @@ impl<'a> Stage<'a> {
         }
         if let (Tier::Kernels, Ok(binary)) = (tier, &self.programs) {
             let tests = binaries::for_kernels(self.workspace, binary, rest)?;
-            return kernels::run(self.workspace, binary, &tests).inspect(|counts| say(tier, counts));
+            return kernels::run(self.workspace, binary, &tests);
         }
         let Some(selection) = tier.selection(metadata) else {
             return Ok(skip(tier, "package lb-tests has no test target of that name"));
@@ -101,7 +105,7 @@ impl<'a> Stage<'a> {
         if let Ok(binary) = &self.programs {
             build::with_objects(&mut command, self.workspace).env(build::BINARY, binary);
         }
-        read_results(&mut command, tier)
+        read_results(&mut command)
     }
 }
 
@@ -110,7 +114,7 @@ fn skip(tier: Tier, reason: &str) -> Counts {
     Counts { skipped: 1, ..Counts::default() }
 }
 
-fn read_results(command: &mut Command, tier: Tier) -> Result<Counts> {
+fn read_results(command: &mut Command) -> Result<Counts> {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
@@ -122,11 +126,5 @@ fn read_results(command: &mut Command, tier: Tier) -> Result<Counts> {
         }
     }
     let status = child.wait()?;
-    let counts = reader.finish(status.success());
-    say(tier, &counts);
-    Ok(counts)
-}
-
-fn say(tier: Tier, counts: &Counts) {
-    eprintln!("test: tier {tier}: {counts}");
+    Ok(reader.finish(status.success()))
 }

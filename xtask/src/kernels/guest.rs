@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::cpio::Cpio;
 use super::emulator::Emulator;
 use super::kernel::Kernel;
+use super::series::Extent;
 use crate::build::{BINARY, BPF_DIR};
 use crate::process;
 use crate::workspace::Workspace;
@@ -33,8 +34,10 @@ pub(crate) struct Test {
     pub(crate) binary: PathBuf,
     /// A name in the emulated machine.
     pub(crate) name: &'static str,
-    /// Options and filters of the test harness.
-    pub(crate) arguments: Vec<String>,
+    /// Options and filters of the test harness, in full.
+    pub(crate) full: Vec<String>,
+    /// On a kernel between others.
+    pub(crate) between: Vec<String>,
 }
 
 /// The first file system of every kernel.
@@ -62,16 +65,16 @@ pub(super) fn file_system(
     let fixtures = workspace.root().join("tests/fixtures/vectors");
     guest.directory(&fixtures, &fixtures)?;
     guest.cpio.file(Path::new("/guest/environment"), environment(&ip, &guest.libraries).as_bytes());
-    guest.cpio.file(Path::new("/guest/commands"), commands(tests).as_bytes());
     Ok(guest.cpio.finish())
 }
 
-/// The modules of one kernel, to be appended to the file system.
+/// What is one kernel's own, to be appended to the file system: its modules, and what it runs.
 ///
 /// # Errors
 /// When they cannot be read.
-pub(super) fn modules(kernel: &Kernel) -> Result<Vec<u8>> {
+pub(super) fn own(kernel: &Kernel, extent: Extent, tests: &[Test]) -> Result<Vec<u8>> {
     let mut guest = Guest::default();
+    guest.cpio.file(Path::new("/guest/commands"), commands(tests, extent).as_bytes());
     guest.directory(&kernel.modules(), Path::new("/guest/modules"))?;
     Ok(guest.cpio.finish())
 }
@@ -115,8 +118,12 @@ fn path_of(test: &Test) -> PathBuf {
     Path::new("/guest").join(test.name)
 }
 
-fn commands(tests: &[Test]) -> String {
-    let line = |test: &Test| format!("{} {}\n", path_of(test).display(), test.arguments.join(" "));
+fn commands(tests: &[Test], extent: Extent) -> String {
+    let arguments = |test: &Test| match extent {
+        Extent::Full => test.full.join(" "),
+        Extent::Between => test.between.join(" "),
+    };
+    let line = |test: &Test| format!("{} {}\n", path_of(test).display(), arguments(test));
     tests.iter().map(line).collect()
 }
 
@@ -176,8 +183,10 @@ mod tests {
         let test = Test {
             binary: "/t/e2e-1".into(),
             name: "e2e",
-            arguments: vec!["--show-output".into(), "x".into()],
+            full: vec!["--show-output".into(), "x".into()],
+            between: vec!["y".into()],
         };
-        assert_eq!(commands(&[test]), "/guest/e2e --show-output x\n");
+        assert_eq!(commands(std::slice::from_ref(&test), Extent::Full), "/guest/e2e --show-output x\n");
+        assert_eq!(commands(&[test], Extent::Between), "/guest/e2e y\n");
     }
 }

@@ -8,15 +8,27 @@ pub(crate) struct Series {
     pub(super) name: &'static str,
     /// The suites of Debian that have it, the likeliest first.
     pub(super) suites: &'static [&'static str],
+    /// How much is tried.
+    pub(super) extent: Extent,
+}
+
+/// How much is tried on a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that every kernel must pass.
+    Full,
+    /// That its verifier takes every program, and real traffic: what the older and the newer kernel agree on is as it
+    /// is with them.
+    Between,
 }
 
 /// The oldest that is supported, those of Debian's releases, and the newest there is.
 pub(crate) const ALL: [Series; 5] = [
-    Series { name: "5.10", suites: &["bullseye"] },
-    Series { name: "6.1", suites: &["bookworm"] },
-    Series { name: "6.12", suites: &["trixie", "bookworm-backports"] },
-    Series { name: "6.18", suites: &["trixie-backports", "unstable"] },
-    Series { name: "7", suites: &["trixie-backports", "unstable"] },
+    Series { name: "5.10", suites: &["bullseye"], extent: Extent::Full },
+    Series { name: "6.1", suites: &["bookworm"], extent: Extent::Full },
+    Series { name: "6.12", suites: &["trixie", "bookworm-backports"], extent: Extent::Between },
+    Series { name: "6.18", suites: &["trixie-backports", "unstable"], extent: Extent::Between },
+    Series { name: "7", suites: &["trixie-backports", "unstable"], extent: Extent::Full },
 ];
 
 impl Series {
@@ -75,7 +87,7 @@ mod tests {
     }
 
     fn newest(name: &'static str) -> Option<String> {
-        Series { name, suites: &[] }.newest(&offered()).map(str::to_owned)
+        Series { name, suites: &[], extent: Extent::Full }.newest(&offered()).map(str::to_owned)
     }
 
     #[test]

@@ -9,10 +9,10 @@ use crate::kernels::Test;
 use crate::workspace::Workspace;
 use crate::{build, process};
 
-/// The tests that every kernel must pass, and which of each binary where nobody asks for others. How much a
-/// verifier has to do is its own, what a packet costs says nothing in an emulator, a hundred thousand prefixes
-/// take it a minute, and so does the program that logs packets. What damaged answers come to is the library's.
-const ON_KERNELS: [(&str, &[&str]); 2] = [
+/// The tests that run on kernels: which of each binary where nobody asks for others, in full and on a kernel between
+/// others. How much a verifier has to do is its own, what a packet costs says nothing in an emulator, a hundred thousand
+/// prefixes take it a minute, and so does the program that logs packets. What damaged answers come to is the library's.
+const ON_KERNELS: [(&str, &[&str], &[&str]); 2] = [
     (
         "datapath",
         &[
@@ -29,8 +29,9 @@ const ON_KERNELS: [(&str, &[&str]); 2] = [
             "--skip",
             "damaged_answers",
         ],
+        &["the_kernel_takes"],
     ),
-    ("e2e", &["without_a_program_of_ours"]),
+    ("e2e", &["without_a_program_of_ours"], &["without_a_program_of_ours"]),
 ];
 
 /// A line of `cargo --message-format=json`, as far as it matters.
@@ -54,11 +55,11 @@ pub(super) fn for_kernels(workspace: &Workspace, spillway: &Path, rest: &[String
     let mut command = process::cargo(workspace.root());
     command.args(["test", "--locked", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     command.args(["--features", "lb-tests/root"]);
-    command.args(ON_KERNELS.iter().flat_map(|(name, _)| ["--test", name]));
+    command.args(ON_KERNELS.iter().flat_map(|(name, ..)| ["--test", name]));
     let messages = process::read(build::with_objects(&mut command, workspace).env(build::BINARY, spillway))?;
-    let test = |(name, usual): (&'static str, &[&str])| {
+    let test = |(name, full, between): (&'static str, &[&str], &[&str])| {
         let binary = executable(&messages, name).with_context(|| format!("cargo built no test {name}"))?;
-        Ok(Test { binary, name, arguments: arguments(usual, rest) })
+        Ok(Test { binary, name, full: arguments(full, rest), between: arguments(between, rest) })
     };
     ON_KERNELS.into_iter().map(test).collect()
 }
