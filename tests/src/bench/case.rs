@@ -25,6 +25,27 @@ pub(crate) enum Floor {
     AdjustHead,
     /// An outer header that is always the same.
     ConstantEncap,
+    /// The room of an outer header away, and to the kernel.
+    ShrinkHead,
+}
+
+impl Floor {
+    /// Whether the kernel gets the frame.
+    const fn is_passed(self) -> bool {
+        matches!(self, Self::Pass | Self::ShrinkHead)
+    }
+}
+
+impl Program {
+    /// What it is compared with; a floor with nothing.
+    pub(crate) const fn floor(self) -> Option<Floor> {
+        match self {
+            Self::Floor(_) => None,
+            Self::Gateway(_, floor) => Some(floor),
+            Self::Receiver(Arrival::Others) => Some(Floor::MacSwap),
+            Self::Receiver(_) => Some(Floor::ShrinkHead),
+        }
+    }
 }
 
 /// One load of the gateway's program, over maps of its own.
@@ -62,6 +83,25 @@ pub(crate) enum Program {
     Floor(Floor),
     /// The gateway; its cost is quoted as a multiple of this floor.
     Gateway(Setting, Floor),
+    /// A node's receiver, by what arrives there.
+    Receiver(Arrival),
+}
+
+/// What arrives at a node. TCP segments in the middle of a connection, where nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// IP in IP.
+    Ipip,
+    /// GUE with which nobody else travels.
+    Gue,
+    /// VXLAN.
+    Vxlan,
+    /// GUE with two others who may be asked, and a socket of the node has the connection.
+    Socket,
+    /// The same of UDP, which the node remembers.
+    Flow,
+    /// The same of a connection that is another node's: it is sent on.
+    Others,
 }
 
 /// What each packet does to the table of connections.
@@ -103,8 +143,8 @@ pub(crate) struct Case {
     pub(crate) transport: Transport,
     /// log2 of the number of flows; 32: never the same one again.
     pub(crate) log2_flows: u32,
-    /// Bytes that a run must add to the frame.
-    pub(crate) growth: u32,
+    /// Bytes that a run must add to the frame, or take off.
+    pub(crate) growth: i32,
     /// Bytes of the frame, at the least.
     pub(crate) length: usize,
     /// What becomes of the connection.
@@ -115,16 +155,16 @@ pub(crate) struct Case {
 const SHORTEST: usize = 64;
 
 const WARM_UP: u32 = 5_000;
-const OUTER_V4: u32 = 20;
-const OUTER_V6: u32 = 40;
+const OUTER_V4: i32 = 20;
+const OUTER_V6: i32 = 40;
 /// IPv4, UDP and GUE.
-const OUTER_GUE: u32 = 20 + 8 + 4;
+const OUTER_GUE: i32 = 20 + 8 + 4;
 /// What travels behind GUE where two others may be asked.
-const TWO_OTHERS: u32 = 4 + 2 * 4;
+const TWO_OTHERS: i32 = 4 + 2 * 4;
 /// IPv4, UDP, VXLAN and Ethernet.
-const OUTER_VXLAN: u32 = 20 + 8 + 8 + 14;
+const OUTER_VXLAN: i32 = 20 + 8 + 8 + 14;
 
-const fn floor(name: &'static str, floor: Floor, growth: u32) -> Case {
+const fn floor(name: &'static str, floor: Floor, growth: i32) -> Case {
     let case = gateway(name, world::VIP_V4, Transport::Tcp, 0, growth);
     Case { program: Program::Floor(floor), ..case }
 }
@@ -134,7 +174,7 @@ const fn gateway(
     destination: IpAddr,
     transport: Transport,
     log2_flows: u32,
-    growth: u32,
+    growth: i32,
 ) -> Case {
     let floor = if growth == 0 { Floor::Pass } else { Floor::AdjustHead };
     let program = Program::Gateway(Setting::Plain, floor);
@@ -151,9 +191,13 @@ const fn recorded(name: &'static str, destination: IpAddr, transport: Transport)
     Case { program, lookup: Lookup::Insert, ..gateway(name, destination, transport, 32, OUTER_V4) }
 }
 
-const fn tunnelled(name: &'static str, destination: IpAddr, setting: Setting, growth: u32) -> Case {
+const fn tunnelled(name: &'static str, destination: IpAddr, setting: Setting, growth: i32) -> Case {
     let program = Program::Gateway(setting, Floor::AdjustHead);
     Case { program, ..gateway(name, destination, Transport::Tcp, 0, growth) }
+}
+
+const fn received(name: &'static str, arrival: Arrival, growth: i32) -> Case {
+    Case { program: Program::Receiver(arrival), ..gateway(name, world::VIP_V4, Transport::Tcp, 0, growth) }
 }
 
 /// Its answer is the frame with its ends exchanged, and no longer.
@@ -168,6 +212,7 @@ pub(crate) const CASES: &[Case] = &[
     floor("macSwap", Floor::MacSwap, 0),
     floor("adjustHead", Floor::AdjustHead, OUTER_V4),
     floor("constantEncap", Floor::ConstantEncap, OUTER_V4),
+    floor("shrinkHead", Floor::ShrinkHead, -OUTER_V4),
     gateway("tcp4-1", world::VIP_V4, Transport::Tcp, 0, OUTER_V4),
     gateway("tcp4-64k", world::VIP_V4, Transport::Tcp, 16, OUTER_V4),
     gateway("tcp4-1m", world::VIP_V4, Transport::Tcp, 20, OUTER_V4),
@@ -189,19 +234,23 @@ pub(crate) const CASES: &[Case] = &[
     tunnelled("vxlan4-1", world::VIP_VXLAN, Setting::Vxlan, OUTER_VXLAN),
     echo("echo4", world::VIP_V4),
     gateway("nonvip4", world::STRANGER, Transport::Tcp, 0, 0),
+    received("strip4-ipip", Arrival::Ipip, -OUTER_V4),
+    received("strip4-gue", Arrival::Gue, -OUTER_GUE),
+    received("strip4-vxlan", Arrival::Vxlan, -OUTER_VXLAN),
+    received("own4-socket", Arrival::Socket, -OUTER_GUE - TWO_OTHERS),
+    received("own4-flow", Arrival::Flow, -OUTER_GUE - TWO_OTHERS),
+    received("sendOn4", Arrival::Others, 0),
 ];
 
 /// Names of the cases that are not floors.
-pub(crate) fn gateway_names() -> impl Iterator<Item = &'static str> {
-    CASES.iter().filter(|case| matches!(case.program, Program::Gateway(..))).map(|case| case.name)
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().filter(|case| case.program.floor().is_some()).map(|case| case.name)
 }
 
 /// The floors and the cases of these names; all cases if there are none.
 pub(crate) fn chosen(names: &[String]) -> Vec<Case> {
-    let chosen = |case: &&Case| match case.program {
-        Program::Floor(_) => true,
-        Program::Gateway(..) => names.is_empty() || names.iter().any(|name| name == case.name),
-    };
+    let is_named = |case: &Case| names.is_empty() || names.iter().any(|name| name == case.name);
+    let chosen = |case: &&Case| case.program.floor().is_none() || is_named(case);
     CASES.iter().filter(chosen).copied().collect()
 }
 
@@ -264,8 +313,9 @@ impl Case {
     /// The verdict of every run.
     pub(crate) fn verdict(&self) -> u32 {
         match self.program {
-            Program::Floor(Floor::Pass) | Program::Gateway(_, Floor::Pass) => PASS,
-            _ => TX,
+            Program::Floor(floor) | Program::Gateway(_, floor) if floor.is_passed() => PASS,
+            Program::Floor(_) | Program::Gateway(..) | Program::Receiver(Arrival::Others) => TX,
+            Program::Receiver(_) => PASS,
         }
     }
 }
@@ -303,7 +353,7 @@ mod tests {
     fn floors_are_always_measured() {
         let names = |chosen: Vec<Case>| chosen.iter().map(|case| case.name).collect::<Vec<_>>();
         let one = names(chosen(&["udp4-1".to_owned()]));
-        assert_eq!(one, ["pass", "macSwap", "adjustHead", "constantEncap", "udp4-1"]);
+        assert_eq!(one, ["pass", "macSwap", "adjustHead", "constantEncap", "shrinkHead", "udp4-1"]);
         assert_eq!(chosen(&[]).len(), CASES.len());
     }
 

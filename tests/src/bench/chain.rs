@@ -10,11 +10,14 @@ use lb_common::bench::{Plan, Progress};
 
 use super::case::{Case, Floor, Lookup, Program, Setting};
 use super::gateway::{Gateway, LOAD, objects, program};
+use super::receiver::Receiver;
 use super::round::Subject;
 use super::world::{CONNECTIONS, Value};
 
 /// The kernel runs tests on the loopback interface of the namespace.
 const LOOPBACK: u32 = 1;
+/// A bug of the benchmark's own.
+const NOT_LOADED: &str = "a case whose program was not loaded";
 
 /// The wrapper with its maps, and all that it can call.
 pub(crate) struct Chain {
@@ -24,6 +27,7 @@ pub(crate) struct Chain {
     progress: Array<MapData, Value<Progress>>,
     under_test: ProgramArray<MapData>,
     gateways: BTreeMap<Setting, Gateway>,
+    receiver: Option<Receiver>,
     /// Flows handed out so far, over all samples: a flow that must be new never comes again.
     position: u64,
 }
@@ -36,10 +40,14 @@ impl Chain {
         let (plan, progress) = (take(&mut object, "plan")?, take(&mut object, "progress")?);
         let (plan, progress) = (Array::try_from(plan)?, Array::try_from(progress)?);
         let under_test = ProgramArray::try_from(take(&mut object, "under_test")?)?;
-        for name in ["chain", "pass", "mac_swap", "adjust_head", "constant_encap"] {
+        for name in ["chain", "pass", "mac_swap", "adjust_head", "constant_encap", "shrink_head"] {
             program(&mut object, name)?.load().with_context(|| format!("the kernel refuses {name}"))?;
         }
-        let mut chain = Self { object, plan, progress, under_test, gateways: BTreeMap::new(), position: 0 };
+        let gateways = BTreeMap::new();
+        let mut chain = Self { object, plan, progress, under_test, gateways, receiver: None, position: 0 };
+        if cases.iter().any(|case| matches!(case.program, Program::Receiver(_))) {
+            chain.receiver = Some(Receiver::load(LOOPBACK)?);
+        }
         for case in cases {
             let Program::Gateway(setting, _) = case.program else { continue };
             if chain.gateways.contains_key(&setting) {
@@ -70,7 +78,7 @@ impl Subject for Chain {
 
 impl Chain {
     fn run(&mut self, case: &Case, packets: u32) -> Result<f64> {
-        let frame = case.frame();
+        let frame = self.frame(case)?;
         self.prepare(case, &frame, packets)?;
         let mut output = vec![0; frame.len() + 256];
         let options = TestRunOptions {
@@ -83,8 +91,9 @@ impl Chain {
         let progress = self.progress.get(&0, 0)?.0;
         self.position = progress.position;
         ensure!(result.return_value == case.verdict(), "{}: verdict {}", case.name, result.return_value);
-        let length = u64::from(result.data_size_out);
-        ensure!(length == frame.len() as u64 + u64::from(case.growth), "{}: {length} bytes out", case.name);
+        let length = i64::from(result.data_size_out);
+        let wanted = i64::try_from(frame.len())? + i64::from(case.growth);
+        ensure!(length == wanted, "{}: {length} bytes out", case.name);
         check(case, packets, &progress)?;
         #[expect(clippy::cast_precision_loss, reason = "a sample is far shorter than 2^52 ns")]
         Ok((progress.last - progress.first) as f64 / f64::from(packets - 1))
@@ -97,22 +106,30 @@ impl Chain {
         self.under_test.set(0, &target, 0).context("cannot chain the program")
     }
 
+    fn frame(&self, case: &Case) -> Result<Vec<u8>> {
+        match case.program {
+            Program::Receiver(arrival) => self.receiver.as_ref().context(NOT_LOADED)?.frame(arrival),
+            Program::Gateway(..) | Program::Floor(_) => Ok(case.frame()),
+        }
+    }
+
     fn target(&mut self, which: Program) -> Result<ProgramFd> {
         let program = match which {
             Program::Gateway(setting, _) => self.gateway(setting)?.program()?,
+            Program::Receiver(_) => self.receiver.as_mut().context(NOT_LOADED)?.program()?,
             Program::Floor(floor) => program(&mut self.object, floor_name(floor))?,
         };
         Ok(program.fd()?.try_clone()?)
     }
 
     fn gateway(&mut self, setting: Setting) -> Result<&mut Gateway> {
-        self.gateways.get_mut(&setting).context("a case whose gateway was not loaded")
+        self.gateways.get_mut(&setting).context(NOT_LOADED)
     }
 
     fn found_and_recorded(&mut self, case: &Case) -> Result<(u64, u64)> {
         match case.program {
             Program::Gateway(setting, _) => self.gateway(setting)?.found_and_recorded(),
-            Program::Floor(_) => Ok((0, 0)),
+            Program::Floor(_) | Program::Receiver(_) => Ok((0, 0)),
         }
     }
 }
@@ -124,6 +141,7 @@ pub(crate) const fn floor_name(floor: Floor) -> &'static str {
         Floor::MacSwap => "mac_swap",
         Floor::AdjustHead => "adjust_head",
         Floor::ConstantEncap => "constant_encap",
+        Floor::ShrinkHead => "shrink_head",
     }
 }
 
@@ -134,10 +152,10 @@ pub(crate) fn take(object: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
 
 /// The last run's change is seen in the output; the wrapper undid all before it.
 fn check(case: &Case, packets: u32, progress: &Progress) -> Result<()> {
-    let undone = if case.growth == 0 { 0 } else { u64::from(packets - 1) };
-    let change = i64::try_from(undone * u64::from(case.growth))?;
+    let undone = if case.growth == 0 { 0 } else { packets - 1 };
+    let change = i64::from(undone) * i64::from(case.growth);
     let seen = (progress.runs, progress.rewinds, progress.length_change);
-    if seen != (u64::from(packets), undone, change) {
+    if seen != (u64::from(packets), u64::from(undone), change) {
         bail!("{}: runs, rewinds and change of length were {seen:?} after {packets} packets", case.name);
     }
     Ok(())

@@ -15,6 +15,7 @@ mod gateway;
 pub mod loss;
 mod machine;
 mod quiet;
+mod receiver;
 pub mod report;
 mod resident;
 mod round;
@@ -46,7 +47,7 @@ pub struct Effort {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Choice {
     /// Measure only this case, beside the floors; may be given several times
-    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::gateway_names()))]
+    #[arg(long = "case", value_name = "NAME", value_parser = PossibleValuesParser::new(case::names()))]
     pub cases: Vec<String>,
 }
 

@@ -27,7 +27,8 @@ pub struct Row {
     pub name: &'static str,
     /// Nanoseconds per packet.
     pub ns: Spread,
-    /// The median as a multiple of the floor's: adjustHead where a packet is sent on, pass where it is not.
+    /// The median as a multiple of its floor's: adjustHead or macSwap where a packet is sent, pass or shrinkHead where
+    /// it is the kernel's.
     pub over_floor: f64,
     /// Undisturbed samples.
     pub samples: usize,
@@ -49,18 +50,19 @@ impl Report {
             let found = measured().find(|(case, _)| case.program == Program::Floor(floor));
             found.map_or(f64::NAN, |(_, samples)| spread(samples).median)
         };
+        let row = |(name, ns, floor, samples): (&'static str, Spread, Floor, usize)| {
+            let over_floor = rounded(ns.median / median(floor), 100.0);
+            Row { name, ns, over_floor, samples }
+        };
         let (mut floors, mut rows) = (Vec::new(), Vec::new());
         for (case, samples) in measured() {
             let (name, ns) = (case.name, spread(samples));
-            match case.program {
-                Program::Floor(_) => floors.push((name, ns, samples.len())),
-                Program::Gateway(_, floor) => {
-                    let over_floor = rounded(ns.median / median(floor), 100.0);
-                    rows.push(Row { name, ns, over_floor, samples: samples.len() });
-                }
+            match case.program.floor() {
+                None => floors.push((name, ns, samples.len())),
+                Some(floor) => rows.push((name, ns, floor, samples.len())),
             }
         }
-        Self { machine, floors, cases: rows }
+        Self { machine, floors, cases: rows.into_iter().map(row).collect() }
     }
 
     /// One object: machine, medians of the floors, cases.
@@ -125,8 +127,8 @@ mod tests {
         assert_eq!(json["floors"]["pass"], 15.0);
         let first = &json["cases"][0];
         assert_eq!(first["name"], "tcp4-1");
-        assert_eq!(first["ns"], json!({"median": 55.0, "p10": 51.0, "p90": 59.0}));
-        assert_eq!((&first["overFloor"], &first["samples"]), (&json!(1.57), &json!(11)));
+        assert_eq!(first["ns"], json!({"median": 65.0, "p10": 61.0, "p90": 69.0}));
+        assert_eq!((&first["overFloor"], &first["samples"]), (&json!(1.86), &json!(11)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, PerCpuArray};
 use aya::programs::tc::{SchedClassifier, TcAttachType, qdisc_add_clsact};
-use aya::programs::{ProgramInfo, TestRunOptions};
+use aya::programs::{ProgramInfo, TestRunOptions, Xdp};
 use aya::util::KernelVersion;
 use aya::{Ebpf, TestRun};
 use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, SegmentLimits, TunnelKind};
@@ -70,6 +70,14 @@ impl Receiver {
             clamp.attach(interface, TcAttachType::Egress).map(drop).context("attach what goes")
         })?;
         Ok(self)
+    }
+
+    /// The program for what comes.
+    ///
+    /// # Errors
+    /// When the object has none.
+    pub fn program(&mut self) -> Result<&mut Xdp> {
+        xdp(&mut self.object, PROGRAM)
     }
 
     /// The program for what goes.

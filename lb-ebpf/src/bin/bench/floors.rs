@@ -1,4 +1,4 @@
-//! The least that a balancer can do, in four steps.
+//! The least that a balancer can do, in four steps, and the least that a receiver can.
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_xdp_adjust_head;
@@ -60,6 +60,13 @@ fn constant_encap(context: XdpContext) -> u32 {
         [0x0200_0200_0000_0002, 0x0045_0008_0100_0000, 0x0440_0040_0000_4600, 0x02c0_0102_00c0_0000];
     outer.rest = 0x0202;
     XDP_TX
+}
+
+/// The room of an outer header away, and to the kernel.
+#[xdp]
+fn shrink_head(context: XdpContext) -> u32 {
+    // SAFETY: as in `grow`.
+    if unsafe { bpf_xdp_adjust_head(context.ctx, OUTER) } == 0 { XDP_PASS } else { XDP_ABORTED }
 }
 
 #[inline(always)]

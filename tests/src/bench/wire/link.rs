@@ -1,6 +1,6 @@
 //! The wire, the programs at its ends, and one sample.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::Ebpf;
 use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::xdp::XdpLink;
@@ -89,6 +89,7 @@ impl Link {
         match which {
             Program::Gateway(..) => self.gateway.program(),
             Program::Floor(floor) => program(&mut self.object, floor_name(floor)),
+            Program::Receiver(_) => bail!("no receiver is measured on a wire"),
         }
     }
 
@@ -157,7 +158,7 @@ impl Subject for Link {
         let before = self.arrived(case)?;
         let nanoseconds = self.send(case, &frame, packets)?;
         let after = self.arrived(case)?;
-        let length = frame.len() as u64 + u64::from(case.growth);
+        let length = u64::try_from(i64::try_from(frame.len())? + i64::from(case.growth))?;
         check(case, before, after, packets.into(), length)?;
         Ok(nanoseconds)
     }

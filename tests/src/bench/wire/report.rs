@@ -40,9 +40,9 @@ impl Report {
     pub fn json(&self) -> Value {
         let (mut floors, mut cases) = (Map::new(), Vec::new());
         for (case, ns, _) in &self.measured {
-            match case.program {
-                Program::Floor(_) => drop(floors.insert(case.name.to_owned(), json!(ns.median))),
-                Program::Gateway(..) => cases.push(row(case, *ns)),
+            match case.program.floor() {
+                None => drop(floors.insert(case.name.to_owned(), json!(ns.median))),
+                Some(_) => cases.push(row(case, *ns)),
             }
         }
         json!({ "machine": self.machine, "floors": floors, "cases": cases })
@@ -68,11 +68,9 @@ impl Display for Report {
             "", "median", "p10", "p90", "Mpps", "x floor", "samples"
         )?;
         for (case, ns, samples) in &self.measured {
-            let (name, over) = match case.program {
-                Program::Floor(_) => (format!("floor {}", case.name), String::new()),
-                Program::Gateway(_, floor) => {
-                    (case.name.to_owned(), format!("{:.2}", ns.median / self.floor(floor)))
-                }
+            let (name, over) = match case.program.floor() {
+                None => (format!("floor {}", case.name), String::new()),
+                Some(floor) => (case.name.to_owned(), format!("{:.2}", ns.median / self.floor(floor))),
             };
             let Spread { median, p10, p90 } = *ns;
             let mpps = row(case, *ns).mpps;
