@@ -58,9 +58,17 @@ macro_rules! flag_set {
             }
 
             /// Both sets of bits.
+            #[inline(always)]
             #[must_use]
             pub const fn with(self, other: Self) -> Self {
                 Self(self.0 | other.0)
+            }
+
+            /// Those of these bits that `other` has too.
+            #[inline(always)]
+            #[must_use]
+            pub const fn only(self, other: Self) -> Self {
+                Self(self.0 & other.0)
             }
 
             /// These bits but for those of `other`.

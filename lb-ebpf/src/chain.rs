@@ -16,10 +16,10 @@
 
 pub mod header;
 
-use crate::select::{node_table, place};
+use crate::select::{Selection, node_table, place};
 use crate::tables::Tables;
 use crate::track;
-use lb_common::abi::{ASKED, BackendEntry, BackendFlags, TableEntry};
+use lb_common::abi::{ASKED, BackendEntry, BackendFlags, Selector, TableEntry};
 use lb_common::flow::FlowHash;
 use lb_common::row::{ROWS_PER_WORD, Row};
 
@@ -69,34 +69,35 @@ impl Earlier {
     }
 }
 
-/// Who is asked if the backend with index `first` does not know the connection of a packet of a service with this hash.
-/// A function of its own in the kernel program, for which all is found again: what lives on from the stages before
-/// would be verified in each of its states.
+/// Who is asked if the backend with index `first` does not know the connection of a packet with this hash.
+#[inline(always)]
+pub fn earlier<T: Tables>(
+    hash: FlowHash,
+    select: Selector,
+    selection: &Selection<'_>,
+    first: u32,
+    tables: &T,
+) -> Earlier {
+    let pool = selection.pool;
+    let cluster = if select.single_pool().is_some() { NO_TABLE } else { select.table() };
+    if had_others(hash, cluster, pool, selection.node.row.index(), tables) {
+        collect(hash, cluster, pool, first, tables)
+    } else {
+        Earlier::NONE
+    }
+}
+
+/// Whether a row of the flow's had another owner than this pool, or this node. A function of its own in the kernel
+/// program, as the next: what lives on from the stages before would be verified in each of its states.
 #[inline(never)]
-pub fn earlier<T: Tables>(hash: FlowHash, service: u32, first: u32, tables: &T) -> Earlier {
-    let Some(service) = tables.service(service) else { return Earlier::NONE };
-    let single = service.select.single_pool();
-    let cluster = if single.is_some() { NO_TABLE } else { service.select.table() };
-    let (pool, pool_moved) = match single {
-        Some(pool) => (pool, false),
-        None => row(cluster, hash.cluster_row(), tables),
+fn had_others<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, node: u32, tables: &T) -> bool {
+    let differs = |table: &TableEntry, number: u32, owner: u32| {
+        table.remembers() && before(table, 0, number, tables) != Some(owner)
     };
-    let Some(nodes) = tables.pool(pool) else { return Earlier::NONE };
-    let (_, node_moved) = row(nodes.table, node_row(hash, nodes.table, tables), tables);
-    if pool_moved || node_moved { collect(hash, cluster, pool, first, tables) } else { Earlier::NONE }
-}
-
-/// A row's owner, and whether it had another.
-#[inline(always)]
-fn row<T: Tables>(table: u32, number: u32, tables: &T) -> (u32, bool) {
-    let Some(table) = tables.table(table) else { return (NO_POOL, false) };
-    let Ok(place) = place(table, number, tables) else { return (NO_POOL, false) };
-    (place.row.index(), table.remembers() && before(table, 0, number, tables) != Some(place.row.index()))
-}
-
-#[inline(always)]
-fn node_row<T: Tables>(hash: FlowHash, table: u32, tables: &T) -> u32 {
-    tables.table(table).map_or(0, |table| hash.node_row(table.log2_rows))
+    let Some(nodes) = tables.pool(pool).and_then(|pool| tables.table(pool.table)) else { return false };
+    let moved = cluster != NO_TABLE
+        && tables.table(cluster).is_some_and(|table| differs(table, hash.cluster_row(), pool));
+    moved || differs(nodes, hash.node_row(nodes.log2_rows), node)
 }
 
 /// Owner of a row before the current one (`at` 0), or before that.
@@ -124,19 +125,27 @@ enum Which {
 /// A function of its own in the kernel program: few packets need it, and all is found again from the hash.
 #[inline(never)]
 fn collect<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, first: u32, tables: &T) -> Earlier {
-    let before = |at| pool_before(hash, cluster, at, tables);
-    let asked = Asked { first, found: Earlier::NONE };
-    let asked = asked.and(hash, pool, Which::Newer, tables).and(hash, before(0), Which::Current, tables);
-    let asked = asked.and(hash, before(0), Which::Newer, tables).and(hash, pool, Which::Older, tables);
-    asked.and(hash, before(1), Which::Current, tables).found
+    let Some(family) = tables.backend(first).map(|first| first.route.flags.only(BackendFlags::OUTER_V6))
+    else {
+        return Earlier::NONE;
+    };
+    let asked = Asked { hash, first, family, found: Earlier::NONE };
+    let [newer, older] = [pool_before(hash, cluster, 0, tables), pool_before(hash, cluster, 1, tables)];
+    // Where the cluster row had no other owner, the pool before is the one at hand, of which all are asked anyway.
+    let newer = if newer == pool { NO_POOL } else { newer };
+    let older = if older == pool { NO_POOL } else { older };
+    let asked = asked.and(pool, Which::Newer, tables).and(newer, Which::Current, tables);
+    let asked = asked.and(newer, Which::Newer, tables).and(pool, Which::Older, tables);
+    asked.and(older, Which::Current, tables).found
 }
 
 #[inline(always)]
 fn pool_before<T: Tables>(hash: FlowHash, cluster: u32, at: usize, tables: &T) -> u32 {
+    if cluster == NO_TABLE {
+        return NO_POOL;
+    }
     match tables.table(cluster) {
-        Some(table) if cluster != NO_TABLE && table.remembers() => {
-            before(table, at, hash.cluster_row(), tables).unwrap_or(NO_POOL)
-        }
+        Some(table) if table.remembers() => before(table, at, hash.cluster_row(), tables).unwrap_or(NO_POOL),
         _ => NO_POOL,
     }
 }
@@ -144,45 +153,35 @@ fn pool_before<T: Tables>(hash: FlowHash, cluster: u32, at: usize, tables: &T) -
 /// Who is asked, as far as it is known: the first, and those after it.
 #[derive(Clone, Copy)]
 struct Asked {
+    hash: FlowHash,
     first: u32,
+    /// Of the outer headers.
+    family: BackendFlags,
     found: Earlier,
 }
 
 impl Asked {
     /// With an owner of the flow's row in a pool too.
     #[inline(always)]
-    fn and<T: Tables>(self, hash: FlowHash, pool: u32, which: Which, tables: &T) -> Self {
+    fn and<T: Tables>(self, pool: u32, which: Which, tables: &T) -> Self {
         if pool == NO_POOL || self.found.count() == ASKED {
             return self;
         }
-        let index = serving(hash, pool, which, tables);
-        let found = if self.may_ask(index, tables) { self.found.with(index) } else { self.found };
+        let index = serving(self.hash, pool, which, self.family, tables);
+        let is_new = index != NOBODY && index != self.first && !self.found.has(index);
+        let found = if is_new { self.found.with(index) } else { self.found };
         Self { found: found.forgotten(tables), ..self }
-    }
-
-    /// Whether a packet to the first can go on to this one.
-    #[inline(always)]
-    fn may_ask<T: Tables>(&self, index: u32, tables: &T) -> bool {
-        let (Some(first), Some(other)) = (tables.backend(self.first), tables.backend(index)) else {
-            return false;
-        };
-        let is_v6 = |flags: BackendFlags| flags.has(BackendFlags::OUTER_V6);
-        let flags = other.route.flags;
-        index != self.first
-            && !self.found.has(index)
-            && is_v6(flags) == is_v6(first.route.flags)
-            && flags.has(BackendFlags::CHAIN)
-            && !flags.has(BackendFlags::LOCAL)
     }
 }
 
 /// In the place of a backend: there is none.
 const NOBODY: u32 = u32::MAX;
 
-/// An owner of the flow's row in a pool, or who stands in for it. A function of its own: it is called for each, and
-/// what is in an option that is none would be undefined on the stack.
+/// An owner of the flow's row in a pool, or who stands in for it, if a packet with outer headers of this family can go on
+/// to it. A function of its own: it is called for each, and what is in an option that is none would be undefined on the
+/// stack.
 #[inline(never)]
-fn serving<T: Tables>(hash: FlowHash, pool: u32, which: Which, tables: &T) -> u32 {
+fn serving<T: Tables>(hash: FlowHash, pool: u32, which: Which, family: BackendFlags, tables: &T) -> u32 {
     let Some(pool) = tables.pool(pool) else { return NOBODY };
     let Ok(table) = node_table(&pool, tables) else { return NOBODY };
     let number = hash.node_row(table.log2_rows);
@@ -193,10 +192,21 @@ fn serving<T: Tables>(hash: FlowHash, pool: u32, which: Which, tables: &T) -> u3
         Which::Older => before(table, 1, number, tables),
     };
     let Some(owner) = owner else { return NOBODY };
-    if tables.backend(owner).is_some_and(BackendEntry::serves) {
-        return owner;
+    let backend = tables.backend(owner);
+    if backend.is_some_and(BackendEntry::serves) {
+        return if backend.is_some_and(|backend| may_go_on_to(backend, family)) { owner } else { NOBODY };
     }
-    track::stand_in(hash, table, pool.spare, tables).unwrap_or(NOBODY)
+    match track::stand_in(hash, table, pool.spare, tables) {
+        Some(other) if tables.backend(other).is_some_and(|other| may_go_on_to(other, family)) => other,
+        _ => NOBODY,
+    }
+}
+
+#[inline(always)]
+fn may_go_on_to(backend: &BackendEntry, family: BackendFlags) -> bool {
+    const LOOKED_AT: BackendFlags =
+        BackendFlags::OUTER_V6.with(BackendFlags::CHAIN).with(BackendFlags::LOCAL);
+    backend.route.flags.only(LOOKED_AT) == family.with(BackendFlags::CHAIN)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::parse::{Network, Portless, Transport};
 use crate::quic::{ConnectionId, Named};
 use crate::select::{MISSING, Selection};
 use crate::tables::Tables;
-use crate::track::{Decision, Owner, Segment};
+use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::wire::protocol;
 use crate::{admit, chain, classify, encapsulate, parse, quic, select, track, transmit};
@@ -150,11 +150,12 @@ pub fn earlier<T: Tables>(
     let entry = if tables.features().has(Features::CHAIN) { tables.service(service) } else { None };
     let Some(entry) = entry else { return Earlier::NONE };
     let moves = protocol == crate::wire::protocol::UDP && entry.flags.has(ServiceFlags::UDP_MOVES);
-    let named = choice.owner.decision == Decision::Quic;
-    if !entry.flags.has(ServiceFlags::CHAIN) || moves || named || segment() == Segment::Opening {
+    // What a connection id named is that backend's.
+    let Some(selection) = &choice.selection else { return Earlier::NONE };
+    if !entry.flags.has(ServiceFlags::CHAIN) || moves || segment() == Segment::Opening {
         return Earlier::NONE;
     }
-    chain::earlier(choice.hash, service, choice.owner.index, tables)
+    chain::earlier(choice.hash, entry.select, selection, choice.owner.index, tables)
 }
 
 #[cfg(test)]
