@@ -36,13 +36,14 @@ pub trait Node {
         false
     }
 
-    /// Whether the node took packets of this flow before, and it has not ended.
-    fn owns(&self, _flow: &Flow) -> bool {
+    /// Whether the node took packets of this flow before. If it has ended, only one with a sequence number about its end
+    /// is of it; of UDP, 0.
+    fn owns(&self, _flow: &Flow, _sequence: u32) -> bool {
         false
     }
 
     /// Remembers that a packet of this flow is taken, one of its last if it `ends`.
-    fn own(&self, _flow: &Flow, _ends: bool) {}
+    fn own(&self, _flow: &Flow, _sequence: u32, _ends: bool) {}
 
     /// The way to another node.
     fn hop(&self, _address: &Address) -> Option<NodeHop> {

@@ -160,39 +160,59 @@ impl OwnedKey {
     }
 }
 
-/// When a packet of a flow was last taken (nanoseconds of the kernel's monotonic clock, but for the lowest bit), and
-/// whether it has ended (that bit).
+/// When a packet of a flow was last taken (upper 32 bits, in units of 2^20 ns of the kernel's monotonic clock, round after
+/// 52 days), and where in its sequence numbers the client ended it (lower 32; 0: it did not).
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Owned(u64);
 
 impl Owned {
-    const ENDED: u64 = 1;
-    /// For so long a flow that has ended is still this node's: then the client may use its port again (RFC 9293,
-    /// section 3.6.1, has twice the segment's life; Linux keeps TIME-WAIT for 60 s), in nanoseconds.
-    const LINGER: u64 = 60_000_000_000;
+    const UNIT: u32 = 20;
+    /// No segment is longer than that.
+    const AFTER: u32 = 1 << 16;
+    /// What comes again after the end was seen was sent so many bytes before it, at most. A connection that begins from
+    /// the same port begins elsewhere: ahead by what its client's clock counted (RFC 6528), or anywhere.
+    const BEFORE: u32 = 1 << 22;
 
-    /// A packet was taken now; `ends`: it is the last, or one of the last.
+    /// A packet that begins with this sequence number was taken `now` (nanoseconds); `ends`: the client sends nothing
+    /// after it.
     #[inline(always)]
     #[must_use]
-    pub const fn seen(self, now: u64, ends: bool) -> Self {
-        Self(now & !Self::ENDED | self.0 & Self::ENDED | if ends { Self::ENDED } else { 0 })
+    pub const fn seen(self, now: u64, sequence: u32, ends: bool) -> Self {
+        let end = match (ends, self.holds(sequence)) {
+            // An odd number is not 0, and as good.
+            (true, _) => sequence | 1,
+            (false, true) => self.end(),
+            // It is another connection.
+            (false, false) => 0,
+        };
+        Self(now >> Self::UNIT << 32 | end as u64)
     }
 
-    /// Whether the flow is still this node's.
+    /// Whether a packet that begins with this sequence number is of the flow: any, until it has ended; then what the
+    /// client sends again of it, or acknowledges.
     #[inline(always)]
-    pub const fn holds(self, now: u64) -> bool {
-        self.0 & Self::ENDED == 0 || now.saturating_sub(self.0) < Self::LINGER
+    pub const fn holds(self, sequence: u32) -> bool {
+        let end = self.end();
+        end == 0 || sequence.wrapping_sub(end).wrapping_add(Self::BEFORE) <= Self::BEFORE + Self::AFTER
     }
 
     /// Whether it was seen to end.
     pub const fn has_ended(self) -> bool {
-        self.0 & Self::ENDED != 0
+        self.end() != 0
     }
 
-    /// When its last packet was taken, in nanoseconds of the kernel's monotonic clock.
-    pub const fn last(self) -> u64 {
-        self.0 & !Self::ENDED
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    const fn end(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// How long before `now` its last packet was taken, both in nanoseconds, to a millisecond.
+    #[expect(clippy::cast_possible_truncation, reason = "both go round after 52 days")]
+    pub const fn age(self, now: u64) -> u64 {
+        let last = (self.0 >> 32) as u32;
+        (((now >> Self::UNIT) as u32).wrapping_sub(last) as u64) << Self::UNIT
     }
 }
 
@@ -265,12 +285,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flow_that_ended_lingers_and_then_is_nobodys() {
-        let begun = Owned::default().seen(1000, false);
-        assert!(begun.holds(u64::MAX));
-        let ended = begun.seen(2001, true);
-        assert_eq!(ended.last(), 2000);
-        assert!(ended.holds(2000 + Owned::LINGER) && !ended.holds(2002 + Owned::LINGER));
-        assert!(!ended.seen(3000, false).holds(3002 + Owned::LINGER), "once ended it stays so");
+    fn a_flow_that_ended_is_known_by_its_sequence_numbers() {
+        let begun = Owned::default().seen(1 << 30, 1000, false);
+        assert!(!begun.has_ended() && begun.holds(u32::MAX));
+        for end in [0, 5, 0x8000_0000, u32::MAX] {
+            let ended = begun.seen(2 << 30, end, true);
+            let near = [0, 1, 1460, u32::MAX, 0_u32.wrapping_sub(1 << 20)];
+            assert!(ended.has_ended() && near.iter().all(|offset| ended.holds(end.wrapping_add(*offset))));
+            let far = [1 << 17, 1 << 31, 0_u32.wrapping_sub(1 << 23)];
+            assert!(far.iter().all(|offset| !ended.holds(end.wrapping_add(*offset))), "{end}");
+            assert!(ended.seen(3 << 30, end.wrapping_add(1), false).has_ended(), "its last acknowledgement");
+            assert!(
+                !ended.seen(3 << 30, end.wrapping_add(1 << 24), false).has_ended(),
+                "another from its port"
+            );
+        }
+    }
+
+    #[test]
+    fn an_age_is_right_across_the_clocks_round() {
+        let seen = |now: u64| Owned::default().seen(now, 0, false);
+        assert_eq!(seen(5 << 20).age(12 << 20), 7 << 20);
+        assert_eq!(seen((1 << 52) - (3 << 20)).age((1 << 52) + (4 << 20)), 7 << 20);
     }
 }

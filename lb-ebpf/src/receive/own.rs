@@ -11,7 +11,7 @@ use crate::icmp;
 use crate::parse::transport::{Place, locate, ports};
 use crate::parse::{self, Network};
 use crate::track::Segment;
-use crate::wire::protocol;
+use crate::wire::{HalfWord, protocol};
 use lb_common::abi::{Accepted, AcceptedFlags};
 use lb_common::flow::Flow;
 
@@ -28,10 +28,10 @@ pub fn is_ours<F: Frame, N: Node>(frame: &F, node: &N, accepted: &Accepted, tunn
     if !asks && packet.next == protocol::TCP && !accepted.flags.has(AcceptedFlags::REMEMBER_TCP) {
         return true;
     }
-    let Some(found) = find(frame, node, &packet) else { return true };
+    let Some(found) = find(frame, node, accepted, &packet) else { return true };
     let is_known = !asks || found.is_known(frame, node, accepted, packet.offset);
     if is_known && found.is_remembered(accepted) {
-        node.own(&found.flow, found.segment == Segment::Closing);
+        node.own(&found.flow, found.sequence, found.segment == Segment::Closing);
     }
     is_known
 }
@@ -42,6 +42,8 @@ const REMEMBER: AcceptedFlags = AcceptedFlags::REMEMBER_UDP.with(AcceptedFlags::
 struct Found {
     flow: Flow,
     segment: Segment,
+    /// Of a TCP segment, where those are remembered; else 0. Host order.
+    sequence: u32,
     /// Where its transport header lies.
     offset: usize,
 }
@@ -52,7 +54,7 @@ impl Found {
         let tcp = self.flow.protocol == protocol::TCP;
         self.segment == Segment::Opening
             || tcp && node.has_socket(frame, &self.flow, ip, self.offset)
-            || accepted.flags.has_any(remembering(tcp)) && node.owns(&self.flow)
+            || accepted.flags.has_any(remembering(tcp)) && node.owns(&self.flow, self.sequence)
     }
 
     /// Not by its SYN, for a flood of those is cheap; nor by what is only about it.
@@ -69,16 +71,28 @@ const fn remembering(tcp: bool) -> AcceptedFlags {
 }
 
 #[inline(always)]
-fn find<F: Frame, N: Node>(frame: &F, node: &N, packet: &Network) -> Option<Found> {
+fn find<F: Frame, N: Node>(frame: &F, node: &N, accepted: &Accepted, packet: &Network) -> Option<Found> {
     let place = Place::of_word(node.forgotten(locate(frame, packet).ok()?.word()));
     if place.piece.is_some() {
         return None;
     }
     if matches!(place.protocol, protocol::TCP | protocol::UDP) {
         let transport = ports(frame, packet, &place).ok()?;
-        return Some(Found { flow: transport.flow, segment: transport.segment(), offset: place.offset });
+        let counts = place.protocol == protocol::TCP && accepted.flags.has(AcceptedFlags::REMEMBER_TCP);
+        let sequence = if counts { sequence(frame, place.offset)? } else { 0 };
+        let (flow, segment) = (transport.flow, transport.segment());
+        return Some(Found { flow, segment, sequence, offset: place.offset });
     }
     let kind = icmp::kind(frame, packet, &place).ok()?;
     let flow = icmp::error::flow(frame, packet, &place, kind, |word| node.forgotten(word)).ok()?;
-    Some(Found { flow, segment: Segment::Related, offset: place.offset })
+    Some(Found { flow, segment: Segment::Related, sequence: 0, offset: place.offset })
 }
+
+/// Of a TCP header, in host order (RFC 9293, section 3.1).
+#[inline(always)]
+fn sequence<F: Frame>(frame: &F, offset: usize) -> Option<u32> {
+    Some(u32::from_be(frame.header::<HalfWord>(offset + SEQUENCE)?.half))
+}
+
+/// Where it lies.
+const SEQUENCE: usize = 4;

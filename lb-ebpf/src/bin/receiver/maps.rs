@@ -77,20 +77,20 @@ impl Node for BpfNode {
     }
 
     #[inline(always)]
-    fn owns(&self, flow: &Flow) -> bool {
+    fn owns(&self, flow: &Flow, sequence: u32) -> bool {
         // SAFETY: an entry is one word, which is read as one whatever another CPU does to it.
-        unsafe { OWNED.get(OwnedKey::of(flow)) }.is_some_and(|owned| owned.holds(now()))
+        unsafe { OWNED.get(OwnedKey::of(flow)) }.is_some_and(|owned| owned.holds(sequence))
     }
 
     #[inline(always)]
-    fn own(&self, flow: &Flow, ends: bool) {
+    fn own(&self, flow: &Flow, sequence: u32, ends: bool) {
         let key = OwnedKey::of(flow);
         if let Some(owned) = OWNED.get_ptr_mut(key) {
             // SAFETY: an entry is one word, which is stored as one; whichever CPU stores last is right.
-            return unsafe { *owned = (*owned).seen(now(), ends) };
+            return unsafe { *owned = (*owned).seen(now(), sequence, ends) };
         }
         // A flow that finds no place is asked after once more.
-        _ = OWNED.insert(key, Owned::default().seen(now(), ends), 0);
+        _ = OWNED.insert(key, Owned::default().seen(now(), sequence, ends), 0);
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use etherparse::{Icmpv4Type, icmpv4};
-use lb_common::abi::{LinkAddress, NodeHop, OwnedKey};
+use lb_common::abi::{LinkAddress, NodeHop, Owned, OwnedKey};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ struct Member {
     number: u8,
     accepted: Accepted,
     sockets: Vec<OwnedKey>,
-    owned: RefCell<Vec<OwnedKey>>,
+    owned: RefCell<Vec<(OwnedKey, Owned)>>,
     vlan: u16,
     reasons: RefCell<Vec<ReceiverReason>>,
 }
@@ -58,14 +58,14 @@ impl Node for Member {
         assert!(matches!(first >> 4, 4 | 6) && frame.header::<crate::wire::HalfWord>(tcp).is_some());
         self.sockets.contains(&OwnedKey::of(flow))
     }
-    fn owns(&self, flow: &Flow) -> bool {
-        self.owned.borrow().contains(&OwnedKey::of(flow))
+    fn owns(&self, flow: &Flow, sequence: u32) -> bool {
+        let all = self.owned.borrow();
+        all.iter().any(|(key, owned)| *key == OwnedKey::of(flow) && owned.holds(sequence))
     }
-    fn own(&self, flow: &Flow, ends: bool) {
-        self.owned.borrow_mut().retain(|known| *known != OwnedKey::of(flow));
-        if !ends {
-            self.owned.borrow_mut().push(OwnedKey::of(flow));
-        }
+    fn own(&self, flow: &Flow, sequence: u32, ends: bool) {
+        let (key, mut all) = (OwnedKey::of(flow), self.owned.borrow_mut());
+        let known = all.iter().position(|(known, _)| *known == key).map(|at| all.swap_remove(at).1);
+        all.push((key, known.unwrap_or_default().seen(1, sequence, ends)));
     }
     fn hop(&self, _: &Address) -> Option<NodeHop> {
         let (destination_mac, source_mac) = (LinkAddress::new(HOP, self.vlan), LinkAddress::new(MAC, 0));
@@ -246,7 +246,7 @@ fn flows_are_remembered_where_sockets_tell_nothing() {
         let members = [1, 2, 3].map(Member::that_remembers);
         // Before the row moved nobody else travels with it.
         assert_eq!(walk(&members, &sent(&packet, &[2], false)).0, [2]);
-        assert!(members[1].owns(&flow));
+        assert!(members[1].owns(&flow, 0));
         assert_eq!(walk(&members, &sent(&packet, &[1, 2, 3], false)).0, [1, 2]);
         // Another, which nobody knows, is known once it was taken.
         let fresh = [1, 2, 3].map(Member::that_remembers);
@@ -256,6 +256,24 @@ fn flows_are_remembered_where_sockets_tell_nothing() {
         assert_eq!(walk(&forgetful, &sent(&packet, &[1, 2], false)).0, [1, 2, 1]);
         assert_eq!(walk(&forgetful, &sent(&packet, &[1, 2], false)).0, [1, 2, 1]);
     }
+}
+
+#[test]
+fn what_ended_is_still_its_owners_and_another_from_its_port_is_not() {
+    let segment = |sequence, fin| {
+        let at = |header| etherparse::TcpHeader { ack: true, fin, sequence_number: sequence, ..header };
+        tcp(Family::V4, at).0
+    };
+    let members = [1, 2, 3].map(Member::that_remembers);
+    for (sequence, fin) in [(1000, false), (5000, true)] {
+        assert_eq!(walk(&members, &sent(&segment(sequence, fin), &[2], false)).0, [2]);
+    }
+    // Its row has moved. What was lost comes again, and the end is acknowledged.
+    for sequence in [1000, 5000, 5001] {
+        assert_eq!(walk(&members, &sent(&segment(sequence, false), &[1, 2, 3], false)).0, [1, 2]);
+    }
+    // Another from the same port, begun at the new owner.
+    assert_eq!(walk(&members, &sent(&segment(5000 + (1 << 20), false), &[1, 2, 3], false)).0, [1, 2, 3, 1]);
 }
 
 #[test]

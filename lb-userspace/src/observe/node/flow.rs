@@ -18,8 +18,7 @@ pub struct Flow {
 impl Flow {
     /// `now` and `clock` are the same moment, the latter in milliseconds of the clock that the program stamps with.
     pub(super) fn of(owned: Owned, now: OffsetDateTime, clock: u64) -> Self {
-        let age = clock.saturating_sub(owned.last() / 1_000_000);
-        let age = Duration::milliseconds(i64::try_from(age).unwrap_or(i64::MAX));
+        let age = Duration::nanoseconds(i64::try_from(owned.age(clock * 1_000_000)).unwrap_or(i64::MAX));
         // Finer than a second it would be another moment with each look.
         let last_seen = now.saturating_sub(age).replace_nanosecond(0);
         Self { last_seen: last_seen.unwrap_or(now), ended: owned.has_ended() }

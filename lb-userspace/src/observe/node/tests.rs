@@ -17,8 +17,8 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
         reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
         clamped: 4,
         flows: vec![
-            (flow(17), Owned::default().seen(4_000_000_000, false)),
-            (flow(6), Owned::default().seen(7_500_000_001, true)),
+            (flow(17), Owned::default().seen(4_100_000_000, 0, false)),
+            (flow(6), Owned::default().seen(7_500_000_001, 9, true)),
         ],
         capacity: 65_536,
         hops: BTreeMap::from([hop("0.0.0.0", 0), hop("10.1.1.3", 0), hop("fd00::3", 7)]),

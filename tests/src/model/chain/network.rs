@@ -148,10 +148,10 @@ impl Receiver for At<'_> {
     fn has_socket<F: Frame>(&self, _: &F, flow: &Flow, _: usize, _: usize) -> bool {
         !self.deaf && self.node.sockets.contains(flow)
     }
-    fn owns(&self, flow: &Flow) -> bool {
+    fn owns(&self, flow: &Flow, _: u32) -> bool {
         self.node.owned.borrow().contains(flow)
     }
-    fn own(&self, flow: &Flow, _: bool) {
+    fn own(&self, flow: &Flow, _: u32, _: bool) {
         let mut owned = self.node.owned.borrow_mut();
         if !owned.contains(flow) {
             owned.push(*flow);
