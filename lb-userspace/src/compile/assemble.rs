@@ -9,7 +9,7 @@ use super::quic;
 use super::record::{Record, ServiceRecord, TableRecord, Tier};
 use super::rows;
 use super::sizes::Sizes;
-use super::tables::{Before, Book, Cache, Wanted};
+use super::tables::{Before, Book, Cache, Roll, Wanted};
 use super::vips::Keys;
 use crate::config::model::{Protocol, ServicePort, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
@@ -37,7 +37,8 @@ pub fn compile(
     pools.iter().for_each(|(pool, selection)| backends(pool, selection, &chained, &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
-    let book = Book::new((old, Live::of(&record)), &past, generation, sizes, now);
+    let roll = Roll { delay: desired.roll_delay, serving: Live::serving(&record, &serving) };
+    let book = Book::new(old, (Live::of(&record), roll), &past, generation, sizes, now);
     let mut assembly = Assembly { old, record, image, book, chained, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;

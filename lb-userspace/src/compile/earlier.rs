@@ -31,6 +31,15 @@ impl Earlier {
         })
     }
 
+    /// Of rows that still belong to `held`, who remember `before`, and will soon belong to `next`, as many: that owner is
+    /// the first of the others.
+    pub fn announce(held: &[Row], before: Option<&Self>, next: &[Row]) -> Option<Self> {
+        Self::of_rows(held, |number| {
+            let [newer, older] = before.map_or([held[number]; EARLIER], |before| before.of(number));
+            [next[number], newer, older]
+        })
+    }
+
     /// Without owners that are no more: their index may come to mean another.
     #[must_use]
     pub fn forget(self, owners: &[Row], is_gone: impl Fn(u32) -> bool) -> Option<Self> {
@@ -107,6 +116,15 @@ mod tests {
         assert_eq!(known(after(&[&[1], &[2], &[1]]).as_ref()), [[2, 1]]);
         assert_eq!(known(after(&[&[1], &[2], &[3], &[2]]).as_ref()), [[3, 1]]);
         assert_eq!(known(after(&[&[1], &[2], &[1], &[2], &[1]]).as_ref()), [[2, 1]]);
+    }
+
+    #[test]
+    fn a_next_owner_is_asked_first_and_once_it_owns_the_row_the_others_follow() {
+        let before = after(&[&[1, 2], &[3, 2]]);
+        let announced = Earlier::announce(&rows(&[3, 2]), before.as_ref(), &rows(&[4, 2]));
+        assert_eq!(known(announced.as_ref()), [[4, 1], [2, 2]]);
+        let rolled = Earlier::follow(&rows(&[3, 2]), announced.as_ref(), &rows(&[4, 2]));
+        assert_eq!(known(rolled.as_ref()), [[3, 1], [2, 2]]);
     }
 
     #[test]

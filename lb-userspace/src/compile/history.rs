@@ -64,6 +64,13 @@ impl History {
         Self { earlier: Earlier::follow(&past.rows, past.earlier.as_ref(), &self.rows), ..self }
     }
 
+    /// The same rows, of which each that will soon have another of these owners, as many, has it among its others.
+    #[must_use]
+    pub fn announce(&self, next: &[Row]) -> Self {
+        let earlier = Earlier::announce(&self.rows, self.earlier.as_ref(), next);
+        Self { earlier, ..self.clone() }
+    }
+
     /// The same past of the same owners, as they lie in other memory. To be asked of clean rows.
     #[must_use]
     pub fn of_owners(self, owners: Arc<[Row]>) -> Self {

@@ -2,7 +2,7 @@
 
 use super::error::{AdoptError, Resource};
 use super::history::History;
-use super::record::{Record, TableRecord, Tier};
+use super::record::{PoolRecord, Record, TableRecord, Tier};
 use super::sizes::Sizes;
 use super::slab::Slab;
 use lb_common::abi::{ACCESS_POLICIES, MAX_LOG2_ROWS};
@@ -83,6 +83,12 @@ impl Ledger {
     /// When the next row stops MOVING, after a `window` (milliseconds); `None`: no row moves.
     pub fn next_expiry(&self, window: u64) -> Option<u64> {
         self.histories.values().filter_map(|history| history.next_expiry(window)).min()
+    }
+
+    /// When the owners that a table announces take its rows, after a `delay` (milliseconds); `None`: none does.
+    pub fn next_roll(&self, delay: u64) -> Option<u64> {
+        let in_force = self.record.tables.values().filter(|table| table.gone.is_none());
+        in_force.filter_map(|table| Some(table.next?.since.saturating_add(delay))).min()
     }
 
     /// Whether connections may be recorded or looked up: a row is not clean, or the owner of one does not serve.
@@ -189,13 +195,14 @@ pub trait Held {
     fn rests(&self, backend: u16) -> bool;
 }
 
-/// Which indices are not in quarantine. Asked for every row of a table: so by position, not by hash.
+/// Which indices may own rows. Asked for every row of a table: so by position, not by hash.
 pub(super) struct Live {
     pools: Vec<bool>,
     backends: Vec<bool>,
 }
 
 impl Live {
+    /// Those that are not in quarantine.
     pub(super) fn of(record: &Record) -> Self {
         let pools = || record.pools.values().filter(|pool| pool.gone.is_none());
         let backends = pools().flat_map(|pool| pool.backends.values());
@@ -206,7 +213,14 @@ impl Live {
         }
     }
 
-    /// Whether an owner of rows in a table of this tier is no more.
+    /// Those of which packets can go somewhere: backends that serve, and pools with one.
+    pub(super) fn serving(record: &Record, serving: &BTreeSet<u16>) -> Self {
+        let serves = |pool: &PoolRecord| pool.backends.values().any(|one| serving.contains(&one.index));
+        let pools = record.pools.values().filter(|pool| serves(pool));
+        Self { pools: marked(pools.map(|pool| pool.index)), backends: marked(serving.iter().copied()) }
+    }
+
+    /// Whether an owner of rows in a table of this tier is none of them.
     pub(super) fn lacks(&self, tier: Tier, owner: u32) -> bool {
         let live = if tier == Tier::Cluster { &self.pools } else { &self.backends };
         !live.get(owner as usize).copied().unwrap_or(false)

@@ -194,6 +194,20 @@ pub struct TableRecord {
     /// The generation that no longer named it; `None`: it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<u32>,
+    /// What its rows announce; `None`: they go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+}
+
+/// The table that will follow upon another, whose owners are announced: each is among those who are asked after
+/// connections of its rows, and gets no new ones yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Next {
+    /// Names its content.
+    pub fingerprint: u64,
+    /// Since when it is announced, in milliseconds of the clock that compilations go by.
+    pub since: u64,
 }
 
 impl TableRecord {

@@ -5,7 +5,7 @@ use super::error::{CompileError, Resource};
 use super::history::History;
 use super::identity::{Free, fits};
 use super::ledger::Live;
-use super::record::{Record, TableRecord, Tier};
+use super::record::{Next, Record, TableRecord, Tier};
 use super::rendezvous::Rendezvous;
 use super::sizes::Sizes;
 use super::slab::Slab;
@@ -43,6 +43,7 @@ pub(super) enum Before {
 }
 
 /// Who contends for a table's rows.
+#[derive(Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) tier: Tier,
     /// Names the contenders.
@@ -53,11 +54,20 @@ pub(super) struct Wanted {
     pub(super) chain: bool,
 }
 
+/// How owners change where rows remember them.
+pub(super) struct Roll {
+    /// How long they are announced before, in milliseconds.
+    pub(super) delay: u64,
+    /// Who can own rows meanwhile.
+    pub(super) serving: Live,
+}
+
 /// The tables of the generation that is being made.
 pub(super) struct Book<'a> {
     old: &'a BTreeMap<u32, TableRecord>,
     past: &'a BTreeMap<u32, History>,
     live: Live,
+    roll: Roll,
     /// Tables of the old record that are in force, by the names of their contenders.
     known: HashMap<u64, u32>,
     made: HashMap<(Before, u64, bool), u32>,
@@ -74,7 +84,8 @@ impl<'a> Book<'a> {
     /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet. `live` are
     /// the owners of the generation.
     pub(super) fn new(
-        (old, live): (&'a Record, Live),
+        old: &'a Record,
+        (live, roll): (Live, Roll),
         past: &'a BTreeMap<u32, History>,
         generation: u32,
         sizes: &Sizes,
@@ -88,6 +99,7 @@ impl<'a> Book<'a> {
             old: &old.tables,
             past,
             live,
+            roll,
             known: old
                 .tables
                 .iter()
@@ -128,15 +140,19 @@ impl<'a> Book<'a> {
     ) -> Result<u32, CompileError> {
         let owners = cache.rows(wanted.fingerprint, build);
         if let Some(index) = self.standing(before, wanted, &owners) {
-            self.keep(index, owners);
+            self.keep(index, owners, None);
             return Ok(index);
         }
         if let Some(index) = self.made.get(&(before, wanted.fingerprint, wanted.chain)) {
             return Ok(*index);
         }
+        if let Some(index) = self.announce(before, wanted, &owners)? {
+            self.made.insert((before, wanted.fingerprint, wanted.chain), index);
+            return Ok(index);
+        }
         let history = self.succeed(before, &owners);
         let history = if wanted.chain { self.remember(before, wanted.tier, history) } else { history };
-        let index = self.make(history, wanted)?;
+        let index = self.make(history, wanted, None)?;
         self.made.insert((before, wanted.fingerprint, wanted.chain), index);
         Ok(index)
     }
@@ -152,6 +168,52 @@ impl<'a> Book<'a> {
         let fits = table.log2_rows == wanted.log2_rows || history.has_past();
         let same = table.gone.is_none() && table.fingerprint == wanted.fingerprint && fits;
         (same && history.is_owned_by(owners)).then_some(index)
+    }
+
+    /// The table that flows are sent by until the owners that are wanted were announced for long enough. `None`: they were,
+    /// or nobody waits for them.
+    ///
+    /// Errors: as [`Self::table`].
+    fn announce(
+        &mut self,
+        before: Before,
+        wanted: &Wanted,
+        owners: &Arc<[Row]>,
+    ) -> Result<Option<u32>, CompileError> {
+        let old = self.old;
+        let (table, history) = match before {
+            Before::Table(index) => (old.get(&index), self.past.get(&index).cloned()),
+            Before::Pool(pool) => (None, Some(History::uniform(pool, CLUSTER_ROWS as usize))),
+            Before::Nothing => (None, None),
+        };
+        let Some(history) =
+            history.filter(|history| wanted.chain && self.may_wait(wanted.tier, history, owners))
+        else {
+            return Ok(None);
+        };
+        let known = table.and_then(|table| table.next).filter(|next| next.fingerprint == wanted.fingerprint);
+        match (known, before) {
+            (Some(next), _) if next.since.saturating_add(self.roll.delay) <= self.now => Ok(None),
+            (Some(next), Before::Table(index)) => {
+                self.keep(index, history.rows().clone(), Some(next));
+                Ok(Some(index))
+            }
+            _ => {
+                let next = Next { fingerprint: wanted.fingerprint, since: self.now };
+                // Named as the table that it goes on from, or as none that anybody will ever want.
+                let fingerprint = table.map_or(0, |table| table.fingerprint);
+                let wanted = Wanted { fingerprint, ..*wanted };
+                self.make(history.announce(owners), &wanted, Some(next)).map(Some)
+            }
+        }
+    }
+
+    /// Whether packets can go on by these rows for a while.
+    fn may_wait(&self, tier: Tier, history: &History, owners: &[Row]) -> bool {
+        let rows = history.rows();
+        self.roll.delay > 0
+            && rows.len() == owners.len()
+            && !rows.iter().any(|row| self.roll.serving.lacks(tier, row.index()))
     }
 
     fn succeed(&self, before: Before, owners: &Arc<[Row]>) -> History {
@@ -183,7 +245,7 @@ impl<'a> Book<'a> {
         history
     }
 
-    fn keep(&mut self, index: u32, owners: Arc<[Row]>) {
+    fn keep(&mut self, index: u32, owners: Arc<[Row]>, next: Option<Next>) {
         if let (Some(table), Some(history)) = (self.old.get(&index), self.past.get(&index)) {
             let same = owners.len() == history.rows().len();
             let history =
@@ -191,12 +253,12 @@ impl<'a> Book<'a> {
             // Nobody looks at the others any more: their rows are free in the next generation.
             let stable = if history.stable().is_some() { table.stable } else { table.current };
             let earlier = if history.earlier().is_some() { table.earlier } else { [table.current; EARLIER] };
-            self.in_force.insert(index, TableRecord { stable, earlier, ..*table });
+            self.in_force.insert(index, TableRecord { stable, earlier, next, ..*table });
             self.histories.insert(index, history);
         }
     }
 
-    fn make(&mut self, history: History, wanted: &Wanted) -> Result<u32, CompileError> {
+    fn make(&mut self, history: History, wanted: &Wanted, next: Option<Next>) -> Result<u32, CompileError> {
         fits(Resource::Tables, self.old.len() + self.made.len() + 2, self.sizes.tables)?;
         let rows = history.rows().len();
         let current = self.region(rows)?;
@@ -217,6 +279,7 @@ impl<'a> Book<'a> {
             earlier,
             generation: self.generation,
             gone: None,
+            next,
         };
         self.in_force.insert(index, table);
         self.histories.insert(index, history);

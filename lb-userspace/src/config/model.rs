@@ -49,9 +49,17 @@ pub struct ClusterSet {
     /// How long a row that changed its owner counts as MOVING: within it, every connection that is to keep its
     /// backend sends a packet.
     pub change_window: Duration,
+    /// How long the next owner of a row is known as one who may be asked before it becomes the owner, in tables of
+    /// services that track by chain.
+    pub roll_delay: Duration,
 }
 
 impl ClusterSet {
+    /// The delay of a roll in milliseconds.
+    pub fn roll_delay_ms(&self) -> u64 {
+        self.roll_delay.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+
     /// The change window in milliseconds.
     pub fn change_window_ms(&self) -> u64 {
         self.change_window.as_millis().try_into().unwrap_or(u64::MAX)

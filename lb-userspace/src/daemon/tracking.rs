@@ -27,7 +27,7 @@ const LONGEST: u64 = 15_000;
 #[derive(Default)]
 pub(super) struct Tracking {
     image: Option<Arc<MapImage>>,
-    /// When a row stops MOVING; `None`: none moves.
+    /// When a row stops MOVING, or changes its owner as announced; `None`: none does.
     expiry: Option<u64>,
     /// When to sweep; `None`: there is nothing to sweep for.
     sweep_at: Option<u64>,
@@ -40,8 +40,9 @@ impl Tracking {
     /// Takes in what was applied.
     pub(super) fn follow(&mut self, ledger: &Ledger, image: Arc<MapImage>, config: &Config) {
         self.image = Some(image);
-        self.expiry =
-            ledger.next_expiry(config.cluster_set.change_window_ms()).map(|expiry| expiry + TOGETHER);
+        let expiry = ledger.next_expiry(config.cluster_set.change_window_ms());
+        let roll = ledger.next_roll(config.cluster_set.roll_delay_ms());
+        self.expiry = [expiry.map(|expiry| expiry + TOGETHER), roll].into_iter().flatten().min();
         let records = ledger.records() || config.services.iter().any(|one| one.tracking == Tracked::Full);
         let wanted = records || ledger.has_quarantine() || self.entries != Some(0);
         self.sweep_at = wanted.then(|| self.sweep_at.unwrap_or_else(|| monotonic() + pause(config)));

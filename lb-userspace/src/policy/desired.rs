@@ -17,6 +17,8 @@ pub struct Desired {
     pub secret: (u64, u64),
     /// How long a row that changed its owner counts as MOVING, in milliseconds.
     pub change_window: u64,
+    /// How long the next owner of a row that tracks by chain is only asked, in milliseconds.
+    pub roll_delay: u64,
     /// What the gateway sends by itself.
     pub replies: Replies,
     /// Clusters, in the configuration's order.

@@ -29,6 +29,7 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
         config_digest: config.digest.clone(),
         secret: (secret.k0, secret.k1),
         change_window: config.cluster_set.change_window_ms(),
+        roll_delay: config.cluster_set.roll_delay_ms(),
         replies: config.gateway.replies,
         clusters,
         services,

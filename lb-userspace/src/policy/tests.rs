@@ -29,6 +29,7 @@ fn config() -> Config {
             self_cluster: None,
             secret: Secret { k0: 3, k1: 4 },
             change_window: std::time::Duration::from_mins(5),
+            roll_delay: std::time::Duration::ZERO,
         },
         gateway: Gateway {
             interfaces: Vec::new(),

@@ -128,6 +128,7 @@ fn desired(distinct: bool) -> Desired {
         replies: Replies::default(),
         secret: (1, 2),
         change_window: 300_000,
+        roll_delay: 0,
         clusters: (0..POOLS).map(|n| Cluster { name: cluster(n), state: ClusterState::Active }).collect(),
         services: (0..SERVICES).map(|number| service(number, distinct)).collect(),
         pools: (0..POOLS).map(pool).collect(),

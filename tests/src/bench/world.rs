@@ -146,6 +146,7 @@ fn desired(interface: u32) -> Desired {
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         change_window: 300_000,
+        roll_delay: 0,
         clusters: ["near", "far", "moving", "residue", "gue", "vxlan", "still", "moved"].map(cluster).into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),

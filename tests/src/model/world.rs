@@ -266,6 +266,7 @@ fn config() -> Config {
             self_cluster: None,
             secret: Secret { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 },
             change_window: Duration::from_millis(WINDOW),
+            roll_delay: Duration::ZERO,
         },
         gateway: Gateway {
             interfaces: Vec::new(),

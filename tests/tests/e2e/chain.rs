@@ -44,15 +44,19 @@ impl Stage {
         let second = SecondGateway::join(&lab, &objects)?;
         let gateways = [Gateway::new()?, Gateway::new()?];
         let mut stage = Self { gateways, second, _servers: servers, lab };
-        stage.write([100, 100])?;
+        stage.write([100, 100], "0s")?;
         stage.gateways[0].start(&stage.lab.gateway)?;
         stage.gateways[1].start(&stage.second.namespace)?;
         SecondGateway::divide(&stage.lab)?;
         Ok(stage)
     }
 
-    /// The same file for both gateways, with these weights of the clusters.
-    fn write(&self, weights: [u16; 2]) -> Result<()> {
+    /// The same file for both gateways, with these weights of the clusters, and this delay of a roll.
+    fn write(&self, weights: [u16; 2], delay: &str) -> Result<()> {
+        (0..self.gateways.len()).try_for_each(|gateway| self.write_to(gateway, weights, delay))
+    }
+
+    fn write_to(&self, gateway: usize, weights: [u16; 2], delay: &str) -> Result<()> {
         let pool = |cluster: &str, weight: u16| {
             let here = self.lab.nodes.iter().filter(|node| node.cluster == cluster);
             let endpoints: Vec<Value> =
@@ -60,19 +64,20 @@ impl Stage {
             json!({"name": cluster, "cluster": cluster, "weight": weight, "rows": 1024, "endpoints": endpoints})
         };
         let config = json!({
+            "clusterSet": {"id": "test", "secretFile": "hash.key", "rollDelay": delay},
             "clusters": [{"name": "eu-1", "encap": {"kind": "gue"}}, {"name": "us-1", "encap": {"kind": "gue"}}],
             "services": [{"name": "test/echo", "vips": [VIP_V4, VIP_V6], "ports": [{"port": PORT}],
                           "pools": ["eu-1", "us-1"], "tracking": "chain"}],
             "pools": [pool("eu-1", weights[0]), pool("us-1", weights[1])],
         });
-        self.gateways.iter().try_for_each(|one| one.configure(&[TwoClusters::GATEWAY_INTERFACE], &config))
+        self.gateways[gateway].configure(&[TwoClusters::GATEWAY_INTERFACE], &config)
     }
 
     /// Drains and new weights, for both gateways at the same time.
     fn change(&mut self, drained: &[usize], weights: [u16; 2]) -> Result<()> {
         let before = self.generations();
         let words: Vec<_> = drained.iter().map(|number| self.endpoint(*number)).collect();
-        self.write(weights)?;
+        self.write(weights, "0s")?;
         thread::scope(|scope| {
             let told = self.gateways.iter().flat_map(|gateway| words.iter().map(move |word| (gateway, word)));
             let told: Vec<_> = told
@@ -204,7 +209,7 @@ fn a_gateway_without_the_history_breaks_connections() -> Result<()> {
     thread::sleep(ROUND);
     // The second begins anew: with the file as it is now, and no pins.
     drop(std::mem::replace(&mut stage.gateways[1], Gateway::new()?));
-    stage.write([10, 100])?;
+    stage.write([10, 100], "0s")?;
     stage.gateways[1].start(&stage.second.namespace)?;
     SecondGateway::only(&stage.lab, TwoClusters::SECOND_GATEWAY)?;
     thread::sleep(2 * ROUND);
@@ -212,5 +217,56 @@ fn a_gateway_without_the_history_breaks_connections() -> Result<()> {
     println!("{} of 60 broken", broken.len());
     assert!(broken.iter().all(|talk| talk.node.starts_with("eu-1")), "what changed its cluster: {broken:?}");
     assert!(!broken.is_empty(), "what keeps the others is that gateways know who had a row");
+    Ok(())
+}
+
+/// The first gateway follows a changed file, gets connections, and is lost before the second follows too: those that are
+/// broken, and how many packets were sent on.
+fn broken_amid_a_roll(delay: Duration) -> Result<(Vec<Talk>, u64)> {
+    let mut stage = Stage::new()?;
+    let text = format!("{}s", delay.as_secs());
+    stage.write([100, 100], &text)?;
+    SecondGateway::only(&stage.lab, TwoClusters::GATEWAY)?;
+    let applied = stage.gateways[0].applied();
+    stage.write_to(0, [10, 100], &text)?;
+    // It follows; with a delay, once that is over.
+    stage.gateways[0].until("the change", |gateway| (gateway.applied() > applied).then_some(()))?;
+    if !delay.is_zero() {
+        thread::sleep(LATE_BY);
+        stage.write_to(1, [10, 100], &text)?;
+        let announced = stage.gateways[0].applied();
+        stage.gateways[0].until("the roll", |gateway| (gateway.applied() > announced).then_some(()))?;
+    }
+    let talks = stage.talk(60)?;
+    stage.lose_first()?;
+    thread::sleep(2 * ROUND);
+    let sent_on = stage.ended(ReceiverReason::SentOn)?;
+    Ok((talks.finish().into_iter().filter(|talk| talk.broken.is_some()).collect(), sent_on))
+}
+
+/// How much later than the first the second gateway gets the file, and how long they wait for each other.
+const LATE_BY: Duration = Duration::from_secs(5);
+const ROLL: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_gateway_lost_amid_a_roll_breaks_no_connection() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let (broken, sent_on) = broken_amid_a_roll(ROLL)?;
+    assert!(broken.is_empty(), "{} broken, such as {:?}", broken.len(), broken[0]);
+    assert!(sent_on > 0, "the second asked the next owners before they owned the rows");
+    Ok(())
+}
+
+#[test]
+fn gateways_that_do_not_wait_for_each_other_break_connections() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let (broken, _) = broken_amid_a_roll(Duration::ZERO)?;
+    assert!(!broken.is_empty(), "what keeps them is that the second knows the next owners");
     Ok(())
 }

@@ -116,6 +116,93 @@ fn a_cluster_row_remembers_its_pools_and_the_service_keeps_its_table() {
     assert_eq!(newer.iter().filter(|row| row.index() == us).count(), 410, "a tenth of 4,096");
 }
 
+/// The same, where the next owners are announced for 100 ms.
+fn rolling(desired: Desired) -> Desired {
+    Desired { roll_delay: 100, ..desired }
+}
+
+#[test]
+fn next_owners_are_asked_before_they_own_the_rows() {
+    let mut bench = Bench::new();
+    let (before, desired) = (bench.compile_at(0, &rolling(chained())), rolling(drained(1)));
+    let (_, owners) = pool_table(&before, &bench.ledger, "eu");
+    let announced = bench.compile_at(10, &desired);
+    assert_eq!(bench.ledger.next_roll(100), Some(110));
+    let (table, held) = pool_table(&announced, &bench.ledger, "eu");
+    assert_eq!(held, owners, "nobody gets new flows yet");
+    let (_, [next, _]) = regions(&announced, table);
+    // Nothing else happens until it is time.
+    let again = bench.compile_at(109, &desired);
+    assert_eq!((again.generation, &again.slab), (announced.generation, &announced.slab));
+    let rolled = bench.compile_at(110, &desired);
+    assert_eq!(bench.ledger.next_roll(100), None);
+    let (current, [newer, _]) = regions(&rolled, pool_table(&rolled, &bench.ledger, "eu").0);
+    let moved = (0..owners.len()).filter(|row| current[*row].index() != owners[*row]).count();
+    assert!(moved > 0);
+    for row in 0..owners.len() {
+        assert_eq!((current[row].index(), newer[row].index()), (next[row].index(), owners[row]), "row {row}");
+    }
+}
+
+#[test]
+fn a_roll_that_is_taken_back_or_replaced_begins_anew() {
+    let mut bench = Bench::new();
+    let first = bench.compile_at(0, &rolling(chained()));
+    let owners = pool_table(&first, &bench.ledger, "eu").1;
+    bench.compile_at(10, &rolling(drained(1)));
+    bench.compile_at(50, &rolling(drained(2)));
+    assert_eq!(bench.ledger.next_roll(100), Some(150), "the other has its own time");
+    let back = bench.compile_at(60, &rolling(chained()));
+    assert_eq!(bench.ledger.next_roll(100), None);
+    assert_eq!(pool_table(&back, &bench.ledger, "eu").1, owners);
+}
+
+#[test]
+fn nobody_waits_for_the_dead() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &rolling(chained()));
+    let mut dead = rolling(chained());
+    dead.pools[0].members[0].state = MemberState::Down;
+    let (image, gone) = (bench.compile_at(10, &dead), index(&bench, 1));
+    assert!(!pool_table(&image, &bench.ledger, "eu").1.contains(&gone));
+}
+
+#[test]
+fn an_heir_goes_on_with_what_is_announced() {
+    let mut bench = Bench::new();
+    let (first, desired) = (bench.compile_at(0, &rolling(chained())), rolling(drained(1)));
+    let owners = pool_table(&first, &bench.ledger, "eu").1;
+    let announced = bench.compile_at(10, &desired);
+    let mut maps = MemoryMaps::new(bench.ledger.sizes());
+    reconcile(&announced, &mut maps).unwrap();
+    let record = bench.ledger.record().clone();
+    let ledger = Ledger::adopt(record, Sizes::of(&LIMITS), &maps, 50).unwrap();
+    let mut heir = Bench { ledger, cache: Cache::default(), now: 50 };
+    assert_eq!(heir.compile(&desired).generation, announced.generation, "it is announced already");
+    let rolled = heir.compile_at(110, &desired);
+    assert_ne!(pool_table(&rolled, &heir.ledger, "eu").1, owners);
+}
+
+#[test]
+fn a_second_pool_is_announced_too() {
+    let roomy = Sizes::of(&Limits { rows: 65_536, ..LIMITS });
+    let mut bench = Bench { ledger: Ledger::new(roomy), ..Bench::new() };
+    let (mut alone, both) = (rolling(chained()), rolling(chained()));
+    alone.services[1].shares.truncate(1);
+    bench.compile_at(0, &alone);
+    let [eu, us] = ["eu", "us"].map(|pool| u32::from(bench.ledger.record().pools[pool].index));
+    let table = |image: &MapImage, bench: &Bench| {
+        let select = image.services[&bench.ledger.record().services["a/both"].index].select;
+        assert_eq!(select.single_pool(), None);
+        regions(image, select.table())
+    };
+    let image = bench.compile_at(10, &both);
+    let (current, [next, _]) = table(&image, &bench);
+    assert!(current.iter().all(|row| row.index() == eu) && next.iter().any(|row| row.index() == us));
+    let image = bench.compile_at(110, &both);
+    assert!(table(&image, &bench).0.iter().any(|row| row.index() == us));
+}
+
 #[test]
 fn an_heir_reads_it_in_the_maps() {
     let mut bench = Bench::new();

@@ -84,6 +84,7 @@ fn world() -> Desired {
         secret: (1, 2),
         replies: Replies::default(),
         change_window: 1000,
+        roll_delay: 0,
         clusters: vec![cluster("eu"), cluster("us")],
         services: vec![
             service("a/one", 1, &[("eu", "eu", 100)]),

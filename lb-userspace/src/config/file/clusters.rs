@@ -26,6 +26,10 @@ pub(crate) struct ClusterSet {
     /// backend sends a packet.
     #[schemars(extend("default" = "300s"))]
     pub(crate) change_window: Option<Located<Time>>,
+    /// How long, before a row changes its owner, its next one is already asked after connections (`tracking: chain`): what
+    /// it takes until every gateway follows a changed file.
+    #[schemars(extend("default" = "0s"))]
+    pub(crate) roll_delay: Option<Located<Time>>,
 }
 
 impl Read for ClusterSet {
@@ -36,6 +40,7 @@ impl Read for ClusterSet {
             self_cluster: section.optional("self"),
             secret_file: section.required("secretFile"),
             change_window: section.optional("changeWindow"),
+            roll_delay: section.optional("rollDelay"),
         };
         section.close(&[(
             "staleAfter",

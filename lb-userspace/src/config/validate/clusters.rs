@@ -17,6 +17,8 @@ use lb_ebpf::encapsulate::outer;
 /// The window unless the file says otherwise: most connections that live send a packet within it.
 const CHANGE_WINDOW: Duration = Duration::from_mins(5);
 const CHANGE_WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+/// No delay unless the file says otherwise: a gateway that is alone has nobody to wait for.
+const ROLL_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(1);
 
 pub(super) fn cluster_set(
     set: Option<&Located<file::ClusterSet>>,
@@ -32,12 +34,14 @@ pub(super) fn cluster_set(
         resolve("cluster", name, &names.clusters, problems);
     }
     let change_window = Some(time(set.change_window.as_ref(), CHANGE_WINDOW, &CHANGE_WINDOWS, problems));
+    let roll_delay = time(set.roll_delay.as_ref(), Duration::ZERO, &ROLL_DELAYS, problems);
     let secret = secret::read(set.secret_file.as_ref()?, base, problems);
     Some(ClusterSet {
         id: set.id.as_ref()?.value.clone(),
         self_cluster: set.self_cluster.as_ref().map(|name| name.value.clone()),
         secret: secret?,
         change_window: change_window?,
+        roll_delay,
     })
 }
 

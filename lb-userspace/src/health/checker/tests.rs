@@ -99,6 +99,7 @@ fn config(hosts: u8) -> Config {
             self_cluster: None,
             secret: Secret { k0: 0, k1: 0 },
             change_window: Duration::from_mins(5),
+            roll_delay: Duration::ZERO,
         },
         gateway: Gateway {
             interfaces: vec![],

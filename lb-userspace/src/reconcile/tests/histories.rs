@@ -67,6 +67,7 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
         config_digest: String::new(),
         secret: (1, key),
         change_window: 1000,
+        roll_delay: 0,
         replies: Replies::default(),
         clusters,
         services,
