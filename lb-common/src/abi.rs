@@ -95,6 +95,7 @@ mod quic;
 mod receiver;
 mod service;
 mod table;
+mod tag;
 mod tunnel;
 mod vip;
 
@@ -104,7 +105,7 @@ pub use access::{
 pub use backend::{BackendEntry, BackendFlags, LinkAddress, OUTER_TTL, Route, outer_v4_sum};
 pub use budget::{BUDGETS, Budget, Reply};
 pub use connection::{Connection, Insert, TrackingCounters};
-pub use control::{Control, VipTable};
+pub use control::{Control, TagEpoch, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use event::{EVENT_BYTES, Event, EventKind};
 pub use features::Features;
@@ -118,11 +119,12 @@ pub use receiver::{
 };
 pub use service::{Selector, ServiceEntry, ServiceFlags};
 pub use table::{ASKED, EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
+pub use tag::{EPOCHS, KnownKey, TunnelKey};
 pub use tunnel::{INNER_SOURCE, TunnelEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps, as pinned.
 pub mod map {

@@ -27,3 +27,4 @@ pub mod reason;
 pub mod row;
 pub mod segment;
 pub mod siphash;
+pub mod tag;

@@ -66,6 +66,8 @@ reasons! {
     SentBack = 8, "sent-back", true, "The connection is nobody's; sent back to the node that has its row now.";
     NobodysTaken = 9, "nobodys-taken", true, "The connection is nobody's, and its row is this node's; passed to the kernel.";
     NoNextHop = 10, "no-next-hop", true, "The way to the node that a packet is to be sent on to is not known; dropped.";
+    WrongTag = 11, "wrong-tag", true, "A tunnel packet with a keyed tag of an epoch that is not known, or not made with its key; dropped.";
+    MissingTag = 12, "missing-tag", true, "A tunnel packet without a keyed tag, where one is required; dropped.";
 }
 
 impl ReceiverReason {

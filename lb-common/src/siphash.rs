@@ -57,6 +57,12 @@ impl State {
         self.finish_with((length as u64) << 56)
     }
 
+    /// Ends a message of `length` bytes that was a number of words and four bytes, read as a little-endian number.
+    #[inline(always)]
+    pub const fn finish_with_half(self, last: u32, length: u8) -> u64 {
+        self.finish_with(last as u64 | (length as u64) << 56)
+    }
+
     /// Ends with the last word: up to seven bytes of message, and its length in the top byte.
     #[inline(always)]
     const fn finish_with(self, last: u64) -> u64 {

@@ -14,11 +14,12 @@ pub mod vxlan;
 use crate::chain::Earlier;
 use crate::frame::Frame;
 use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
+use crate::seal::seal;
 use crate::select::MISSING;
 use crate::tables::Tables;
 use crate::verdict::End;
 use crate::wire::{Ethernet, Mac, Udp, Vlan, ether_type, protocol};
-use lb_common::abi::{BackendEntry, BackendFlags, Features, LinkAddress, TunnelEntry};
+use lb_common::abi::{BackendEntry, BackendFlags, Control, Features, LinkAddress, TunnelEntry};
 use lb_common::flow::FlowHash;
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -28,7 +29,7 @@ const NO_ROOM: End = End::drop(Reason::NoHeadroom);
 /// Bytes of what comes between Ethernet and a packet of which these earlier owners may be asked.
 #[inline(always)]
 pub fn overhead(backend: &BackendEntry, features: Features, earlier: Earlier) -> usize {
-    overhead_with(backend, features, || gue::length(backend, earlier))
+    overhead_with(backend, features, || gue::length(backend, features, earlier))
 }
 
 #[inline(always)]
@@ -85,10 +86,16 @@ pub fn wrap<F: Frame, T: Tables>(
     frame.grow((link + overhead) as i32 - network.offset as i32).ok_or(NO_ROOM)?;
     let kind =
         if backend.route.flags.has(BackendFlags::OUTER_V6) { ether_type::IPV6 } else { ether_type::IPV4 };
-    outer::write(frame, link, network, backend, hash, tunnel.carried(network, backend))
-        .and_then(|()| tunnel.write(frame, link + outer::length(backend), network, backend, hash, tables))
+    outer::write(frame, link, network, backend, hash, tunnel.carried(network, backend, features))
+        .and_then(|()| {
+            tunnel.write(frame, link + outer::length(backend), network, (backend, features), hash, tables)
+        })
         .and_then(|()| ethernet(frame, &backend.destination_mac, &backend.source_mac, kind))
-        .ok_or(NO_ROOM)
+        .ok_or(NO_ROOM)?;
+    if matches!(tunnel, Tunnel::Gue(_)) && gue::is_tagged(backend, features) {
+        tag(frame, network.family, link + outer::length(backend), link + overhead, tables)?;
+    }
+    Ok(())
 }
 
 /// What comes between the outer IP header and the packet.
@@ -114,10 +121,10 @@ impl<'t> Tunnel<'t> {
 
     /// What the outer header announces: protocol and bytes.
     #[inline(always)]
-    fn carried(self, network: &Network, backend: &BackendEntry) -> (u8, usize) {
+    fn carried(self, network: &Network, backend: &BackendEntry, features: Features) -> (u8, usize) {
         match self {
             Self::Ipip => (inner_protocol(network.family), network.length),
-            Self::Gue(earlier) => (protocol::UDP, gue::length(backend, earlier) + network.length),
+            Self::Gue(earlier) => (protocol::UDP, gue::length(backend, features, earlier) + network.length),
             Self::Vxlan(_) => (protocol::UDP, vxlan::LENGTH + network.length),
         }
     }
@@ -128,11 +135,11 @@ impl<'t> Tunnel<'t> {
         frame: &mut F,
         offset: usize,
         network: &Network,
-        backend: &BackendEntry,
+        (backend, features): (&BackendEntry, Features),
         hash: FlowHash,
         tables: &T,
     ) -> Option<()> {
-        let (_, bytes) = self.carried(network, backend);
+        let (_, bytes) = self.carried(network, backend, features);
         // The checksum is 0 over IPv6 too: what is inside has its own (RFC 6935, RFC 6936).
         let udp = Udp {
             source: NetworkU16::new(hash.source_port()),
@@ -142,10 +149,30 @@ impl<'t> Tunnel<'t> {
         };
         match self {
             Self::Ipip => Some(()),
-            Self::Gue(earlier) => gue::write(frame, offset, udp, network.family, (backend, earlier), tables),
+            Self::Gue(earlier) => {
+                let toward = (backend, features, earlier);
+                gue::write(frame, offset, udp, network.family, toward, tables)
+            }
             Self::Vxlan(entry) => vxlan::write(frame, offset, udp, network.family, entry),
         }
     }
+}
+
+/// Writes the packet's tag, under the key in force, into the room behind the tunnel header at `tunnel`; the packet itself
+/// begins at `inner`. At the end, where the fewest live that the verifier would walk on with.
+#[inline(always)]
+fn tag<F: Frame, T: Tables>(
+    frame: &mut F,
+    family: Family,
+    tunnel: usize,
+    inner: usize,
+    tables: &T,
+) -> Result<(), End> {
+    let places = tables.forgotten(tunnel as u64 | (inner as u64) << 8);
+    let (tunnel, inner) = ((places & 0xff) as usize, (places >> 8 & 0xff) as usize);
+    let key = tables.control().and_then(Control::tunnel_key).ok_or(MISSING)?;
+    let tag = seal(frame, inner, family, key).ok_or(NO_ROOM)?;
+    gue::write_tag(frame, tunnel, tag).ok_or(NO_ROOM)
 }
 
 #[inline(always)]

@@ -38,6 +38,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod quic;
 pub mod receive;
+pub mod seal;
 pub mod select;
 pub mod tables;
 pub mod track;

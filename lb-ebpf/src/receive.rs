@@ -2,19 +2,21 @@
 //! the connection is this node's.
 //!
 //! 1. [`tunnel`]: is it a tunnel packet for this node, and where does the packet in it begin;
-//! 2. [`own`]: is its connection this node's, where others may have it ([`chain`](crate::chain));
-//! 3. [`send_on`]: if not, on to the next who may have it;
-//! 4. [`decapsulate`]: if so, the packet in it to the front of the frame, for the kernel to take.
+//! 2. [`tag`]: did somebody with the key send it, if this node knows keys;
+//! 3. [`own`]: is its connection this node's, where others may have it ([`chain`](crate::chain));
+//! 4. [`send_on`]: if not, on to the next who may have it;
+//! 5. [`decapsulate`]: if so, the packet in it to the front of the frame, for the kernel to take.
 //!
 //! What is no tunnel packet for this node is the kernel's, however odd: nothing of it is looked at twice.
 
 pub mod decapsulate;
 pub mod own;
 pub mod send_on;
+pub mod tag;
 pub mod tunnel;
 
 use crate::frame::Frame;
-use lb_common::abi::{Accepted, AccessKey, NodeHop, TunnelKind};
+use lb_common::abi::{Accepted, AccessKey, KnownKey, NodeHop, TunnelKind};
 use lb_common::flow::Flow;
 use lb_common::net::Address;
 use lb_common::reason::ReceiverReason;
@@ -47,6 +49,11 @@ pub trait Node {
 
     /// The way to another node.
     fn hop(&self, _address: &Address) -> Option<NodeHop> {
+        None
+    }
+
+    /// What is known of an epoch of tags.
+    fn tunnel_key(&self, _epoch: u8) -> Option<&KnownKey> {
         None
     }
 
@@ -91,6 +98,7 @@ pub fn process<F: Frame, N: Node>(frame: &mut F, node: &N) -> Verdict {
 fn receive<F: Frame, N: Node>(frame: &mut F, node: &N) -> Result<Verdict, ReceiverReason> {
     let accepted = node.accepted().ok_or(ReceiverReason::NotTunnelled)?;
     let tunnel = tunnel::find(frame, node, accepted)?;
+    tag::check(frame, node, accepted.flags, &tunnel)?;
     let ours = own::is_ours(frame, node, accepted, &tunnel);
     if let Some(chain) = tunnel.chain {
         if !ours {

@@ -302,6 +302,24 @@ pub struct Half {
     pub half: u32,
 }
 
+/// The first 20 bytes of an IPv4 packet, by words.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct HeadV4 {
+    /// Native readings.
+    pub words: [u64; 2],
+    /// Native reading.
+    pub half: u32,
+}
+
+/// The 40 bytes of an IPv6 header, by words.
+#[repr(C, packed)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct HeadV6 {
+    /// Native readings.
+    pub words: [u64; 5],
+}
+
 /// Eight bytes of anything.
 #[repr(C, packed)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]

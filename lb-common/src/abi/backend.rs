@@ -101,6 +101,8 @@ flag_set! {
         VXLAN = 4;
         /// A packet to it may carry earlier owners behind GUE, and must leave room for all of them. Only with `GUE`.
         CHAIN = 5;
+        /// A packet to it carries a keyed tag behind GUE. Only with `GUE`, and only while `control` names a key.
+        TAG = 6;
     }
 }
 

@@ -15,6 +15,8 @@ flag_set! {
         PORT_RANGES = 4;
         /// Services whose packets carry the earlier owners of their rows.
         CHAIN = 5;
+        /// Outer headers of Generic UDP Encapsulation with a keyed tag.
+        TAG = 6;
     }
 }
 
@@ -22,7 +24,7 @@ impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
     /// All of them.
-    pub const ALL: Self = Self(63);
+    pub const ALL: Self = Self(127);
 
     /// The bits.
     #[inline(always)]

@@ -11,6 +11,7 @@
 //! | `owned_flows` | LRU hash | [`OwnedKey`]: a flow that is remembered | [`Owned`] |
 //! | `node_hops` | hash | [`Address`](crate::net::Address): another node's, or [`NodeHop::ANY_V4`], [`NodeHop::ANY_V6`] | [`NodeHop`] |
 //! | `wanted_hops` | LRU hash | [`Address`](crate::net::Address): another node's, to which the way is not known | `u32`, 0 |
+//! | `tunnel_keys` | array | epoch of a tag | [`KnownKey`](super::KnownKey) |
 //! | `state` | array | word | the agent's own condition; the program never reads it |
 
 use super::LinkAddress;
@@ -50,10 +51,12 @@ pub mod receiver_map {
     pub const NODE_HOPS: &str = "node_hops";
     /// See the module's table.
     pub const WANTED_HOPS: &str = "wanted_hops";
+    /// See the module's table.
+    pub const TUNNEL_KEYS: &str = "tunnel_keys";
     /// See the module's table. A gateway's map for the same has the same name.
     pub const STATE: &str = super::super::map::STATE;
     /// Every map.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         ACCEPTED,
         OWN_ADDRESSES,
         PEERS,
@@ -63,6 +66,7 @@ pub mod receiver_map {
         OWNED_FLOWS,
         NODE_HOPS,
         WANTED_HOPS,
+        TUNNEL_KEYS,
         STATE,
     ];
 }
@@ -130,6 +134,10 @@ flag_set! {
         REMEMBER_UDP = 1;
         /// TCP connections that are taken are remembered: their sockets are not this node's, as behind a service proxy.
         REMEMBER_TCP = 2;
+        /// Keys of tags are known: a packet with a wrong one is dropped.
+        KEYS = 3;
+        /// So is a packet without one. Only with `KEYS`.
+        TAG_REQUIRED = 4;
     }
 }
 

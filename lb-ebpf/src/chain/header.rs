@@ -2,6 +2,7 @@
 //! docs/contract.md, section 9, has its bytes.
 
 use lb_common::abi::ASKED;
+use lb_common::tag::Tag;
 
 /// Bytes of an IPv4 and of an IPv6 address in it.
 const V4: usize = 4;
@@ -19,6 +20,8 @@ impl Header {
     const VERSION: u32 = 1;
     /// Everybody was asked: whoever gets it takes it.
     const FINAL: u32 = 1;
+    /// A keyed tag follows, before the addresses.
+    const TAGGED: u32 = 2;
 
     /// Before so many addresses of whom none was asked.
     #[inline(always)]
@@ -27,14 +30,22 @@ impl Header {
         Self(Self::VERSION << 24 | (addresses as u32 & 0xff) << 16)
     }
 
+    /// The same before a keyed tag, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tagged(self, tagged: bool) -> Self {
+        if tagged { Self(self.0 | Self::TAGGED) } else { self }
+    }
+
     /// As it lies in a packet, read natively. `None`: it is of another version, or contradicts itself.
     #[inline(always)]
     pub const fn of_wire(word: u32) -> Option<Self> {
         let header = Self(u32::from_be(word));
         let flags = header.0 & 0xff;
-        let known = header.0 >> 24 == Self::VERSION && flags & !Self::FINAL == 0;
+        let known = header.0 >> 24 == Self::VERSION && flags & !(Self::FINAL | Self::TAGGED) == 0;
         let fits = header.addresses() <= ASKED && header.asked() <= header.addresses();
-        if known && fits { Some(header) } else { None }
+        let means = header.addresses() > 0 || header.is_tagged() && !header.is_final();
+        if known && fits && means { Some(header) } else { None }
     }
 
     /// As it lies in a packet, read natively.
@@ -61,6 +72,18 @@ impl Header {
         self.0 & Self::FINAL != 0
     }
 
+    /// Whether a keyed tag follows, before the addresses.
+    #[inline(always)]
+    pub const fn is_tagged(self) -> bool {
+        self.0 & Self::TAGGED != 0
+    }
+
+    /// Bytes of all that travels with the packet.
+    #[inline(always)]
+    pub const fn length(self, v6: bool) -> usize {
+        length(self.addresses(), v6, self.is_tagged())
+    }
+
     /// When the next one is asked.
     #[inline(always)]
     #[must_use]
@@ -82,16 +105,22 @@ pub const fn address_length(v6: bool) -> usize {
     if v6 { V6 } else { V4 }
 }
 
-/// Bytes of all that travels with a packet; nothing, if there is nobody to ask.
+/// Bytes before the addresses: its first word, and the tag, if there is one.
 #[inline(always)]
-pub const fn length(addresses: usize, v6: bool) -> usize {
-    if addresses == 0 { 0 } else { Header::LENGTH + addresses * address_length(v6) }
+pub const fn before(tagged: bool) -> usize {
+    if tagged { Header::LENGTH + Tag::LENGTH } else { Header::LENGTH }
 }
 
-/// Bytes that are kept free for it where somebody may have to be asked.
+/// Bytes of all that travels with a packet; nothing, if there is neither a tag nor anybody to ask.
 #[inline(always)]
-pub const fn room(v6: bool) -> usize {
-    length(ASKED, v6)
+pub const fn length(addresses: usize, v6: bool, tagged: bool) -> usize {
+    if addresses == 0 && !tagged { 0 } else { before(tagged) + addresses * address_length(v6) }
+}
+
+/// Bytes that are kept free for it: for all addresses where somebody may have to be asked.
+#[inline(always)]
+pub const fn room(v6: bool, chained: bool, tagged: bool) -> usize {
+    length(if chained { ASKED } else { 0 }, v6, tagged)
 }
 
 #[cfg(test)]
@@ -113,16 +142,31 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_a_flag_and_stays_one_on_the_way() {
+        let header = Header::new(2).tagged(true);
+        assert_eq!(header.next().next().last().wire().to_ne_bytes(), [1, 2, 2, 3]);
+        assert_eq!(Header::of_wire(header.wire()).map(|read| read.length(false)), Some(20));
+        let alone = Header::new(0).tagged(true);
+        assert_eq!(alone.wire().to_ne_bytes(), [1, 0, 0, 2]);
+        assert_eq!(Header::of_wire(alone.wire()).map(|read| read.length(true)), Some(12));
+        assert_eq!(Header::new(1).tagged(false), Header::new(1));
+    }
+
+    #[test]
     fn what_contradicts_itself_is_no_header() {
-        for bytes in [[0, 2, 0, 0], [2, 2, 0, 0], [1, 4, 0, 0], [1, 1, 2, 0], [1, 2, 0, 2], [1, 255, 255, 0]]
-        {
+        let versions = [[0, 2, 0, 0], [2, 2, 0, 0]];
+        let numbers = [[1, 4, 0, 0], [1, 1, 2, 0], [1, 255, 255, 0], [1, 0, 1, 2]];
+        let flags = [[1, 2, 0, 8], [1, 2, 0, 128], [1, 0, 0, 0], [1, 0, 0, 1], [1, 0, 0, 3]];
+        for bytes in [&versions[..], &numbers, &flags].concat() {
             assert_eq!(Header::of_wire(u32::from_ne_bytes(bytes)), None, "{bytes:?}");
         }
     }
 
     #[test]
     fn nothing_travels_where_nobody_is_to_be_asked() {
-        assert_eq!([length(0, false), length(1, false), length(3, false)], [0, 8, 16]);
-        assert_eq!([length(0, true), length(1, true), length(3, true)], [0, 20, 52]);
+        let [v4, v6] = [false, true].map(|v6| move |addresses, tagged| length(addresses, v6, tagged));
+        assert_eq!([v4(0, false), v4(1, false), v4(3, false), v4(0, true), v4(3, true)], [0, 8, 16, 12, 24]);
+        assert_eq!([v6(0, false), v6(1, false), v6(3, false), v6(0, true), v6(3, true)], [0, 20, 52, 12, 60]);
+        assert_eq!([room(true, false, false), room(true, false, true), room(false, true, true)], [0, 12, 24]);
     }
 }

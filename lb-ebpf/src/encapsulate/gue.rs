@@ -1,29 +1,36 @@
 //! Generic UDP Encapsulation, variant 0 (draft-ietf-intarea-gue, section 3): a data message without options, and as
-//! private data the earlier owners of the packet's rows, if there are any.
+//! private data a keyed tag, if one is wanted, and the earlier owners of the packet's rows, if there are any.
 
 use super::inner_protocol;
 use crate::chain::header::{Header, address_length};
 use crate::chain::{Earlier, header};
 use crate::frame::Frame;
 use crate::tables::Tables;
-use crate::wire::{Gue, HalfWord, Udp, WideAddress};
+use crate::wire::{Gue, HalfWord, Udp, WideAddress, Word};
 use lb_common::abi::{ASKED, BackendEntry, BackendFlags, Features};
 use lb_common::net::Family;
+use lb_common::tag::Tag;
 
 /// Bytes between the outer IP header and a packet that nothing travels with.
 pub const LENGTH: usize = size_of::<Gue>();
 
 /// Bytes between the outer IP header and a packet of which these earlier owners may be asked.
 #[inline(always)]
-pub fn length(backend: &BackendEntry, earlier: Earlier) -> usize {
-    LENGTH + header::length(earlier.count(), is_v6(backend))
+pub fn length(backend: &BackendEntry, features: Features, earlier: Earlier) -> usize {
+    LENGTH + header::length(earlier.count(), is_v6(backend), is_tagged(backend, features))
 }
 
 /// The most that these bytes may be.
 #[inline(always)]
 pub fn longest(backend: &BackendEntry, features: Features) -> usize {
-    let chain = features.has(Features::CHAIN) && backend.route.flags.has(BackendFlags::CHAIN);
-    LENGTH + if chain { header::room(is_v6(backend)) } else { 0 }
+    let chained = features.has(Features::CHAIN) && backend.route.flags.has(BackendFlags::CHAIN);
+    LENGTH + header::room(is_v6(backend), chained, is_tagged(backend, features))
+}
+
+/// Whether packets to the backend carry a keyed tag.
+#[inline(always)]
+pub fn is_tagged(backend: &BackendEntry, features: Features) -> bool {
+    features.has(Features::TAG) && backend.route.flags.has(BackendFlags::TAG)
 }
 
 #[inline(always)]
@@ -31,37 +38,44 @@ fn is_v6(backend: &BackendEntry) -> bool {
     backend.route.flags.has(BackendFlags::OUTER_V6)
 }
 
-/// Writes all of it at `offset`. `None` if the frame ends before it does.
+/// Writes all of it at `offset`, but for the tag. `None` if the frame ends before it does.
 #[inline(always)]
 pub(super) fn write<F: Frame, T: Tables>(
     frame: &mut F,
     offset: usize,
     udp: Udp,
     inner: Family,
-    (backend, earlier): (&BackendEntry, Earlier),
+    (backend, features, earlier): (&BackendEntry, Features, Earlier),
     tables: &T,
 ) -> Option<()> {
-    let (count, v6) = (earlier.count(), is_v6(backend));
-    let words = (header::length(count, v6) / size_of::<u32>()) as u32;
+    let (count, v6, tagged) = (earlier.count(), is_v6(backend), is_tagged(backend, features));
+    let words = (header::length(count, v6, tagged) / size_of::<u32>()) as u32;
     let header = frame.header_mut::<Gue>(offset)?;
     header.udp = udp;
     header.word = (words << 24 | u32::from(inner_protocol(inner)) << 16).to_be();
-    if count == 0 {
+    if count == 0 && !tagged {
         return Some(());
     }
     let start = offset + LENGTH;
-    frame.header_mut::<HalfWord>(start)?.half = Header::new(count).wire();
+    frame.header_mut::<HalfWord>(start)?.half = Header::new(count).tagged(tagged).wire();
     for at in 0..ASKED {
         if at >= count {
             break;
         }
         let address = tables.backend(earlier.index(at))?.destination;
-        let start = start + Header::LENGTH + at * address_length(v6);
+        let start = start + header::before(tagged) + at * address_length(v6);
         if v6 {
             frame.header_mut::<WideAddress>(start)?.set(&address);
         } else {
             frame.header_mut::<HalfWord>(start)?.half = address.v4_word();
         }
     }
+    Some(())
+}
+
+/// Writes the tag of what begins at `offset`. `None` if the frame ends before it does.
+#[inline(always)]
+pub(super) fn write_tag<F: Frame>(frame: &mut F, offset: usize, tag: Tag) -> Option<()> {
+    frame.header_mut::<Word>(offset + LENGTH + Header::LENGTH)?.word = tag.wire();
     Some(())
 }

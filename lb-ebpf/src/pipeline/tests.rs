@@ -3,6 +3,7 @@
 mod chain;
 mod garbage;
 mod quic;
+mod tag;
 mod unusual;
 mod world;
 

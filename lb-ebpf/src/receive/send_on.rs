@@ -6,7 +6,7 @@
 //! node's: no network need let it send in a gateway's name.
 
 use super::{Node, Verdict};
-use crate::chain::header::{Header, address_length};
+use crate::chain::header::{Header, address_length, before};
 use crate::encapsulate;
 use crate::frame::Frame;
 use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
@@ -21,7 +21,7 @@ use lb_common::reason::ReceiverReason as Reason;
 pub struct Chain {
     /// Its first word.
     pub header: Header,
-    /// Where that lies in the frame; the addresses follow.
+    /// Where that lies in the frame; the tag follows, if there is one, and the addresses.
     pub offset: usize,
 }
 
@@ -36,7 +36,7 @@ pub fn send_on<F: Frame, N: Node>(
     chain: Chain,
 ) -> Result<Verdict, Reason> {
     let (at, header, reason) = step(chain.header);
-    let slot = chain.offset + Header::LENGTH + at * address_length(outer.family == Family::V6);
+    let slot = chain.offset + before(header.is_tagged()) + at * address_length(outer.family == Family::V6);
     let next = address(frame, outer.family, slot).ok_or(Reason::NotMoved)?;
     let hop = node.hop(&next).ok_or(Reason::NoNextHop)?;
     let own = outer.destination;

@@ -1,4 +1,5 @@
 mod chain;
+mod tag;
 
 use super::*;
 use crate::frame::SliceFrame;
@@ -22,6 +23,7 @@ use std::net::{Ipv4Addr as Ipv4, Ipv6Addr as Ipv6};
 
 struct World {
     accepted: Accepted,
+    keys: Vec<KnownKey>,
     taken: RefCell<Vec<(TunnelKind, u64)>>,
     reasons: RefCell<Vec<ReceiverReason>>,
 }
@@ -31,7 +33,7 @@ impl World {
         let flags = AcceptedFlags::IPIP;
         let (gue, vxlan) = (NetworkU16::new(GUE), NetworkU16::new(VXLAN));
         let accepted = Accepted { gue, vxlan, vni: VNI, flags, segments: SegmentLimits::NONE };
-        Self { accepted, taken: RefCell::default(), reasons: RefCell::default() }
+        Self { accepted, keys: Vec::new(), taken: RefCell::default(), reasons: RefCell::default() }
     }
 }
 
@@ -47,6 +49,9 @@ impl Node for World {
             .iter()
             .zip([Family::V4, Family::V6])
             .any(|(gateway, family)| AccessKey::of_source(0, family, (*gateway).into()) == *source)
+    }
+    fn tunnel_key(&self, epoch: u8) -> Option<&KnownKey> {
+        self.keys.get(usize::from(epoch))
     }
     fn count_taken(&self, kind: TunnelKind, bytes: u64) {
         self.taken.borrow_mut().push((kind, bytes));

@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::send_on::Chain;
-use crate::chain::header::{self, Header};
+use crate::chain::header::Header;
 use crate::frame::Frame;
 use crate::parse::{self, IPV4_LENGTH, Network};
 use crate::wire::{Gue, HalfWord, Ports, Vxlan, ether_type, protocol};
@@ -32,8 +32,18 @@ pub struct Tunnel {
     pub inner: usize,
     /// The family of the packet in it.
     pub family: Family,
-    /// What travels with it; only GUE has room for that.
+    /// Who else may have it; only GUE has room for that.
     pub chain: Option<Chain>,
+    /// Offset of its keyed tag; the same.
+    pub tag: Option<usize>,
+}
+
+/// What lies between GUE's header and the packet.
+#[derive(Clone, Copy, Default)]
+struct Private {
+    length: usize,
+    chain: Option<Chain>,
+    tag: Option<usize>,
 }
 
 /// The tunnel packet that a frame is.
@@ -54,15 +64,17 @@ pub fn find<F: Frame, N: Node>(frame: &F, node: &N, accepted: &Accepted) -> Resu
         return Err(Reason::OuterFragment);
     }
     let start = outer.offset + outer.header_length;
-    let (family, inner, chain) = match kind {
-        TunnelKind::Ipip => (if outer.next == protocol::IPV4 { Family::V4 } else { Family::V6 }, start, None),
+    let mut private = Private::default();
+    let (family, inner) = match kind {
+        TunnelKind::Ipip => (if outer.next == protocol::IPV4 { Family::V4 } else { Family::V6 }, start),
         TunnelKind::Gue => {
-            let (family, chain) = gue(frame, start, &outer)?;
-            (family, start + size_of::<Gue>() + carried(chain, &outer), chain)
+            let family;
+            (family, private) = gue(frame, start, &outer)?;
+            (family, start + size_of::<Gue>() + private.length)
         }
-        TunnelKind::Vxlan => (vxlan(frame, start, accepted)?, start + size_of::<Vxlan>(), None),
+        TunnelKind::Vxlan => (vxlan(frame, start, accepted)?, start + size_of::<Vxlan>()),
     };
-    Ok(Tunnel { kind, outer, inner, family, chain })
+    Ok(Tunnel { kind, outer, inner, family, chain: private.chain, tag: private.tag })
 }
 
 /// What it would be if it were for this node. Fragments of UDP but the first have no ports, and are nobody's.
@@ -90,7 +102,7 @@ fn kind<F: Frame>(frame: &F, outer: &Network, accepted: &Accepted) -> Option<Tun
 
 /// The family of the packet, and what travels with it: all of GUE's private data.
 #[inline(always)]
-fn gue<F: Frame>(frame: &F, offset: usize, outer: &Network) -> Result<(Family, Option<Chain>), Reason> {
+fn gue<F: Frame>(frame: &F, offset: usize, outer: &Network) -> Result<(Family, Private), Reason> {
     let word = frame.header::<Gue>(offset).ok_or(Reason::OuterTruncated)?.word;
     let family = match word & !GUE_LENGTH {
         GUE_IPV4 => Family::V4,
@@ -98,24 +110,22 @@ fn gue<F: Frame>(frame: &F, offset: usize, outer: &Network) -> Result<(Family, O
         _ => return Err(Reason::BadTunnel),
     };
     if word & GUE_LENGTH == 0 {
-        return Ok((family, None));
+        return Ok((family, Private::default()));
     }
     let offset = offset + size_of::<Gue>();
     let header = frame.header::<HalfWord>(offset).ok_or(Reason::OuterTruncated)?.half;
     let header = Header::of_wire(header).ok_or(Reason::BadTunnel)?;
-    let chain = Some(Chain { header, offset });
-    let length = 4 * (u32::from_be(word & GUE_LENGTH) >> 24) as usize;
+    let chained = header.addresses() > 0;
+    let length = header.length(outer.family == Family::V6);
+    let announced = 4 * (u32::from_be(word & GUE_LENGTH) >> 24) as usize;
     // Gateways write no options; what has some could not be sent on.
     let plain = outer.family == Family::V6 || outer.header_length == IPV4_LENGTH;
-    if header.addresses() == 0 || length != carried(chain, outer) || !plain {
+    if length != announced || chained && !plain {
         return Err(Reason::BadTunnel);
     }
-    Ok((family, chain))
-}
-
-#[inline(always)]
-fn carried(chain: Option<Chain>, outer: &Network) -> usize {
-    chain.map_or(0, |chain| header::length(chain.header.addresses(), outer.family == Family::V6))
+    let chain = if chained { Some(Chain { header, offset }) } else { None };
+    let tag = if header.is_tagged() { Some(offset + Header::LENGTH) } else { None };
+    Ok((family, Private { length, chain, tag }))
 }
 
 #[inline(always)]

@@ -138,7 +138,10 @@ impl Node {
             (false, None) => Encap::Vxlan,
         };
         let [gue, vxlan] = [gue, vxlan].map(|port| self.port.unwrap_or(port));
-        let encap = kind(self.encap.unwrap_or(accepted), gue, vxlan);
+        let encap = match kind(self.encap.unwrap_or(accepted), gue, vxlan) {
+            EncapKind::Gue { port, .. } => EncapKind::Gue { port, tag: !config.tunnel_keys.keys.is_empty() },
+            other => other,
+        };
         let named = config.interfaces.iter().map(|interface| interface.name.clone());
         let interfaces = if self.interface.is_empty() { named.collect() } else { self.interface.clone() };
         Ok(self.with(encap, interfaces, if self.gateway.is_empty() { peers } else { Vec::new() }))
@@ -165,7 +168,7 @@ impl Node {
 fn kind(encap: Encap, gue: u16, vxlan: u16) -> EncapKind {
     match encap {
         Encap::Ipip => EncapKind::Ipip,
-        Encap::Gue => EncapKind::Gue { port: gue },
+        Encap::Gue => EncapKind::Gue { port: gue, tag: false },
         // Only lengths and the port are looked at.
         Encap::Vxlan => EncapKind::Vxlan { port: vxlan, vni: 0, mac: [0; 6] },
     }

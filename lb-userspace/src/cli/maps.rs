@@ -185,6 +185,7 @@ fn purpose(name: &str) -> &'static str {
         receiver_map::ACCEPTED => "the tunnels that are taken apart",
         receiver_map::OWN_ADDRESSES => "addresses that tunnel packets are sent to",
         receiver_map::PEERS => "who may send tunnel packets",
+        receiver_map::TUNNEL_KEYS => "keys of tags, by epoch; never shown",
         receiver_map::TUNNEL_STATS => "packets and bytes that were taken out of tunnels, by kind",
         receiver_map::RECEIVER_STATS => "tunnel packets that were dropped or sent on, by reason",
         receiver_map::CLAMP_STATS => "answers to SYNs that were made to ask for shorter segments",

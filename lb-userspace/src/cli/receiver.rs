@@ -19,7 +19,7 @@ use crate::datapath::pins::{PinnedMode, Pins};
 use crate::datapath::receiver::{NodeHops, OwnedFlows, ReceiverMaps};
 use crate::datapath::state;
 use crate::observe::node::{
-    Accepts, Clamped, Hop, NodeState, NodeStatus, Others, Remembered, Seen, Segments,
+    Accepts, Clamped, Hop, NodeState, NodeStatus, Others, Remembered, Seen, Segments, Tags,
 };
 use crate::observe::view::InterfaceView;
 
@@ -80,6 +80,7 @@ pub(super) fn text(view: &NodeStatus) -> String {
         ("config", config(view)),
         ("interfaces", interfaces(&view.interfaces)),
         ("accepts", accepts(&view.accepts)),
+        ("tags", tags(&view.tags)),
         ("remembers", remembers(&view.remembered)),
         ("hops", hops(&view.hops)),
         ("gateways", or_none(&view.gateways)),
@@ -105,6 +106,15 @@ pub(super) fn text(view: &NodeStatus) -> String {
 fn ended(name: &str) -> &'static str {
     let dropped = ReceiverReason::ALL.iter().any(|reason| reason.name() == name && reason.drops());
     if dropped { "dropped" } else { "chain" }
+}
+
+fn tags(tags: &Tags) -> String {
+    if tags.epochs.is_empty() {
+        return "not looked at".to_owned();
+    }
+    let required = if tags.required { "required" } else { "not required" };
+    let epochs = if tags.epochs.len() == 1 { "epoch" } else { "epochs" };
+    format!("{required}; {epochs} {}", or_none(&tags.epochs))
 }
 
 fn remembers(remembered: &Remembered) -> String {
@@ -171,7 +181,7 @@ mod tests {
     #[test]
     fn a_line_for_each_question() {
         let mut view = NodeStatus {
-            abi: 3,
+            abi: 4,
             version: Some("0.1.0".into()),
             config_digest: Some("d1".into()),
             config_age: Some(7300),
@@ -185,6 +195,7 @@ mod tests {
                 vxlan: Some(Vxlan { port: 4789, vni: 100 }),
                 segments: Some(Segments { v4: 1356, v6: 1336 }),
             },
+            tags: Tags { required: true, epochs: vec![3, 4] },
             remembered: Remembered { udp: true, tcp: false, entries: 12, capacity: 65_536 },
             hops: Others { nodes: 3, defaults: vec!["ipv4", "ipv6"] },
             gateways: vec!["192.0.2.1/32".into(), "2001:db8::/64".into()],
@@ -196,10 +207,11 @@ mod tests {
                 .into(),
         };
         let expected = "\
-agent       pid 42, version 0.1.0, ABI 3, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
+agent       pid 42, version 0.1.0, ABI 4, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
 config      d1, read 2 h ago
 interfaces  eth0 (native, program 55)
 accepts     ipip, gue (port 6080), vxlan (port 4789, vni 100)
+tags        required; epochs 3, 4
 remembers   udp: 12 of 65536 flows
 hops        3 nodes; all others of IPv4 and IPv6 by the default route
 gateways    192.0.2.1/32, 2001:db8::/64
@@ -212,7 +224,9 @@ dropped     9 unknown-peer
 chain       4 sent-on";
         assert_eq!(text(&view), expected);
         (view.agent, view.addresses) = (None, Vec::new());
+        view.tags.epochs.clear();
         let silent = text(&view);
+        assert!(silent.contains("tags        not looked at"), "{silent}");
         assert!(silent.contains("agent       none yet") && silent.contains("addresses   none"), "{silent}");
         let refused = Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() };
         (view.accepts.segments, view.clamped.refused) = (None, vec![refused]);

@@ -76,10 +76,11 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
     identity::fits(Resource::VipKeys, ranges.len(), sizes.services)?;
     let (table, vips) = keys.place(sizes.half_log2)?;
     let (k0, k1) = desired.secret;
+    let (epoch, tunnel_keys) = entries::tunnel_keys(desired.tunnel_key);
     let replies = [desired.replies.echo, desired.replies.too_big];
     Ok(MapImage {
         generation: 0,
-        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), replies, ..Control::default() },
+        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), replies, epoch, tunnel_keys },
         filter: keys.filter(),
         vips,
         ranges,

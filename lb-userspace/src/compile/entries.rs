@@ -2,14 +2,20 @@
 
 use super::members::Selection;
 use super::quic;
-use crate::config::model::{AccessPolicy, Affinity, EncapKind, Tracking, UdpOnChange};
+use crate::config::model::{AccessPolicy, Affinity, EncapKind, Secret, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
     AccessFlags, BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry,
-    ServiceFlags, SourceBucket, TunnelEntry, outer_v4_sum,
+    ServiceFlags, SourceBucket, TagEpoch, TunnelEntry, TunnelKey, outer_v4_sum,
 };
 use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
 use std::net::IpAddr;
+
+/// The key of tags, at its first place.
+pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2]) {
+    let Some((epoch, Secret { k0, k1 })) = key else { return Default::default() };
+    (TagEpoch::new(epoch, 0), [TunnelKey { k0, k1 }, TunnelKey::default()])
+}
 
 /// A service's entry.
 pub(super) fn service(select: Selector, access: Option<u32>, service: &Service) -> ServiceEntry {
@@ -89,9 +95,11 @@ pub(super) fn backend(
 
 fn tunnel_flags(encap: EncapKind, chain: bool) -> BackendFlags {
     match encap {
-        EncapKind::Gue { .. } if chain => BackendFlags::GUE.with(BackendFlags::CHAIN),
         EncapKind::Ipip => BackendFlags::default(),
-        EncapKind::Gue { .. } => BackendFlags::GUE,
+        EncapKind::Gue { tag, .. } => {
+            let flags = if chain { BackendFlags::GUE.with(BackendFlags::CHAIN) } else { BackendFlags::GUE };
+            if tag { flags.with(BackendFlags::TAG) } else { flags }
+        }
         EncapKind::Vxlan { .. } => BackendFlags::VXLAN,
     }
 }

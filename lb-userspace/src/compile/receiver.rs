@@ -1,15 +1,14 @@
 //! A node's file and addresses → what its receiver's maps should hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, SegmentLimits};
+use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, SegmentLimits, TunnelKey};
 use lb_common::net::NetworkU16;
 use lb_common::segment;
 
 use super::access;
-use crate::config::model;
-use crate::config::model::NodeConfig;
+use crate::config::model::{NodeConfig, Secret};
 
 /// What a receiver goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,28 +19,38 @@ pub struct ReceiverImage {
     pub own: BTreeSet<IpAddr>,
     /// Who may send them, gateways and other nodes: prefixes of policy 0.
     pub peers: BTreeSet<AccessKey>,
+    /// What their tags may be made with, by epoch.
+    pub keys: BTreeMap<u8, TunnelKey>,
 }
 
 impl ReceiverImage {
     /// `own`: this machine's addresses, which count unless the file names others. `mtu`: the smallest of its interfaces,
     /// in bytes, which counts unless the file names one; `None`: it is not known.
     pub fn of(config: &NodeConfig, own: BTreeSet<IpAddr>, mtu: Option<u32>) -> Self {
-        let accepted = accepted(config.accept, config.remember);
+        let accepted = accepted(config);
         let mtu = config.mtu.map(u32::from).or(mtu).filter(|_| config.clamp_mss);
         let segments = mtu.map_or(SegmentLimits::NONE, |mtu| segment::limits(&accepted, mtu));
         Self {
             accepted: Accepted { segments, ..accepted },
             own: config.addresses.as_ref().map_or(own, |addresses| addresses.iter().copied().collect()),
+            keys: config.tunnel_keys.keys.iter().map(|key| (key.epoch, words(key.key))).collect(),
             peers: config.gateways.iter().map(|prefix| access::key(0, prefix)).collect(),
         }
     }
 }
 
-fn accepted(accept: model::Accept, remember: model::Remember) -> Accepted {
+fn words(key: Secret) -> TunnelKey {
+    TunnelKey { k0: key.k0, k1: key.k1 }
+}
+
+fn accepted(config: &NodeConfig) -> Accepted {
+    let (accept, remember, tags) = (config.accept, config.remember, &config.tunnel_keys);
     let flags = [
         (accept.ipip, AcceptedFlags::IPIP),
         (remember.udp, AcceptedFlags::REMEMBER_UDP),
         (remember.tcp, AcceptedFlags::REMEMBER_TCP),
+        (!tags.keys.is_empty(), AcceptedFlags::KEYS),
+        (tags.required, AcceptedFlags::TAG_REQUIRED),
     ];
     let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag);
     let (vxlan, network) = accept.vxlan.unwrap_or_default();
@@ -59,11 +68,12 @@ mod tests {
     use super::*;
     use crate::config::parse_node;
     use lb_common::net::Family;
+    use std::path::Path;
 
     fn image(node: &str, own: &[&str]) -> ReceiverImage {
         let file = format!("apiVersion: spillway/v1\nnode: {{interfaces: [eth0], {node}}}\n");
         let own = own.iter().map(|address| address.parse().unwrap()).collect();
-        ReceiverImage::of(&parse_node(&file, "x").unwrap(), own, Some(1500))
+        ReceiverImage::of(&parse_node(&file, "x", Path::new("")).unwrap(), own, Some(1500))
     }
 
     #[test]
@@ -95,8 +105,11 @@ mod tests {
         assert_eq!(segments("mtu: auto"), (1348, 1328));
         assert_eq!(segments("mtu: 1400, accept: {ipip: true}"), (1320, 1300));
         assert_eq!(segments("mtu: 1400, clampMss: false"), (0, 0));
-        let config =
-            parse_node("apiVersion: spillway/v1\nnode: {interfaces: [eth0], gateways: [192.0.2.1]}\n", "x");
+        let config = parse_node(
+            "apiVersion: spillway/v1\nnode: {interfaces: [eth0], gateways: [192.0.2.1]}\n",
+            "x",
+            Path::new(""),
+        );
         let unknown = ReceiverImage::of(&config.unwrap(), BTreeSet::new(), None);
         assert_eq!(unknown.accepted.segments, SegmentLimits::NONE);
     }

@@ -25,6 +25,7 @@ fn service(service: &Service) -> Features {
 fn encapsulation(kind: EncapKind) -> Features {
     match kind {
         EncapKind::Ipip => Features::default(),
+        EncapKind::Gue { tag: true, .. } => Features::GUE.with(Features::TAG),
         EncapKind::Gue { .. } => Features::GUE,
         EncapKind::Vxlan { .. } => Features::VXLAN,
     }

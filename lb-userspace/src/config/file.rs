@@ -10,6 +10,7 @@ mod node;
 mod pools;
 mod quic;
 mod services;
+mod tunnel_key;
 
 use schemars::JsonSchema;
 
@@ -22,6 +23,7 @@ pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use quic::QuicConfig;
 pub(crate) use services::{Affinity, Service, ServicePort};
+pub(crate) use tunnel_key::{TunnelKey, TunnelKeys};
 
 use super::problem::{Place, Problems};
 use super::read::{List, Located, Read, Refused, Required, Section};

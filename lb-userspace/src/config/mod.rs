@@ -41,8 +41,8 @@ pub struct Loaded {
     pub config: Config,
     /// Where its VIPs stand, for [`check_local`].
     pub places: VipPlaces,
-    /// The secret's file, for whoever follows changes.
-    pub secret_file: PathBuf,
+    /// The files of the secret and of the key of tags, for whoever follows changes.
+    pub key_files: Vec<PathBuf>,
 }
 
 /// Reads and validates a file.
@@ -58,22 +58,25 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// # Errors
 /// Every problem of the file, in its order.
 pub fn load_node(path: &Path) -> Result<NodeConfig, Problems> {
-    parse_node(&text_of(path)?, &path.display().to_string())
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse_node(&text_of(path)?, &path.display().to_string(), base)
 }
 
-/// Validates `text` as a node's file. Reports call it `file_name`.
+/// Validates `text` as a node's file. Reports call it `file_name`; paths in it are relative to `base_dir`. Reads the
+/// files of keys and nothing else.
 ///
 /// # Errors
 /// Every problem of the text, in its order.
-pub fn parse_node(text: &str, file_name: &str) -> Result<NodeConfig, Problems> {
+pub fn parse_node(text: &str, file_name: &str, base_dir: &Path) -> Result<NodeConfig, Problems> {
     let mut problems = Problems::new(file_name);
-    let config = tree::parse(text, &mut problems).and_then(|tree| validated_node(&tree, &mut problems));
+    let tree = tree::parse(text, &mut problems);
+    let config = tree.and_then(|tree| validated_node(&tree, base_dir, &mut problems));
     let Some(mut config) = config else { return Err(problems.sorted()) };
-    config.digest = digest::of_file(text.as_bytes());
+    config.digest = digest::of_node(text.as_bytes(), &config.tunnel_keys.keys);
     Ok(config)
 }
 
-fn validated_node(tree: &tree::Node, problems: &mut Problems) -> Option<NodeConfig> {
+fn validated_node(tree: &tree::Node, base_dir: &Path, problems: &mut Problems) -> Option<NodeConfig> {
     if let tree::Value::Null = tree.value {
         problems.add_whole("the file is empty", "write `apiVersion: spillway/v1` and the section `node`");
         return None;
@@ -85,7 +88,7 @@ fn validated_node(tree: &tree::Node, problems: &mut Problems) -> Option<NodeConf
     }
     let place = tree::place(tree.defined, String::new());
     let file = file::NodeFile::read(tree, &place, problems)?;
-    validate::node::node(&file, problems)
+    validate::node::node(&file, base_dir, problems)
 }
 
 /// Reads and validates a file of either kind: one with the key `node` is a node's.
@@ -111,7 +114,7 @@ pub fn is_of_node(path: &Path) -> Result<bool, Problems> {
 /// Every problem of the text, in its order.
 pub fn check_text(text: &str, file_name: &str, base_dir: &Path) -> Result<(), Problems> {
     if is_node(text) {
-        parse_node(text, file_name).map(drop)
+        parse_node(text, file_name, base_dir).map(drop)
     } else {
         parse(text, file_name, base_dir).map(drop)
     }
@@ -128,7 +131,7 @@ fn has(tree: &tree::Node, wanted: &str) -> bool {
     sections.iter().any(|(key, _)| matches!(&key.value, tree::Value::Text(name) if name == wanted))
 }
 
-/// As [`load`], with the places of the VIPs and the secret's file.
+/// As [`load`], with the places of the VIPs and the files of keys.
 ///
 /// # Errors
 /// Every problem of the file, in its order.
@@ -138,7 +141,7 @@ pub fn load_with_places(path: &Path) -> Result<Loaded, Problems> {
 }
 
 /// Validates `text`. Reports call it `file_name`; paths in it are relative to `base_dir`. Reads the
-/// secret's file and nothing else.
+/// files of keys and nothing else.
 ///
 /// # Errors
 /// Every problem of the text, in its order.
@@ -146,7 +149,7 @@ pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Config, Pro
     parse_with_places(text, file_name, base_dir).map(|loaded| loaded.config)
 }
 
-/// As [`parse`], with the places of the VIPs and the secret's file.
+/// As [`parse`], with the places of the VIPs and the files of keys.
 ///
 /// # Errors
 /// Every problem of the text, in its order.
@@ -156,8 +159,10 @@ pub fn parse_with_places(text: &str, file_name: &str, base_dir: &Path) -> Result
         Some((config, file)) => {
             let places = VipPlaces::of(&file, file_name);
             let secret = file.cluster_set.as_ref().and_then(|set| set.secret_file.as_ref());
-            let secret_file = secret.map_or_else(PathBuf::new, |secret| base_dir.join(&secret.value));
-            Ok(Loaded { config, places, secret_file })
+            let secret_file = secret.map(|secret| base_dir.join(&secret.value));
+            let tunnel_key_file = config.cluster_set.tunnel_key.as_ref().map(|key| key.file.clone());
+            let key_files = secret_file.into_iter().chain(tunnel_key_file).collect();
+            Ok(Loaded { config, places, key_files })
         }
         None => Err(problems.sorted()),
     }
@@ -177,7 +182,8 @@ fn validated(text: &str, base_dir: &Path, problems: &mut Problems) -> Option<(Co
     }
     let file = file::File::read(&node, &place, problems)?;
     let mut config = validate::validate(&file, base_dir, problems)?;
-    config.digest = digest::digest(text.as_bytes(), config.cluster_set.secret);
+    config.digest =
+        digest::digest(text.as_bytes(), config.cluster_set.secret, config.cluster_set.tunnel_key.as_ref());
     Some((config, file))
 }
 

@@ -7,8 +7,8 @@ mod node;
 mod quic;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
-pub use encap::{Encap, EncapKind};
-pub use node::{Accept, NodeConfig, Remember};
+pub use encap::{Encap, EncapKind, TunnelKey};
+pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use quic::{QuicConfig, ServerId};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,6 +46,8 @@ pub struct ClusterSet {
     pub self_cluster: Option<String>,
     /// The flow hash's secret; the same on all gateways.
     pub secret: Secret,
+    /// What tags are made with; `None`: no cluster's packets carry one.
+    pub tunnel_key: Option<TunnelKey>,
     /// How long a row that changed its owner counts as MOVING: within it, every connection that is to keep its
     /// backend sends a packet.
     pub change_window: Duration,
@@ -66,7 +68,7 @@ impl ClusterSet {
     }
 }
 
-/// A `SipHash` key. Its `Debug` does not show it.
+/// A `SipHash` key: the flow hash's, or one of tags. Its `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret {
     /// First little-endian word.

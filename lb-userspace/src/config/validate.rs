@@ -15,6 +15,7 @@ mod ports;
 mod quic;
 mod secret;
 mod services;
+mod tunnel_key;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -35,7 +36,9 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     let names = Names::of(file, problems);
     let cluster_set = clusters::cluster_set(file.cluster_set.as_ref(), base, &names, problems);
     let gateway = gateway::gateway(file.gateway.as_ref(), problems);
-    let clusters = each(file.clusters.as_ref(), |cluster| clusters::cluster(cluster, problems));
+    let clusters = each(file.clusters.as_ref(), |cluster| {
+        clusters::cluster(cluster, file.cluster_set.as_ref(), problems)
+    });
     let services = each(file.services.as_ref(), |service| services::service(service, &names, problems));
     let pools = each(file.pools.as_ref(), |pool| pools::pool(pool, &names, problems));
     let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, problems));

@@ -53,8 +53,9 @@ pub async fn run(file: PathBuf) -> Result<(), RunError> {
     });
     let (links, agent) = begun.inspect_err(|_| leave_nothing(found, &pins))?;
     let [looks, resync] = [LOOK, RESYNC].map(every);
-    let mut watch = Watch { agent, file, seen: None, files: FileWatch::new(), links, signals, looks, resync };
-    watch.files.watch(&[&watch.file]);
+    let mut watch =
+        Watch { agent, file, seen: Vec::new(), files: FileWatch::new(), links, signals, looks, resync };
+    watch.files.watch(&names(&watch.file, &watch.agent));
     while watch.turn().await {}
     info!(event = "ended", "the agent ends; tunnel packets are taken apart as they are now");
     Ok(())
@@ -70,8 +71,8 @@ fn every(period: Duration) -> Interval {
 struct Watch {
     agent: NodeAgent,
     file: PathBuf,
-    /// What the file looked like when it was last read; the first look reads it again.
-    seen: Option<Print>,
+    /// What the files looked like when they were last read; the first look reads them again.
+    seen: Vec<Option<Print>>,
     files: FileWatch,
     links: LinkWatch,
     signals: Signals,
@@ -105,15 +106,20 @@ impl Watch {
         true
     }
 
-    /// Reads the file if it changed, or `asked` to.
+    /// Reads the files if one changed, or `asked` to.
     fn look(&mut self, asked: bool) {
         // Before reading: what changes meanwhile is seen the next time.
-        let print = print(&self.file);
-        if asked || print != self.seen {
-            self.seen = print;
+        let prints: Vec<_> = names(&self.file, &self.agent).into_iter().map(print).collect();
+        if asked || prints != self.seen {
+            self.seen = prints;
             let file: &Path = &self.file;
             self.agent.read(file);
         }
-        self.files.watch(&[&self.file]);
+        self.files.watch(&names(&self.file, &self.agent));
     }
+}
+
+/// The files that the configuration comes from.
+fn names<'a>(file: &'a Path, agent: &'a NodeAgent) -> Vec<&'a Path> {
+    [file].into_iter().chain(agent.key_files()).collect()
 }

@@ -59,7 +59,7 @@ impl Origin {
 /// Follows the file.
 pub(super) struct Reload {
     origin: Origin,
-    secret_file: PathBuf,
+    key_files: Vec<PathBuf>,
     /// What the files looked like when they were last read.
     seen: Vec<Option<Print>>,
     /// A good configuration whose ways are being asked for, and until when.
@@ -68,17 +68,17 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Follows the file that the configuration in force was read from; the first look reads it again.
-    pub(super) fn new(origin: Origin, secret_file: PathBuf) -> Self {
-        Self { origin, secret_file, seen: Vec::new(), pending: None }
+    pub(super) fn new(origin: Origin, key_files: Vec<PathBuf>) -> Self {
+        Self { origin, key_files, seen: Vec::new(), pending: None }
     }
 
     /// The files that the configuration comes from.
-    pub(super) fn files(&self) -> [&Path; 2] {
-        [&self.origin.file, &self.secret_file]
+    pub(super) fn files(&self) -> Vec<&Path> {
+        [&self.origin.file].into_iter().chain(&self.key_files).map(PathBuf::as_path).collect()
     }
 
     fn prints(&self) -> Vec<Option<Print>> {
-        self.files().map(print).into()
+        self.files().into_iter().map(print).collect()
     }
 
     /// Reads the files if they changed, or `asked` to.
@@ -91,7 +91,7 @@ impl Reload {
         self.seen = prints;
         match self.origin.read() {
             Ok(loaded) => {
-                self.secret_file = loaded.secret_file;
+                self.key_files = loaded.key_files;
                 self.prepare(loaded.config, agent, sources);
             }
             Err(problems) => self.drop_for(&problems, agent, sources),

@@ -120,7 +120,7 @@ pub async fn run(origin: Origin, log: PacketLog) -> Result<(), RunError> {
     let ((_socket, asks), (loaded, published)) = opened.inspect_err(|_| leave_nothing(found, &pins))?;
     match begin(config, &pins, loaded, published.as_ref(), asks).await {
         Ok((agent, sources)) => {
-            watch::watch(agent, sources, Reload::new(origin, read.secret_file), signals).await;
+            watch::watch(agent, sources, Reload::new(origin, read.key_files), signals).await;
             Ok(())
         }
         Err(error) => {

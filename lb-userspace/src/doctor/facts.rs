@@ -130,21 +130,17 @@ impl LocalAddress {
 pub type Ways = Seen<BTreeMap<IpAddr, Way>>;
 
 /// Bytes of what comes between Ethernet and a packet on its way to a node: outer IP header, and what GUE or VXLAN
-/// put behind it.
-pub fn overhead(kind: EncapKind, destination: IpAddr) -> u32 {
-    let ip = if destination.is_ipv4() { outer::V4_LENGTH } else { outer::V6_LENGTH };
+/// put behind it; `chained`: with what is kept free for what travels with packets under `tracking: chain`.
+pub fn overhead(kind: EncapKind, destination: IpAddr, chained: bool) -> u32 {
+    let v6 = destination.is_ipv6();
+    let ip = if v6 { outer::V6_LENGTH } else { outer::V4_LENGTH };
     bytes(
         ip + match kind {
             EncapKind::Ipip => 0,
-            EncapKind::Gue { .. } => gue::LENGTH,
+            EncapKind::Gue { tag, .. } => gue::LENGTH + header::room(v6, chained, tag),
             EncapKind::Vxlan { .. } => vxlan::LENGTH,
         },
     )
-}
-
-/// Bytes that are kept free between those and the packet for what travels with packets under `tracking: chain`.
-pub fn room_for_chain(outer: IpAddr) -> u32 {
-    bytes(header::room(outer.is_ipv6()))
 }
 
 /// As an MTU is counted.
@@ -173,7 +169,8 @@ mod tests {
         let all = Features::of_bits(u32::MAX);
         let kinds = [
             (EncapKind::Ipip, BackendFlags::default()),
-            (EncapKind::Gue { port: 6080 }, BackendFlags::GUE),
+            (EncapKind::Gue { port: 6080, tag: false }, BackendFlags::GUE),
+            (EncapKind::Gue { port: 6080, tag: true }, BackendFlags::GUE.with(BackendFlags::TAG)),
             (EncapKind::Vxlan { port: 4789, vni: 1, mac: [2; 6] }, BackendFlags::VXLAN),
         ];
         for (kind, flags) in kinds {
@@ -182,11 +179,12 @@ mod tests {
                 entry.route.flags = flags.with(family);
                 let program = lb_ebpf::encapsulate::overhead(&entry, all, Earlier::NONE);
                 let outer: IpAddr = outer.parse().unwrap();
-                assert_eq!(overhead(kind, outer) as usize, program);
-                let room = largest(&entry, all);
-                entry.route.flags = entry.route.flags.with(BackendFlags::CHAIN);
-                let chained = if flags == BackendFlags::GUE { room_for_chain(outer) as usize } else { 0 };
-                assert_eq!(room - largest(&entry, all), chained);
+                assert_eq!(overhead(kind, outer, false) as usize, program);
+                assert_eq!(largest(&entry, all), 1500 - program);
+                if flags.has(BackendFlags::GUE) {
+                    entry.route.flags = entry.route.flags.with(BackendFlags::CHAIN);
+                    assert_eq!(largest(&entry, all), 1500 - overhead(kind, outer, true) as usize);
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ mod tests;
 pub use flow::{Flow, flow_key};
 pub use hop::Hop;
 pub use state::{NodeState, Unclamped};
-pub use status::{Accepts, Clamped, NodeStatus, Others, Remembered, Segments, Taken, Vxlan, status};
+pub use status::{Accepts, Clamped, NodeStatus, Others, Remembered, Segments, Tags, Taken, Vxlan, status};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -2,8 +2,8 @@
 
 use super::observed::NextHop;
 use crate::config::model::{
-    AccessPolicy, Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, ServerId,
-    ServicePort, Tracking, UdpOnChange,
+    AccessPolicy, Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, Secret,
+    ServerId, ServicePort, Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -15,6 +15,8 @@ pub struct Desired {
     pub config_digest: String,
     /// The flow hash's secret, first and second little-endian word.
     pub secret: (u64, u64),
+    /// Epoch and key of tags; `None`: there are none.
+    pub tunnel_key: Option<(u8, Secret)>,
     /// How long a row that changed its owner counts as MOVING, in milliseconds.
     pub change_window: u64,
     /// How long the next owner of a row that tracks by chain is only asked, in milliseconds.

@@ -28,6 +28,7 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
     Desired {
         config_digest: config.digest.clone(),
         secret: (secret.k0, secret.k1),
+        tunnel_key: config.cluster_set.tunnel_key.as_ref().map(|key| (key.epoch, key.key)),
         change_window: config.cluster_set.change_window_ms(),
         roll_delay: config.cluster_set.roll_delay_ms(),
         replies: config.gateway.replies,

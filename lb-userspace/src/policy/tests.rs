@@ -28,6 +28,7 @@ fn config() -> Config {
             id: "prod".into(),
             self_cluster: None,
             secret: Secret { k0: 3, k1: 4 },
+            tunnel_key: None,
             change_window: std::time::Duration::from_mins(5),
             roll_delay: std::time::Duration::ZERO,
         },
@@ -177,10 +178,10 @@ fn a_vip_of_this_machine_is_local() {
 #[test]
 fn a_pool_is_reached_as_its_cluster_is() {
     let mut config = config();
-    config.clusters[1].encap.kind = EncapKind::Gue { port: 6081 };
+    config.clusters[1].encap.kind = EncapKind::Gue { port: 6081, tag: false };
     let pools = decide(&config, &seen()).pools;
     assert_eq!(
         pools.iter().map(|pool| pool.encap).collect::<Vec<_>>(),
-        [EncapKind::Ipip, EncapKind::Gue { port: 6081 }]
+        [EncapKind::Ipip, EncapKind::Gue { port: 6081, tag: false }]
     );
 }

@@ -37,15 +37,16 @@ pub(super) fn differing<T: Pod>(
     order: Order,
 ) -> Vec<(usize, u64)> {
     let held: T = read(kernel, map, index);
-    let held: &[u64] = bytemuck::cast_slice(std::slice::from_ref(&held));
-    let wanted: &[u64] = bytemuck::cast_slice(std::slice::from_ref(entry));
-    debug_assert_eq!(order.len(), wanted.len());
     let start = index as usize * words_of::<T>();
-    order
-        .iter()
-        .filter(|&&word| held[word] != wanted[word])
-        .map(|&word| (start + word, wanted[word]))
-        .collect()
+    difference(&held, entry, order).into_iter().map(|(word, value)| (start + word, value)).collect()
+}
+
+/// The words of an entry, by their position in it, that differ from those of another, in `order`.
+pub(super) fn difference<T: Pod>(held: &T, wanted: &T, order: Order) -> Vec<(usize, u64)> {
+    let held: &[u64] = bytemuck::cast_slice(std::slice::from_ref(held));
+    let wanted: &[u64] = bytemuck::cast_slice(std::slice::from_ref(wanted));
+    debug_assert_eq!(order.len(), wanted.len());
+    order.iter().filter(|&&word| held[word] != wanted[word]).map(|&word| (word, wanted[word])).collect()
 }
 
 /// The words that differ from what a map holds from `first` on.

@@ -14,6 +14,7 @@ pub mod plan;
 mod rouse;
 #[cfg(test)]
 mod tests;
+mod tunnel_key;
 
 pub use access::{grant, revoke};
 pub use apply::{mark_down, perform, reconcile};

@@ -4,22 +4,23 @@
 //!
 //! 1. the rows in force of backends that begin to serve again: at least RESIDUE, for flows are recorded with
 //!    those that stood in for them; and a wait until no packet is under way that saw them clean;
-//! 2. the tunnels that backends are to be reached by; backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
+//! 2. the key of tags, and its epoch; the tunnels that backends are to be reached by; backends that are new, changed, or begin to serve, and the spares of pools in which a backend ceases to serve, then those backends, by one store each;
 //! 3. rows and tables that nothing names yet; then pools and QUIC server ids, then access policies, then services;
 //! 4. the VIP table and its port ranges, into the half that packets are not looked up in, and the filter's new bits; then the
 //!    control word, which exchanges the halves;
 //! 5. services and pools that have nothing left to send to, now that nothing leads to them that had better;
 //!    then backends that the image does not have cease to serve, for connections may still be recorded with them;
 //! 6. once the packets under way are through: QUIC server ids, services, pools, tables, backends and filter bits that
-//!    the image does not have.
+//!    the image does not have, and keys of tags.
 
 use super::KernelView;
 use super::diff::{
-    FIRST_LAST_OF_2, FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, differing, differing_words, occupied,
-    read, words_of,
+    FIRST_LAST_OF_2, FIRST_LAST_OF_4, FIRST_LAST_OF_8, Order, SINGLE, difference, differing, differing_words,
+    occupied, read, words_of,
 };
 use super::emptied::Emptied;
 use super::rouse::{clean_rows, merged};
+use super::tunnel_key::{KEYS_EPOCH_VIPS, in_force, spent, turned};
 use crate::compile::MapImage;
 use crate::compile::image::region_words;
 use bytemuck::Pod;
@@ -68,6 +69,8 @@ impl Op {
 pub enum Step {
     /// Rows of a backend that is about to serve again.
     Rouse,
+    /// The key of tags that backends are to be reached with, or another.
+    TunnelKey,
     /// What the headers toward a pool's backends need.
     Tunnel,
     /// A backend is added, changed, or begins to serve.
@@ -104,6 +107,7 @@ pub enum Step {
 pub fn plan<K: KernelView>(image: &MapImage, kernel: &K) -> Vec<Op> {
     let mut draft = Draft { image, kernel, ops: Vec::new(), emptied: Emptied::of(image, kernel) };
     draft.rouse();
+    draft.tunnel_key();
     draft.tunnels();
     draft.backends();
     draft.tables();
@@ -150,6 +154,15 @@ impl<K: KernelView> Draft<'_, K> {
     fn returns(&self, index: u32, entry: &BackendEntry) -> bool {
         let held: BackendEntry = read(self.kernel, map::BACKENDS, index);
         held != BackendEntry::default() && !held.serves() && entry.serves()
+    }
+
+    fn tunnel_key(&mut self) {
+        let held: Control = read(self.kernel, map::CONTROL, 0);
+        let turned = turned(&self.image.control, &held);
+        if turned != held {
+            self.entry(Step::TunnelKey, map::CONTROL, 0, &turned, KEYS_EPOCH_VIPS);
+            self.ops.push(Op::Grace);
+        }
     }
 
     fn tunnels(&mut self) {
@@ -259,8 +272,11 @@ impl<K: KernelView> Draft<'_, K> {
         });
         let bits = bits.collect();
         self.store(Step::Vips, map::VIP_FILTER, bits);
-        let control = Control { vips: table, ..self.image.control };
-        self.entry(Step::Control, map::CONTROL, 0, &control, FIRST_LAST_OF_8);
+        // What was turned before is stored already: of that nothing differs by then.
+        let turned = turned(&self.image.control, &held);
+        let control = Control { vips: table, ..in_force(&self.image.control, &held) };
+        let words = difference(&turned, &control, KEYS_EPOCH_VIPS);
+        self.store(Step::Control, map::CONTROL, words);
     }
 
     /// The table in force, if it is the image's; else one in the other half of the buckets.
@@ -322,6 +338,8 @@ impl<K: KernelView> Draft<'_, K> {
         self.clear(map::TABLES, &self.image.tables, FIRST_LAST_OF_4);
         self.clear(map::BACKENDS, &self.image.backends, FIRST_LAST_OF_8);
         self.clear(map::TUNNELS, &self.image.tunnels, FIRST_LAST_OF_2);
+        let held: Control = read(self.kernel, map::CONTROL, 0);
+        self.store(Step::Remove, map::CONTROL, spent(&in_force(&self.image.control, &held)));
         let filter = self.image.filter.iter().copied().enumerate();
         let bits =
             filter.filter(|&(word, wanted)| self.kernel.load(map::VIP_FILTER, word) & !wanted != 0).collect();

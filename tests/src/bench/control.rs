@@ -127,6 +127,7 @@ fn desired(distinct: bool) -> Desired {
         config_digest: String::new(),
         replies: Replies::default(),
         secret: (1, 2),
+        tunnel_key: None,
         change_window: 300_000,
         roll_delay: 0,
         clusters: (0..POOLS).map(|n| Cluster { name: cluster(n), state: ClusterState::Active }).collect(),

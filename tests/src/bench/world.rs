@@ -58,7 +58,7 @@ const NODES: u16 = 100;
 const ROWS: u32 = 65_536;
 const LIMITS: Limits =
     Limits { services: 1024, backends: 1024, rows: 1 << 21, connections: CONNECTIONS, access_prefixes: 16 };
-const GUE: EncapKind = EncapKind::Gue { port: 6080 };
+const GUE: EncapKind = EncapKind::Gue { port: 6080, tag: false };
 const VXLAN: EncapKind = EncapKind::Vxlan { port: 4789, vni: 1, mac: [2, 0, 0, 0, 2, 1] };
 /// Longer than any frame of the benchmark.
 pub(crate) const MTU: u16 = 1600;
@@ -145,6 +145,7 @@ fn desired(interface: u32) -> Desired {
         config_digest: String::new(),
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
+        tunnel_key: None,
         change_window: 300_000,
         roll_delay: 0,
         clusters: ["near", "far", "moving", "residue", "gue", "vxlan", "still", "moved"].map(cluster).into(),

@@ -90,7 +90,10 @@ impl World {
     pub(super) fn chained(chance: &mut Chance) -> Self {
         let mut config = config();
         config.services[..CHAINED].iter_mut().for_each(|service| service.tracking = Tracking::Chain);
-        config.clusters.iter_mut().for_each(|cluster| cluster.encap.kind = EncapKind::Gue { port: GUE });
+        config
+            .clusters
+            .iter_mut()
+            .for_each(|cluster| cluster.encap.kind = EncapKind::Gue { port: GUE, tag: false });
         let wide = chance.one_in(4);
         Self { config, observed: Observed::default(), fixed: CHAINED, wide }.peopled(chance)
     }
@@ -238,7 +241,7 @@ fn hop(to: IpAddr) -> NextHop {
 fn encap(cluster: u8) -> EncapKind {
     match cluster {
         0 => EncapKind::Ipip,
-        1 => EncapKind::Gue { port: GUE },
+        1 => EncapKind::Gue { port: GUE, tag: false },
         _ => EncapKind::Vxlan { port: 4789, vni: 100, mac: [2, 0, 0, 0, 0, 9] },
     }
 }
@@ -265,6 +268,7 @@ fn config() -> Config {
             id: "model".into(),
             self_cluster: None,
             secret: Secret { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 },
+            tunnel_key: None,
             change_window: Duration::from_millis(WINDOW),
             roll_delay: Duration::ZERO,
         },

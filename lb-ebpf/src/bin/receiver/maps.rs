@@ -4,8 +4,8 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use lb_common::abi::{
-    Accepted, AccessFlags, AccessKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS,
-    TunnelCounters, TunnelKind, WANTED_HOPS,
+    Accepted, AccessFlags, AccessKey, EPOCHS, KnownKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS,
+    RECEIVER_STATE_WORDS, TunnelCounters, TunnelKind, WANTED_HOPS,
 };
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family};
@@ -40,6 +40,9 @@ static HOPS: HashMap<Address, NodeHop> = HashMap::with_max_entries(PEERS, 0);
 /// Nodes to which the way is not known but by a hop for all: the agent looks for theirs.
 #[map(name = "wanted_hops")]
 static WANTED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(WANTED_HOPS, 0);
+/// By the epoch that a tag claims.
+#[map(name = "tunnel_keys")]
+static TUNNEL_KEYS: Array<KnownKey> = Array::with_max_entries(EPOCHS, 0);
 /// Answers to SYNs that say less than they did, by CPU.
 #[map(name = "clamp_stats")]
 static CLAMP_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
@@ -103,6 +106,12 @@ impl Node for BpfNode {
         let any = if address.is_v4() { &NodeHop::ANY_V4 } else { &NodeHop::ANY_V6 };
         // SAFETY: as above.
         unsafe { HOPS.get(any) }.copied()
+    }
+
+    /// An entry changes while an epoch begins or ends to be known, when no gateway uses it.
+    #[inline(always)]
+    fn tunnel_key(&self, epoch: u8) -> Option<&KnownKey> {
+        TUNNEL_KEYS.get(epoch.into())
     }
 
     #[inline(always)]

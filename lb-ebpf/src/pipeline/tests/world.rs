@@ -40,7 +40,7 @@ pub(super) enum Count {
 }
 
 pub(super) struct World {
-    control: Control,
+    pub(super) control: Control,
     filter: BTreeMap<u32, u64>,
     buckets: Vec<VipBucket>,
     pub(super) services: Vec<ServiceEntry>,

@@ -10,7 +10,7 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 1, 1];
 const HOP: [u8; 6] = [2, 0, 0, 0, 1, 2];
 const INTERFACE: u32 = 7;
 
-fn node(number: u8, v6: bool) -> IpAddr {
+pub(super) fn node(number: u8, v6: bool) -> IpAddr {
     if v6 {
         IpAddr::from([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, number])
     } else {
@@ -19,20 +19,21 @@ fn node(number: u8, v6: bool) -> IpAddr {
 }
 
 /// One of the nodes.
-struct Member {
+pub(super) struct Member {
     number: u8,
-    accepted: Accepted,
+    pub(super) accepted: Accepted,
+    pub(super) keys: Vec<KnownKey>,
     sockets: Vec<OwnedKey>,
     owned: RefCell<Vec<(OwnedKey, Owned)>>,
     vlan: u16,
-    reasons: RefCell<Vec<ReceiverReason>>,
+    pub(super) reasons: RefCell<Vec<ReceiverReason>>,
 }
 
 impl Member {
-    fn new(number: u8) -> Self {
+    pub(super) fn new(number: u8) -> Self {
         let accepted = World::new().accepted;
         let (owned, reasons) = (RefCell::default(), RefCell::default());
-        Self { number, accepted, sockets: Vec::new(), owned, vlan: 0, reasons }
+        Self { number, accepted, keys: Vec::new(), sockets: Vec::new(), owned, vlan: 0, reasons }
     }
 
     fn that_remembers(number: u8) -> Self {
@@ -71,13 +72,16 @@ impl Node for Member {
         let (destination_mac, source_mac) = (LinkAddress::new(HOP, self.vlan), LinkAddress::new(MAC, 0));
         Some(NodeHop { interface: INTERFACE, reserved: 0, destination_mac, source_mac })
     }
+    fn tunnel_key(&self, epoch: u8) -> Option<&KnownKey> {
+        self.keys.get(usize::from(epoch))
+    }
     fn count_taken(&self, _: TunnelKind, _: u64) {}
     fn count_reason(&self, reason: ReceiverReason) {
         self.reasons.borrow_mut().push(reason);
     }
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
@@ -92,7 +96,7 @@ fn sent(inner: &[u8], nodes: &[u8], v6: bool) -> Vec<u8> {
     carried(inner, &private, node(nodes[0], v6))
 }
 
-fn carried(inner: &[u8], private: &[u8], to: IpAddr) -> Vec<u8> {
+pub(super) fn carried(inner: &[u8], private: &[u8], to: IpAddr) -> Vec<u8> {
     let protocol = if inner[0] >> 4 == 4 { 4 } else { 41 };
     let words = u8::try_from(private.len() / 4).unwrap();
     let payload = udp(GUE, &[&[words, protocol, 0, 0], private, inner].concat());
@@ -100,7 +104,7 @@ fn carried(inner: &[u8], private: &[u8], to: IpAddr) -> Vec<u8> {
 }
 
 /// The way of a frame: the nodes it came to, and what the last did with it.
-fn walk(members: &[Member], frame: &[u8]) -> (Vec<u8>, Verdict, Vec<u8>) {
+pub(super) fn walk(members: &[Member], frame: &[u8]) -> (Vec<u8>, Verdict, Vec<u8>) {
     let (mut frame, mut way) = (frame.to_vec(), Vec::new());
     loop {
         let start = if frame[12..14] == [0x81, 0] { 18 } else { 14 };
@@ -146,7 +150,7 @@ fn flow(family: Family, protocol: u8) -> Flow {
     }
 }
 
-fn middle(family: Family) -> (Vec<u8>, Flow) {
+pub(super) fn middle(family: Family) -> (Vec<u8>, Flow) {
     tcp(family, |header| etherparse::TcpHeader { ack: true, ..header })
 }
 

@@ -11,7 +11,7 @@ fn chained() -> Desired {
     for service in &mut desired.services[..2] {
         service.tracking = Tracking::Chain;
     }
-    desired.pools.iter_mut().for_each(|pool| pool.encap = EncapKind::Gue { port: 6080 });
+    desired.pools.iter_mut().for_each(|pool| pool.encap = EncapKind::Gue { port: 6080, tag: false });
     desired
 }
 

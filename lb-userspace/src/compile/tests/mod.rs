@@ -83,6 +83,7 @@ fn world() -> Desired {
         config_digest: "d1".into(),
         secret: (1, 2),
         replies: Replies::default(),
+        tunnel_key: None,
         change_window: 1000,
         roll_delay: 0,
         clusters: vec![cluster("eu"), cluster("us")],
@@ -333,7 +334,9 @@ fn a_pools_encapsulation_is_in_its_entries_and_its_table() {
         desired
     };
     let vxlan = EncapKind::Vxlan { port: 4789, vni: 7, mac: [2, 0, 0, 0, 0, 9] };
-    for (encap, flag) in [(EncapKind::Gue { port: 6080 }, BackendFlags::GUE), (vxlan, BackendFlags::VXLAN)] {
+    for (encap, flag) in
+        [(EncapKind::Gue { port: 6080, tag: false }, BackendFlags::GUE), (vxlan, BackendFlags::VXLAN)]
+    {
         let image = bench.compile(&encapsulated(encap));
         let pool = bench.ledger.record().pools["eu"].index;
         let (its, others): (Vec<&BackendEntry>, Vec<_>) =

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::encap::Encap;
+use super::tunnel_key::TunnelKey;
 use crate::config::model::ClusterState;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
@@ -22,6 +23,8 @@ pub(crate) struct ClusterSet {
     pub(crate) self_cluster: Option<Located<String>>,
     /// File with the secret of the flow hash: 32 hexadecimal digits, readable by its owner alone. Relative to this file.
     pub(crate) secret_file: Required<String>,
+    /// What the tags of clusters with `encap.tag` are made with. May change while the agent runs.
+    pub(crate) tunnel_key: Option<Located<TunnelKey>>,
     /// How long a row that changed its owner counts as moving: within it, every connection that is to keep its
     /// backend sends a packet.
     #[schemars(extend("default" = "300s"))]
@@ -39,6 +42,7 @@ impl Read for ClusterSet {
             id: section.required("id"),
             self_cluster: section.optional("self"),
             secret_file: section.required("secretFile"),
+            tunnel_key: section.optional("tunnelKey"),
             change_window: section.optional("changeWindow"),
             roll_delay: section.optional("rollDelay"),
         };

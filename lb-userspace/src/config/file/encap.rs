@@ -19,6 +19,9 @@ pub(crate) struct Encap {
     /// Path MTU toward the nodes in bytes, outer headers included; `auto`: the egress interface's.
     #[schemars(extend("default" = "auto"))]
     pub(crate) mtu: Option<Located<Mtu>>,
+    /// Whether packets carry a tag made with `clusterSet.tunnelKey`, by which nodes know them. Of `kind: gue`.
+    #[schemars(extend("default" = false))]
+    pub(crate) tag: Option<Located<bool>>,
     /// Of `kind: gue`.
     pub(crate) gue: Option<Located<Gue>>,
     /// Of `kind: vxlan`.
@@ -31,6 +34,7 @@ impl Read for Encap {
         let encap = Self {
             kind: section.optional("kind"),
             mtu: section.optional("mtu"),
+            tag: section.optional("tag"),
             gue: section.optional("gue"),
             vxlan: section.optional("vxlan"),
         };

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use super::ApiVersion;
 use super::encap::{Gue, Mtu};
 use super::gateway::Interface;
+use super::tunnel_key::TunnelKeys;
 use crate::config::model::Prefix;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Required, Section};
@@ -49,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) addresses: Option<Located<List<IpAddr>>>,
     /// The tunnels that are taken apart; all, on their usual ports, when left out.
     pub(crate) accept: Option<Located<Accept>>,
+    /// The tags that packets are to carry; they are not looked at when left out.
+    pub(crate) tunnel_keys: Option<Located<TunnelKeys>>,
     /// Path MTU from the gateways to this node, outer headers included; `auto`: the smallest of its interfaces. The MSS
     /// in answers to SYNs is clamped to it.
     #[schemars(extend("default" = "auto"))]
@@ -71,6 +74,7 @@ impl Read for Node {
             gateways: section.required("gateways"),
             addresses: section.optional("addresses"),
             accept: section.optional("accept"),
+            tunnel_keys: section.optional("tunnelKeys"),
             mtu: section.optional("mtu"),
             clamp_mss: section.optional("clampMss"),
             remember: section.optional("remember"),

@@ -1,3 +1,7 @@
+use std::path::PathBuf;
+
+use super::Secret;
+
 /// Encapsulation toward a cluster's nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Encap {
@@ -17,6 +21,8 @@ pub enum EncapKind {
     Gue {
         /// UDP port of the nodes, host order.
         port: u16,
+        /// Whether packets carry a keyed tag. Only where the set has a key.
+        tag: bool,
     },
     /// VXLAN (RFC 7348).
     Vxlan {
@@ -34,7 +40,18 @@ impl EncapKind {
     pub const fn port(self) -> u16 {
         match self {
             Self::Ipip => 0,
-            Self::Gue { port } | Self::Vxlan { port, .. } => port,
+            Self::Gue { port, .. } | Self::Vxlan { port, .. } => port,
         }
     }
+}
+
+/// A key of tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TunnelKey {
+    /// Its name on the wire, 1..=255.
+    pub epoch: u8,
+    /// The key.
+    pub key: Secret,
+    /// The file that it was read from.
+    pub file: PathBuf,
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use lb_common::abi::OWNED_FLOWS;
 
-use super::{Interface, Prefix};
+use super::{Interface, Prefix, TunnelKey};
 
 /// Everything a receiver is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct NodeConfig {
     pub addresses: Option<Vec<IpAddr>>,
     /// The tunnels that are taken apart.
     pub accept: Accept,
+    /// The tags that packets are to carry.
+    pub tunnel_keys: TunnelKeys,
     /// Path MTU from the gateways to this node, outer headers included, in bytes; `None`: the smallest of its interfaces.
     pub mtu: Option<u16>,
     /// Whether the MSS in its answers to SYNs is lowered to what fits.
@@ -37,6 +39,15 @@ pub struct Accept {
     pub gue: Option<u16>,
     /// Port and network identifier of VXLAN; `None`: none is.
     pub vxlan: Option<(u16, u32)>,
+}
+
+/// The tags that a receiver looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TunnelKeys {
+    /// Whether a packet without one is dropped. Only with keys.
+    pub required: bool,
+    /// What they may be made with; no epoch twice. None: tags are not looked at.
+    pub keys: Vec<TunnelKey>,
 }
 
 /// The flows that a receiver remembers.

@@ -139,7 +139,7 @@ fn encapsulations_and_their_defaults_arrive_in_the_model() {
     let config = good("every-key.yaml");
     let kinds: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap.kind).collect();
     let vxlan = EncapKind::Vxlan { port: 8472, vni: 16, mac: [2, 0, 0, 10, 11, 12] };
-    assert_eq!(kinds[2..], [EncapKind::Ipip, EncapKind::Gue { port: 6081 }, vxlan]);
+    assert_eq!(kinds[2..], [EncapKind::Ipip, EncapKind::Gue { port: 6081, tag: true }, vxlan]);
     assert_eq!(features(&config), Features::ALL);
     let config = good("tunnel-defaults.yaml");
     let encap: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap).collect();
@@ -147,7 +147,7 @@ fn encapsulations_and_their_defaults_arrive_in_the_model() {
     let mac = [0x02, 0x53, 0x50, 0x4c, 0x57, 0x02];
     assert_eq!(
         (encap[0].kind, encap[2].kind),
-        (EncapKind::Gue { port: 6080 }, EncapKind::Vxlan { port: 4789, vni: 100, mac })
+        (EncapKind::Gue { port: 6080, tag: false }, EncapKind::Vxlan { port: 4789, vni: 100, mac })
     );
     assert_eq!(features(&good("minimal.yaml")), Features::default());
 }

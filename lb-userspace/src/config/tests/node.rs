@@ -4,13 +4,14 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::world::root;
+use super::world::{root, secrets};
 use crate::config::model::{Accept, NodeConfig, Remember, XdpMode};
 use crate::config::{check, load, load_node, parse_node};
 
 fn good(name: &str) -> NodeConfig {
     let path = root().join("tests/fixtures/config/good").join(name);
-    load_node(&path).unwrap_or_else(|problems| panic!("{problems}"))
+    let text = fs::read_to_string(&path).unwrap();
+    parse_node(&text, name, secrets().path()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn a_tunnel_that_is_not_named_beside_others_is_not_accepted() {
         let file = format!(
             "apiVersion: spillway/v1\nnode: {{interfaces: [e], gateways: [192.0.2.1], accept: {text}}}\n"
         );
-        parse_node(&file, "x").unwrap_or_else(|problems| panic!("{problems}")).accept
+        parse_node(&file, "x", Path::new("")).unwrap_or_else(|problems| panic!("{problems}")).accept
     };
     assert_eq!(accept("{ipip: true}"), Accept { ipip: true, gue: None, vxlan: None });
     assert_eq!(accept("{gue: {}}"), Accept { ipip: false, gue: Some(6080), vxlan: None });
@@ -56,8 +57,8 @@ fn there_is_room_for_so_many_and_no_more() {
         let gateways: Vec<_> = (0..count).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
         format!("apiVersion: spillway/v1\nnode: {{interfaces: [e], gateways: [{}]}}\n", gateways.join(", "))
     };
-    assert!(parse_node(&file(4096), "x").is_ok());
-    let report = parse_node(&file(4097), "x").expect_err("too many").to_string();
+    assert!(parse_node(&file(4096), "x", Path::new("")).is_ok());
+    let report = parse_node(&file(4097), "x", Path::new("")).expect_err("too many").to_string();
     assert!(report.contains("node.gateways: 4097 are more than 4096"), "{report}");
 }
 
@@ -82,4 +83,25 @@ fn a_file_is_checked_as_what_it_is() {
     fs::write(&path, "").unwrap();
     let empty = load_node(&path).expect_err("empty").to_string();
     assert!(empty.contains("the file is empty") && empty.contains("`node`"), "{empty}");
+}
+
+#[test]
+fn keys_of_tags_arrive_in_the_model_and_make_another_version() {
+    let secrets = secrets();
+    let of = |name: &str| {
+        let path = root().join("tests/fixtures/config/good").join(name);
+        let text = fs::read_to_string(path).unwrap();
+        parse_node(&text, name, secrets.path()).unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let keys = of("node-every-key.yaml").tunnel_keys;
+    let epochs: Vec<_> = keys.keys.iter().map(|key| (key.epoch, key.key.k0)).collect();
+    assert_eq!(
+        (keys.required, epochs),
+        (false, vec![(1, 0x0706_0504_0302_0100), (255, 0x0706_0504_0302_0100)])
+    );
+    let before = of("node-tag-required.yaml");
+    assert!(before.tunnel_keys.required);
+    assert_eq!(before.tunnel_keys.keys[0].file, secrets.path().join("hash.key"));
+    fs::write(secrets.path().join("hash.key"), "ff0102030405060708090a0b0c0d0e0f").unwrap();
+    assert_ne!(of("node-tag-required.yaml").digest, before.digest);
 }

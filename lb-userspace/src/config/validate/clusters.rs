@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::{encap, secret, time};
+use super::{encap, secret, time, tunnel_key};
 use crate::config::file::{self, File, Pool, elements};
 use crate::config::model::{Cluster, ClusterSet, Tracking};
 use crate::config::problem::Problems;
@@ -35,23 +35,31 @@ pub(super) fn cluster_set(
     }
     let change_window = Some(time(set.change_window.as_ref(), CHANGE_WINDOW, &CHANGE_WINDOWS, problems));
     let roll_delay = time(set.roll_delay.as_ref(), Duration::ZERO, &ROLL_DELAYS, problems);
+    let tunnel_key = set.tunnel_key.as_ref().map(|key| tunnel_key::key(key, base, problems));
     let secret = secret::read(set.secret_file.as_ref()?, base, problems);
     Some(ClusterSet {
         id: set.id.as_ref()?.value.clone(),
         self_cluster: set.self_cluster.as_ref().map(|name| name.value.clone()),
         secret: secret?,
+        tunnel_key: tunnel_key.map_or(Some(None), |key| key.map(Some))?,
         change_window: change_window?,
         roll_delay,
     })
 }
 
-pub(super) fn cluster(cluster: &Located<file::Cluster>, problems: &mut Problems) -> Option<Cluster> {
+pub(super) fn cluster(
+    cluster: &Located<file::Cluster>,
+    set: Option<&Located<file::ClusterSet>>,
+    problems: &mut Problems,
+) -> Option<Cluster> {
+    // A set that cannot be read is reported as it is.
+    let has_key = set.is_none_or(|set| set.tunnel_key.is_some());
     let name = cluster.name.as_ref()?;
     label(name, problems);
     Some(Cluster {
         name: name.value.clone(),
         state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
-        encap: encap::encap(cluster.encap.as_ref(), problems),
+        encap: encap::encap(cluster.encap.as_ref(), has_key, problems),
     })
 }
 
@@ -69,7 +77,10 @@ pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) 
         let Some(mtu) = encap.mtu.as_ref() else { continue };
         let Some(bytes) = mtu.value.0.map(usize::from) else { continue };
         let name = cluster.name.as_ref().map_or("", |name| name.value.as_str());
-        let (inner, outer) = floors.get(name).copied().unwrap_or((SMALLEST_INNER[0], OUTER[0]));
+        let (inner, outer) = floors
+            .get(name)
+            .copied()
+            .unwrap_or((SMALLEST_INNER[0], OUTER[0] + header::room(false, false, encap::is_tagged(encap))));
         let outer = outer + encap::between(encap);
         if bytes < inner + outer {
             let reason = format!(
@@ -89,7 +100,9 @@ fn floors<'f>(file: &'f File, names: &Names<'f>) -> BTreeMap<&'f str, (usize, us
         let Some(pool) = names.pools.get(pool) else { continue };
         let Some(cluster) = pool.cluster.as_ref() else { continue };
         let v6 = has_v6_node(pool);
-        let need = (inner, OUTER[usize::from(v6)] + if is_chained { header::room(v6) } else { 0 });
+        let encap = names.clusters.get(cluster.as_str()).and_then(|cluster| cluster.encap.as_ref());
+        let is_tagged = encap.is_some_and(|encap| encap::is_tagged(encap));
+        let need = (inner, OUTER[usize::from(v6)] + header::room(v6, is_chained, is_tagged));
         let floor = floors.entry(cluster.as_str()).or_insert(need);
         *floor = std::cmp::max_by_key(*floor, need, |(inner, outer)| inner + outer);
     }

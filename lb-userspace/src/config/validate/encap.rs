@@ -17,9 +17,11 @@ pub(super) const LARGEST_VNI: u32 = 0x00ff_ffff;
 /// Of a node's VXLAN device, unless the file says otherwise: locally administered, "SPLW" in ASCII, and 2.
 const INNER_MAC: [u8; 6] = [0x02, 0x53, 0x50, 0x4c, 0x57, 0x02];
 
-pub(super) fn encap(encap: Option<&Located<file::Encap>>, problems: &mut Problems) -> Encap {
+/// `has_key`: there is one to make tags with.
+pub(super) fn encap(encap: Option<&Located<file::Encap>>, has_key: bool, problems: &mut Problems) -> Encap {
     let Some(encap) = encap else { return Encap::default() };
     let kind = kind(encap);
+    tag_is_made(encap, has_key, problems);
     let gue = encap.gue.as_ref().filter(|section| belongs(section, "gue", kind == Kind::Gue, problems));
     let vxlan =
         encap.vxlan.as_ref().filter(|section| belongs(section, "vxlan", kind == Kind::Vxlan, problems));
@@ -28,7 +30,7 @@ pub(super) fn encap(encap: Option<&Located<file::Encap>>, problems: &mut Problem
         Kind::Ipip => EncapKind::Ipip,
         Kind::Gue => {
             let port = gue.and_then(|gue| gue.port.as_ref());
-            EncapKind::Gue { port: within(port, GUE_PORT, &ports, problems) }
+            EncapKind::Gue { port: within(port, GUE_PORT, &ports, problems), tag: is_tagged(encap) }
         }
         Kind::Vxlan => {
             let port = vxlan.and_then(|vxlan| vxlan.port.as_ref());
@@ -50,6 +52,21 @@ pub(super) fn between(encap: &file::Encap) -> usize {
         Kind::Gue => gue::LENGTH,
         Kind::Vxlan => vxlan::LENGTH,
     }
+}
+
+fn tag_is_made(encap: &file::Encap, has_key: bool, problems: &mut Problems) {
+    let Some(tag) = encap.tag.as_ref().filter(|tag| tag.value) else { return };
+    if kind(encap) != Kind::Gue {
+        problems.add(&tag.place, "only `kind: gue` has room for a tag", "remove it, or use `kind: gue`");
+    } else if !has_key {
+        let mend = "add `tunnelKey: {epoch: 1, file: tunnel-1.key}` to `clusterSet`, or remove it";
+        problems.add(&tag.place, "there is no key to make tags with", mend);
+    }
+}
+
+/// Whether packets carry a tag.
+pub(super) fn is_tagged(encap: &file::Encap) -> bool {
+    encap.tag.as_ref().is_some_and(|tag| tag.value)
 }
 
 /// Whether packets can carry more than themselves: only GUE has room for it.
@@ -92,7 +109,7 @@ mod tests {
         let of = |kind| {
             let place = crate::config::problem::Place::default();
             let kind = Some(Located { place, value: crate::config::scalar::Choice(kind) });
-            between(&file::Encap { kind, mtu: None, gue: None, vxlan: None })
+            between(&file::Encap { kind, mtu: None, tag: None, gue: None, vxlan: None })
         };
         let program = |flags| {
             let mut entry = BackendEntry::default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::path::Path;
 
 use lb_common::abi::PEERS;
 
@@ -10,7 +11,7 @@ use super::access::well_formed;
 use super::addresses::unicast;
 use super::encap::{GUE_PORT, LARGEST_VNI, VNI, VXLAN_PORT};
 use super::gateway::{interfaces, pin_path};
-use super::within;
+use super::{tunnel_key, within};
 use crate::config::file;
 use crate::config::model::{Accept, NodeConfig, Prefix, Remember};
 use crate::config::problem::Problems;
@@ -24,13 +25,14 @@ const MOST_FLOWS: u32 = 64 << 20;
 /// Where the maps are pinned unless the file says otherwise.
 const PIN_PATH: &str = "/sys/fs/bpf/spillway-node";
 
-/// Validates a node's file. The digest is left empty.
+/// Validates a node's file. Paths of keys are relative to `base`. The digest is left empty.
 ///
 /// `None`: there are problems.
-pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<NodeConfig> {
+pub(crate) fn node(file: &file::NodeFile, base: &Path, problems: &mut Problems) -> Option<NodeConfig> {
     let node = file.node.as_ref()?;
     let addresses = node.addresses.as_ref().map(|list| addresses(list, problems));
     let accept = accept(node.accept.as_ref(), problems);
+    let tunnel_keys = tunnel_key::keys(node.tunnel_keys.as_ref(), accept, base, problems);
     let mtu = node.mtu.as_ref().and_then(|mtu| path_mtu(mtu, problems));
     let clamp_mss = node.clamp_mss.as_ref().is_none_or(|clamp| clamp.value);
     let remember = remember(node.remember.as_ref(), problems);
@@ -46,6 +48,7 @@ pub(crate) fn node(file: &file::NodeFile, problems: &mut Problems) -> Option<Nod
         gateways: gateways?,
         addresses,
         accept,
+        tunnel_keys,
         mtu,
         clamp_mss,
         remember,

@@ -112,6 +112,11 @@ impl NodeAgent {
         self.publish();
     }
 
+    /// The files that the configuration in force names: those of keys.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        self.config.tunnel_keys.keys.iter().map(|key| key.file.as_path())
+    }
+
     /// Reads the file again, and puts it in force if it says something else.
     pub(super) fn read(&mut self, file: &Path) {
         let read = config::load_node(file).and_then(|config| {

@@ -1,11 +1,13 @@
 //! The receiver's maps, opened from their pins.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    Accepted, AccessFlags, AccessKey, RECEIVER_STATE_WORDS, TunnelCounters, TunnelKind, receiver_map,
+    Accepted, AccessFlags, AccessKey, EPOCHS, KnownKey, RECEIVER_STATE_WORDS, TunnelCounters, TunnelKey,
+    TunnelKind, receiver_map,
 };
 use lb_common::net::Address;
 use lb_common::reason::ReceiverReason;
@@ -21,6 +23,7 @@ pub struct ReceiverMaps {
     accepted: Array<MapData, Wire<Accepted>>,
     own: HashMap<MapData, Wire<Address>, u32>,
     peers: Trie,
+    keys: Array<MapData, Wire<KnownKey>>,
     taken: PerCpuArray<MapData, Wire<TunnelCounters>>,
     reasons: PerCpuArray<MapData, u64>,
     clamped: PerCpuArray<MapData, u64>,
@@ -39,6 +42,7 @@ impl ReceiverMaps {
             accepted: typed(pins, receiver_map::ACCEPTED, Map::Array)?,
             own: typed(pins, receiver_map::OWN_ADDRESSES, Map::HashMap)?,
             peers: Trie::open(pins, receiver_map::PEERS)?,
+            keys: typed(pins, receiver_map::TUNNEL_KEYS, Map::Array)?,
             taken: per_cpu(pins, receiver_map::TUNNEL_STATS)?,
             reasons: per_cpu(pins, receiver_map::RECEIVER_STATS)?,
             clamped: per_cpu(pins, receiver_map::CLAMP_STATS)?,
@@ -55,7 +59,18 @@ impl ReceiverMaps {
         let own = self.own.keys().map(|key| key.map(|Wire(address)| IpAddr::from(address)));
         let own = own.collect::<Result<_, _>>().map_err(io::Error::other)?;
         let peers = self.peers.all()?.into_iter().filter(admitted).map(|(key, _)| key).collect();
-        Ok(ReceiverImage { accepted, own, peers })
+        Ok(ReceiverImage { accepted, own, peers, keys: self.tunnel_keys()? })
+    }
+
+    fn tunnel_keys(&self) -> io::Result<BTreeMap<u8, TunnelKey>> {
+        let mut keys = BTreeMap::new();
+        for epoch in 0..=u8::MAX {
+            let Wire(held) = self.keys.get(&epoch.into(), 0).map_err(io::Error::other)?;
+            if held.known != 0 {
+                keys.insert(epoch, held.key);
+            }
+        }
+        Ok(keys)
     }
 
     /// Makes the program go by `wanted`, entry by entry: all that is new first, so that what stays is never
@@ -66,9 +81,14 @@ impl ReceiverMaps {
     pub fn hold(&mut self, wanted: &ReceiverImage) -> io::Result<usize> {
         let held = self.image()?;
         let (peers, own) = (&wanted.peers - &held.peers, &wanted.own - &held.own);
+        let keys = wanted.keys.iter().filter(|(epoch, key)| held.keys.get(epoch) != Some(key));
         let mut changes = peers.len() + own.len();
         peers.iter().try_for_each(|peer| self.peers.put(peer, AccessFlags::default()))?;
         own.iter().try_for_each(|address| self.add_own(*address))?;
+        for (epoch, key) in keys {
+            self.set_key(*epoch, KnownKey { known: 1, key: *key })?;
+            changes += 1;
+        }
         if held.accepted != wanted.accepted {
             self.accepted.set(0, Wire(wanted.accepted), 0).map_err(io::Error::other)?;
             changes += 1;
@@ -83,7 +103,14 @@ impl ReceiverMaps {
         let own = &held.own - &wanted.own;
         peers.iter().try_for_each(|peer| self.peers.remove(peer))?;
         own.iter().try_for_each(|address| self.remove_own(*address))?;
-        Ok(peers.len() + own.len())
+        let keys: Vec<_> = held.keys.keys().filter(|epoch| !wanted.keys.contains_key(epoch)).collect();
+        keys.iter().try_for_each(|epoch| self.set_key(**epoch, KnownKey::default()))?;
+        Ok(peers.len() + own.len() + keys.len())
+    }
+
+    fn set_key(&mut self, epoch: u8, key: KnownKey) -> io::Result<()> {
+        const { assert!(EPOCHS > u8::MAX as u32) }
+        self.keys.set(epoch.into(), Wire(key), 0).map_err(io::Error::other)
     }
 
     fn add_own(&mut self, address: IpAddr) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::GatewayFacts;
 use crate::config::model::{Cluster, Encap, Pool, Tracking};
 use crate::datapath::nexthop::{NextHop, Resolution};
-use crate::doctor::facts::{kind_name, overhead, room_for_chain};
+use crate::doctor::facts::{kind_name, overhead};
 use crate::doctor::finding::{Finding, Severity, Topic};
 
 /// Every IPv6 packet may be this long (RFC 8200, section 5), and every IPv4 host takes 576 bytes (RFC 791).
@@ -46,10 +46,9 @@ fn of_cluster(cluster: &Cluster, facts: &GatewayFacts) -> Vec<Path> {
     let pools = facts.config.pools.iter().filter(|pool| pool.cluster == cluster.name);
     let of_pool = |pool: &Pool| -> Vec<Path> {
         let is_chained = is_chained(pool, facts);
-        let room = |address| if is_chained { room_for_chain(address) } else { 0 };
         let endpoints = pool.endpoints.iter().map(|endpoint| endpoint.address);
         let hops = endpoints.filter_map(|address| Some((address, hop(address, facts)?)));
-        hops.map(|(address, hop)| of_endpoint(cluster, address, hop, room(address))).collect()
+        hops.map(|(address, hop)| of_endpoint(cluster, address, hop, is_chained)).collect()
     };
     pools.flat_map(of_pool).collect()
 }
@@ -67,7 +66,7 @@ fn hop(address: IpAddr, facts: &GatewayFacts) -> Option<&NextHop> {
     }
 }
 
-fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop, room: u32) -> Path {
+fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop, is_chained: bool) -> Path {
     let Encap { kind, mtu } = cluster.encap;
     Path {
         cluster: cluster.name.clone(),
@@ -75,7 +74,7 @@ fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop, room: u32) -> 
         configured: mtu.map(u32::from),
         egress: hop.interface_name.clone(),
         mtu: hop.mtu,
-        overhead: overhead(kind, address) + room,
+        overhead: overhead(kind, address, is_chained),
     }
 }
 

@@ -20,7 +20,7 @@ fn of_route(route: &DefaultRoute, facts: &NodeFacts) -> Option<Finding> {
     let ingress =
         facts.interfaces.iter().filter_map(|ingress| ingress.link.as_ref()).min_by_key(|link| link.mtu)?;
     let kind = facts.task.encap;
-    let outer = facts.task.gateways.iter().map(|gateway| overhead(kind, *gateway)).max()?;
+    let outer = facts.task.gateways.iter().map(|gateway| overhead(kind, *gateway, false)).max()?;
     if egress.clamps == Some(true) {
         return Some(topic(route).ok(format!(
             "clients are told no more than fits: the receiver's `clamp` is on what {} sends",

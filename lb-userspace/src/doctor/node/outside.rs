@@ -17,7 +17,7 @@ pub(super) fn source_checks(facts: &NodeFacts) -> Vec<Finding> {
 pub(super) fn firewall(facts: &NodeFacts) -> Vec<Finding> {
     let what = match facts.task.encap {
         EncapKind::Ipip => "IP protocols 4 and 41".to_owned(),
-        EncapKind::Gue { port } | EncapKind::Vxlan { port, .. } => format!("UDP port {port}"),
+        EncapKind::Gue { port, .. } | EncapKind::Vxlan { port, .. } => format!("UDP port {port}"),
     };
     vec![Topic::new("firewall", &what).hint(
         format!("must be let in from {}, and from nobody else; whether it is cannot be seen from here", few(&facts.task.gateways)),
@@ -34,7 +34,7 @@ mod tests {
     fn what_is_to_be_let_in_depends_on_the_tunnel() {
         let mut facts = node();
         assert_eq!(firewall(&facts)[0].subject, "IP protocols 4 and 41");
-        facts.task.encap = EncapKind::Gue { port: 6081 };
+        facts.task.encap = EncapKind::Gue { port: 6081, tag: false };
         assert_eq!(firewall(&facts)[0].subject, "UDP port 6081");
         assert!(
             source_checks(&facts)[0].mend.as_ref().unwrap().starts_with("`ping -I 198.51.100.10 CLIENT`")

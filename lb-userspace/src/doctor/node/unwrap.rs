@@ -39,7 +39,7 @@ fn devices(facts: &NodeFacts) -> Vec<Finding> {
         return vec![Topic::new("receiver", "tunnel devices").unseen(why)];
     }
     let mut findings: Vec<_> = needed(facts).iter().map(|device| device.judged(facts)).collect();
-    if let EncapKind::Gue { port } = facts.task.encap {
+    if let EncapKind::Gue { port, .. } = facts.task.encap {
         findings.push(Topic::new("receiver", "fou").hint(
             format!("whether the kernel listens for GUE on UDP port {port} is not seen from here"),
             format!(
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(kinds(&facts), ["ip6tnl", "ipip", "sit"]);
         facts.task.encap = EncapKind::Vxlan { port: 4789, vni: 7, mac: [2; 6] };
         assert_eq!(kinds(&facts), ["vxlan", "vxlan"]);
-        facts.task.encap = EncapKind::Gue { port: 6080 };
+        facts.task.encap = EncapKind::Gue { port: 6080, tag: false };
         facts.links = Ok(vec![device("ipip", true), device("sit", true), device("ip6tnl", true)]);
         assert_eq!(severities(&unwrapped(&facts)), [Fine, Fine, Fine, Hint]);
     }

@@ -98,6 +98,7 @@ fn config(hosts: u8) -> Config {
             id: "test".into(),
             self_cluster: None,
             secret: Secret { k0: 0, k1: 0 },
+            tunnel_key: None,
             change_window: Duration::from_mins(5),
             roll_delay: Duration::ZERO,
         },

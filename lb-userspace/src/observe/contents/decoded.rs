@@ -41,8 +41,8 @@ pub enum Key {
 #[serde(untagged, rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "fields are those of `lb_common::abi`, under the same names")]
 pub enum Decoded {
-    /// `control`. The secret is not shown.
-    Control { vips: VipTable, secret: &'static str },
+    /// `control`, and the epoch of tags. Secret and keys are not shown.
+    Control { vips: VipTable, secret: &'static str, tag_epoch: Option<u8> },
     /// `vip_filter`: 64 bits.
     Filter { bits: String },
     /// `vips`: a bucket, and whether it is of the table in force.
@@ -153,7 +153,8 @@ pub struct RowView {
 impl Decoded {
     pub(super) fn control(control: &Control) -> Self {
         let (base, buckets, seed) = (control.vips.base(), 1 << control.vips.log2(), control.vips.seed());
-        Self::Control { vips: VipTable { base, buckets, seed }, secret: "not shown" }
+        let tag_epoch = control.tunnel_key().map(|(epoch, _)| epoch);
+        Self::Control { vips: VipTable { base, buckets, seed }, secret: "not shown", tag_epoch }
     }
 
     pub(super) fn filter(bits: u64) -> Self {

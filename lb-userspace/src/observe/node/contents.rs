@@ -24,6 +24,11 @@ pub enum Decoded {
         /// `allow`.
         sources: &'static str,
     },
+    /// `tunnel_keys`: that its key is known. It is not shown.
+    Epoch {
+        /// `not shown`.
+        key: &'static str,
+    },
     /// `tunnel_stats`, over all CPUs.
     Taken {
         /// Packets.
@@ -92,6 +97,13 @@ fn all(seen: &Seen, name: &str) -> Vec<Entry> {
         receiver_map::PEERS => {
             let peer = |key| entry(prefix(key), Decoded::Peer { sources: "allow" });
             seen.image.peers.iter().map(peer).collect()
+        }
+        receiver_map::TUNNEL_KEYS => {
+            let known = |epoch: &u8| Entry {
+                key: Key::Index((*epoch).into()),
+                value: Decoded::Epoch { key: "not shown" },
+            };
+            seen.image.keys.keys().map(known).collect()
         }
         receiver_map::TUNNEL_STATS => {
             let taken = |TunnelCounters { packets, bytes }| Decoded::Taken { packets, bytes };
@@ -166,6 +178,7 @@ fn expected(name: &str) -> &'static str {
         }
         receiver_map::WANTED_HOPS => "write an address, as in `maps dump wanted_hops`",
         receiver_map::OWNED_FLOWS => "write PROTOCOL/SOURCE/DESTINATION, as in `maps dump owned_flows`",
+        receiver_map::TUNNEL_KEYS => "write an epoch, as in `maps dump tunnel_keys`",
         receiver_map::TUNNEL_STATS => "write `ipip`, `gue` or `vxlan`",
         receiver_map::RECEIVER_STATS => "write a reason's name or number, as docs/operations.md has them",
         _ => "write `agent`",

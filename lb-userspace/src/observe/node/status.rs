@@ -30,6 +30,8 @@ pub struct NodeStatus {
     pub interfaces: Vec<InterfaceView>,
     /// What is taken off.
     pub accepts: Accepts,
+    /// The tags that are looked at.
+    pub tags: Tags,
     /// Flows that are remembered.
     pub remembered: Remembered,
     /// The ways to other nodes.
@@ -89,6 +91,15 @@ pub struct Vxlan {
     pub vni: u32,
 }
 
+/// The tags that are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tags {
+    /// Whether a packet without one is dropped.
+    pub required: bool,
+    /// Epochs with a key that is known; none: tags are not looked at.
+    pub epochs: Vec<u8>,
+}
+
 /// Flows that are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Remembered {
@@ -136,6 +147,13 @@ impl Accepts {
     }
 }
 
+impl Tags {
+    fn of(seen: &Seen) -> Self {
+        let required = seen.image.accepted.flags.has(AcceptedFlags::TAG_REQUIRED);
+        Self { required, epochs: seen.image.keys.keys().copied().collect() }
+    }
+}
+
 impl Remembered {
     fn of(seen: &Seen) -> Self {
         let is = |flag| seen.image.accepted.flags.has(flag);
@@ -180,6 +198,7 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
         }),
         interfaces: seen.interfaces.clone(),
         accepts: Accepts::of(&seen.image.accepted),
+        tags: Tags::of(seen),
         remembered: Remembered::of(seen),
         hops: Others::of(seen),
         gateways: seen.image.peers.iter().map(prefix).collect(),

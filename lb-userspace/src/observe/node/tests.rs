@@ -2,8 +2,9 @@ use super::contents::{Decoded, dump, get};
 use super::*;
 use crate::config::parse_node;
 use crate::observe::contents::Key;
-use lb_common::abi::{LinkAddress, NodeHop};
+use lb_common::abi::{LinkAddress, NodeHop, TunnelKey};
 use lb_common::net::NetworkU16;
+use std::path::Path;
 
 fn seen() -> Seen {
     let file = "apiVersion: spillway/v1
@@ -11,8 +12,9 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
 ";
     let own = ["10.1.1.2", "fd00::2"].map(|address| address.parse().unwrap()).into();
     let count = |kind, packets| (kind, TunnelCounters { packets, bytes: packets * 100 });
+    let image = ReceiverImage::of(&parse_node(file, "x", Path::new("")).unwrap(), own, Some(1500));
     Seen {
-        image: ReceiverImage::of(&parse_node(file, "x").unwrap(), own, Some(1500)),
+        image: ReceiverImage { keys: BTreeMap::from([(3, KEY)]), ..image },
         taken: vec![count(TunnelKind::Ipip, 7), count(TunnelKind::Gue, 0), count(TunnelKind::Vxlan, 0)],
         reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
         clamped: 4,
@@ -38,6 +40,21 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
         }),
         now: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(9),
         clock: 8000,
+    }
+}
+
+/// Digits that nothing else has.
+const KEY: TunnelKey = TunnelKey { k0: 0x6b65_796b_6579_6b65, k1: 0x7465_7374_7465_7374 };
+
+#[test]
+fn a_key_is_never_shown() {
+    let seen = seen();
+    let status = serde_json::to_string(&status(&seen, |_| true)).unwrap();
+    let dumped = serde_json::to_string(&dump(&seen, "tunnel_keys")).unwrap();
+    assert_eq!(dumped, r#"[{"key":3,"value":{"key":"not shown"}}]"#);
+    for said in [status, dumped, format!("{seen:?}")] {
+        let has = |word: u64| said.contains(&word.to_string()) || said.contains(&format!("{word:x}"));
+        assert!(!has(KEY.k0) && !has(KEY.k1), "{said}");
     }
 }
 
@@ -116,6 +133,7 @@ fn the_status_has_what_is_documented() {
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
         "accepts": {"ipip": true, "gue": null, "vxlan": {"port": 4789, "vni": 100},
                     "segments": {"v4": 1390, "v6": 1370}},
+        "tags": {"required": false, "epochs": [3]},
         "remembered": {"udp": true, "tcp": false, "entries": 2, "capacity": 65536},
         "hops": {"nodes": 2, "defaults": ["ipv4"]},
         "gateways": ["192.0.2.1/32", "2001:db8::/64"], "addresses": ["10.1.1.2", "fd00::2"],

@@ -61,6 +61,7 @@ fn config() -> Config {
             id: "prod".into(),
             self_cluster: None,
             secret: Secret { k0: 3, k1: 4 },
+            tunnel_key: None,
             change_window: std::time::Duration::from_mins(5),
             roll_delay: std::time::Duration::ZERO,
         },

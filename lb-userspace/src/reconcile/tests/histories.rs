@@ -66,6 +66,7 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
     Desired {
         config_digest: String::new(),
         secret: (1, key),
+        tunnel_key: None,
         change_window: 1000,
         roll_delay: 0,
         replies: Replies::default(),
@@ -96,7 +97,7 @@ fn encap() -> impl Strategy<Value = EncapKind> {
     let vxlan = |vni, last| EncapKind::Vxlan { port: 4789, vni, mac: [2, 0, 0, 0, 0, last] };
     prop_oneof![
         2 => Just(EncapKind::Ipip),
-        1 => Just(EncapKind::Gue { port: 6080 }),
+        1 => Just(EncapKind::Gue { port: 6080, tag: false }),
         2 => (0_u32..2, 1_u8..3).prop_map(move |(vni, last)| vxlan(vni, last)),
     ]
 }

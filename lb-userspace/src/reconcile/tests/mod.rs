@@ -5,6 +5,7 @@ mod histories;
 mod observer;
 mod quic;
 mod ranges;
+mod tunnel_key;
 
 use super::*;
 use crate::compile::{Cache, Ledger, MapImage, Record, Sizes, compile};
