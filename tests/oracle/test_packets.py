@@ -8,7 +8,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from spillway_oracle import headers, icmp, packet, world
+from spillway_oracle import headers, icmp, packet, siphash13, tag, world
 from spillway_oracle.vectors import check
 
 HERE = Path(__file__).resolve().parent
@@ -50,6 +50,28 @@ class Headers(unittest.TestCase):
         made = headers.outer(encap, (bytes(15) + b"\x01", bytes(15) + b"\x02"), False, 0, 60, 0, 0xC123)
         self.assertEqual(made[:8].hex(), "60000000005a1140")
         self.assertEqual(made[40:].hex(), "c12312b5" "005a" "0000" "0800000000006400" "0253504c5702" "0253504c5701" "0800")
+
+
+class Tag(unittest.TestCase):
+    SYN = bytes.fromhex("450000280000400040060000c0000207c633640a")
+
+    def test_of_ipv4_it_is_about_twenty_bytes(self):
+        key = siphash13.key_words(bytes(range(16)))
+        made = tag.seal(3, key, self.SYN + b"more of it")
+        self.assertEqual(made, tag.seal(3, key, self.SYN))
+        self.assertEqual((len(made), made[0]), (8, 3))
+        self.assertEqual(int.from_bytes(made[1:], "big"), siphash13.siphash13(*key, self.SYN) >> 8)
+
+    def test_of_ipv6_it_is_about_forty_bytes(self):
+        key = siphash13.key_words(bytes(range(16)))
+        packet = bytes([0x60]) + bytes(range(1, 60))
+        self.assertEqual(tag.seal(255, key, packet), tag.seal(255, key, packet[:40]))
+        self.assertNotEqual(tag.seal(255, key, packet), tag.seal(255, key, packet[:39] + b"x"))
+
+    def test_it_lies_before_the_addresses(self):
+        self.assertEqual(headers.private([b"abcd"], bytes(8)).hex(), "01010002" "0000000000000000" "61626364")
+        self.assertEqual(headers.private([], bytes(range(8))).hex(), "01000002" "0001020304050607")
+        self.assertEqual([headers.private_length(n, bytes(16), True) for n in (0, 1, 3)], [12, 28, 60])
 
 
 class Walk(unittest.TestCase):

@@ -21,7 +21,7 @@ const FRAMES: &str = include_str!("../../../tests/fixtures/vectors/frames.json")
 const HASHES: &str = include_str!("../../../tests/fixtures/vectors/flow_hash.json");
 
 /// Pools whose endpoints are all well, as they are to one who knows the configuration alone.
-const POOLS: [&str; 10] = [
+const POOLS: [&str; 11] = [
     "web-eu",
     "web-us",
     "web6-eu",
@@ -29,6 +29,7 @@ const POOLS: [&str; 10] = [
     "parked-us",
     "hrw-eu",
     "gue",
+    "tagged",
     "vx-near",
     "vx-far",
     "h3-wide-eu",
@@ -56,7 +57,8 @@ fn configuration(world: &Value) -> Value {
     };
     json!({
         "apiVersion": "spillway/v1",
-        "clusterSet": {"id": "oracle", "secretFile": "hash.key"},
+        "clusterSet": {"id": "oracle", "secretFile": "hash.key",
+                       "tunnelKey": {"epoch": world["tunnelKey"]["epoch"], "file": "tunnel.key"}},
         "gateway": {"interfaces": ["eth0"], "source": world["outerSource"]},
         "clusters": clusters.map(|c| json!({"name": c["name"], "encap": encap(c)})).collect::<Vec<_>>(),
         "services": services.map(service).collect::<Vec<_>>(),
@@ -74,6 +76,9 @@ fn encap(cluster: &Value) -> Value {
     if let Some(told) = cluster["encap"].as_object() {
         let mut section = told.clone();
         let kind = section.remove("kind").unwrap();
+        if let Some(tag) = section.remove("tag") {
+            encap["tag"] = tag;
+        }
         encap[kind.as_str().unwrap()] = section.into();
         encap["kind"] = kind;
     }
@@ -88,9 +93,11 @@ fn service(service: &Value) -> Value {
 /// JSON is YAML.
 fn imagined(world: &Value) -> (MapImage, Record) {
     let directory = tempfile::tempdir().unwrap();
-    let secret = directory.path().join("hash.key");
-    std::fs::write(&secret, world["secret"].as_str().unwrap()).unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for (name, digits) in [("hash.key", &world["secret"]), ("tunnel.key", &world["tunnelKey"]["key"])] {
+        let file = directory.path().join(name);
+        std::fs::write(&file, digits.as_str().unwrap()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let config = config::parse(&configuration(world).to_string(), "world", directory.path());
     offline::imagine(&config.unwrap_or_else(|problems| panic!("{problems}"))).unwrap()
 }

@@ -6,6 +6,8 @@ checksum), draft-ietf-intarea-gue (GUE), RFC 7348 (VXLAN).
 
 import struct
 
+from . import tag
+
 PROTOCOL_IPV4 = 4
 PROTOCOL_IPV6 = 41
 PROTOCOL_UDP = 17
@@ -21,6 +23,8 @@ BETWEEN = {"ipip": 0, "gue": 8 + 4, "vxlan": 8 + 8 + 14}
 INNER_SOURCE = bytes.fromhex("0253504c5701")
 """Source MAC of every inner frame: locally administered, "SPLW", 1."""
 VXLAN_HAS_VNI = 0x08
+TAGGED = 0x02
+"""The flag of private data: a tag follows."""
 
 
 def checksum(data: bytes) -> int:
@@ -54,19 +58,22 @@ def udp(source_port: int, destination_port: int, carried: bytes, inner_length: i
     return struct.pack(">HHHH", source_port, destination_port, 8 + len(carried) + inner_length, 0) + carried
 
 
-def private_length(addresses: int, like: bytes) -> int:
-    """Bytes of what travels with a packet of which so many others may be asked."""
-    return 4 + addresses * len(like) if addresses else 0
+def private_length(addresses: int, like: bytes, tagged: bool) -> int:
+    """Bytes of what travels with a packet of which so many others may be asked, with a tag or without."""
+    return 4 + tag.LENGTH * tagged + addresses * len(like) if addresses or tagged else 0
 
 
-def private(addresses: list) -> bytes:
-    """What travels with a packet: version 1, how many may be asked, none was, no flags; their addresses."""
-    return struct.pack(">BBBB", 1, len(addresses), 0, 0) + b"".join(addresses) if addresses else b""
+def private(addresses: list, seal: bytes) -> bytes:
+    """What travels with a packet: version 1, how many may be asked, none was, whether there is a tag; the tag; their
+    addresses."""
+    if not addresses and not seal:
+        return b""
+    return struct.pack(">BBBB", 1, len(addresses), 0, TAGGED if seal else 0) + seal + b"".join(addresses)
 
 
-def gue(inner_is_ipv6: bool, addresses: list) -> bytes:
+def gue(inner_is_ipv6: bool, addresses: list, seal: bytes) -> bytes:
     """The GUE header: variant 0, no control message, length of the private data, the packet's protocol, no flags."""
-    behind = private(addresses)
+    behind = private(addresses, seal)
     return struct.pack(">BBH", len(behind) // 4, PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4, 0) + behind
 
 
@@ -76,21 +83,21 @@ def vxlan(vni: int, mac: bytes, inner_is_ipv6: bool) -> bytes:
     return struct.pack(">B3xI", VXLAN_HAS_VNI, vni << 8) + mac + INNER_SOURCE + struct.pack(">H", kind)
 
 
-def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int, addresses: list) -> bytes:
+def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int, addresses: list, seal: bytes) -> bytes:
     """What stands between the outer IP header and the packet."""
     if encap["kind"] == "gue":
-        return udp(source_port, encap["port"], gue(inner_is_ipv6, addresses), inner_length)
+        return udp(source_port, encap["port"], gue(inner_is_ipv6, addresses, seal), inner_length)
     if encap["kind"] == "vxlan":
         mac = bytes.fromhex(encap["mac"].replace(":", ""))
         return udp(source_port, encap["port"], vxlan(encap["vni"], mac, inner_is_ipv6), inner_length)
     return b""
 
 
-def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length: int, label: int, source_port: int, addresses=()) -> bytes:
+def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length: int, label: int, source_port: int, addresses=(), seal=b"") -> bytes:
     """All outer headers, from IP on, of a packet between `ends` (source, destination) of one family, of which those at
-    `addresses` may be asked."""
+    `addresses` may be asked, with the tag `seal`, if that is not empty."""
     source, destination = ends
-    behind = between(encap, inner_is_ipv6, inner_length, source_port, list(addresses))
+    behind = between(encap, inner_is_ipv6, inner_length, source_port, list(addresses), seal)
     if encap["kind"] != "ipip":
         protocol = PROTOCOL_UDP
     else:
@@ -103,5 +110,5 @@ def outer(encap: dict, ends: tuple, inner_is_ipv6: bool, tos: int, inner_length:
 
 def ethernet(destination: bytes, source: bytes, vlan: int | None, outer_is_ipv6: bool) -> bytes:
     """The Ethernet header; `vlan` is the egress's VLAN id (priority 0) or None for untagged."""
-    tag = b"" if vlan is None else struct.pack(">HH", ETHERTYPE_VLAN, vlan)
-    return destination + source + tag + struct.pack(">H", ETHERTYPE_IPV6 if outer_is_ipv6 else ETHERTYPE_IPV4)
+    vlan_tag = b"" if vlan is None else struct.pack(">HH", ETHERTYPE_VLAN, vlan)
+    return destination + source + vlan_tag + struct.pack(">H", ETHERTYPE_IPV6 if outer_is_ipv6 else ETHERTYPE_IPV4)

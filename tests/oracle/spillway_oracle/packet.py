@@ -7,7 +7,7 @@ transport, service, admission, selection, encapsulation. What is not for a VIP p
 import struct
 from typing import NamedTuple
 
-from . import chain, flowhash, headers, icmp
+from . import chain, flowhash, headers, icmp, tag
 
 TCP, UDP, ICMPV6 = 6, 17, 58
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
@@ -191,7 +191,8 @@ def encapsulate(frame: bytes, inner: Inner, backend, value: int, asked: list) ->
     label, port = flowhash.outer_flow_label(value), flowhash.outer_source_port(value)
     ends = backend.source, backend.address
     addresses = [other.address for other in asked]
-    outer = headers.outer(backend.encap, ends, len(inner.source) == 16, inner.tos, inner.length, label, port, addresses)
+    seal = b"" if backend.seal is None else tag.seal(*backend.seal, frame[inner.start :])
+    outer = headers.outer(backend.encap, ends, len(inner.source) == 16, inner.tos, inner.length, label, port, addresses, seal)
     return backend.ethernet + outer + frame[inner.start :]
 
 

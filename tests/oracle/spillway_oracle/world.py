@@ -36,6 +36,8 @@ class Backend:
     cluster: str
     chained: bool
     """Packets to it may carry the addresses of three others."""
+    seal: tuple | None
+    """Epoch and key of their tags; None: they have none."""
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ def mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
 
-def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chained: bool) -> Backend:
+def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chained: bool, seal: tuple | None) -> Backend:
     """A backend from its endpoint. One with no next hop that is not this node never serves."""
     address = packed(entry["address"])
     hop, local = entry.get("nextHop"), entry.get("local", False)
@@ -133,10 +135,10 @@ def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chaine
     source = sources["v6" if len(address) == 16 else "v4"]
     encap = cluster.get("encap", IPIP)
     largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
-    if chained:
-        largest -= private_length(3, address)
+    seal = seal if encap.get("tag") else None
+    largest -= private_length(3 if chained else 0, address, seal is not None)
     name = cluster["name"]
-    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, name, chained)
+    return Backend(entry["address"], address, packed(source), serving, local, header, encap, largest, name, chained, seal)
 
 
 def member(entry: dict, encap: dict) -> maglev.Member:
@@ -150,12 +152,12 @@ def owners(entry: dict, encap: dict) -> list:
     return [members[o].address for o in TABLES[entry.get("algorithm", "maglev")](members, entry.get("rows", 65536))]
 
 
-def pool(entry: dict, cluster: dict, sources: dict, past: list, chained: bool) -> Pool:
+def pool(entry: dict, cluster: dict, sources: dict, past: list, chained: bool, seal: tuple | None) -> Pool:
     """A pool with its node table; `past`: what it was before, the newest first."""
     encap = cluster.get("encap", IPIP)
     members = maglev.members_of([member(e, encap) for e in entry["endpoints"]])
     failed_open = all(m.state == "down" for m in members)
-    backends = {e["address"]: backend(e, cluster, sources, failed_open, chained) for e in entry["endpoints"]}
+    backends = {e["address"]: backend(e, cluster, sources, failed_open, chained, seal) for e in entry["endpoints"]}
     rows = owners(entry, encap)
     before = [owners(each, encap) for each in past] if chained else []
     earlier = [[backends[name] for name in names] for names in others(rows, before)]
@@ -221,13 +223,19 @@ def as_before(entry: dict, before: dict) -> dict:
     return {**entry, "endpoints": [{**e, "state": states.get(e["address"], e.get("state", "up"))} for e in entry["endpoints"]]}
 
 
+def tunnel_key(entry: dict | None) -> tuple | None:
+    """Epoch and key of tags."""
+    return None if entry is None else (entry["epoch"], key_words(bytes.fromhex(entry["key"])))
+
+
 def build(tree: dict) -> World:
     """A world from its JSON tree."""
     clusters = {c["name"]: c for c in tree["clusters"]}
     past = tree.get("before", [])[::-1]
     chained = {name for s in tree["services"] if s.get("tracking") == "chain" for name in s["pools"]}
+    seal = tunnel_key(tree.get("tunnelKey"))
     pools = {
-        p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"], [as_before(p, b) for b in past], p["name"] in chained)
+        p["name"]: pool(p, clusters[p["cluster"]], tree["outerSource"], [as_before(p, b) for b in past], p["name"] in chained, seal)
         for p in tree["pools"]
     }
     policies = {p["name"]: access(p) for p in tree.get("accessPolicies", [])}

@@ -60,6 +60,8 @@ pub(crate) enum Setting {
     Gue,
     /// As one with clusters behind GUE and services that track by chain does.
     Chain,
+    /// As one with clusters behind GUE with tags does.
+    Tag,
     /// As one with clusters behind VXLAN does.
     Vxlan,
 }
@@ -71,6 +73,7 @@ impl Setting {
             Self::Plain | Self::Full => Features::of_bits(0),
             Self::Gue => Features::GUE,
             Self::Chain => Features::GUE.with(Features::CHAIN),
+            Self::Tag => Features::GUE.with(Features::TAG),
             Self::Vxlan => Features::VXLAN,
         }
     }
@@ -161,6 +164,8 @@ const OUTER_V6: i32 = 40;
 const OUTER_GUE: i32 = 20 + 8 + 4;
 /// What travels behind GUE where two others may be asked.
 const TWO_OTHERS: i32 = 4 + 2 * 4;
+/// What travels behind GUE with a tag.
+const TAG: i32 = 4 + 8;
 /// IPv4, UDP, VXLAN and Ethernet.
 const OUTER_VXLAN: i32 = 20 + 8 + 8 + 14;
 
@@ -229,6 +234,7 @@ pub(crate) const CASES: &[Case] = &[
     gateway("tcp6-1", world::VIP_V6, Transport::Tcp, 0, OUTER_V6),
     gateway("tcp4in6-1", world::VIP_4_IN_6, Transport::Tcp, 0, OUTER_V6),
     tunnelled("gue4-1", world::VIP_GUE, Setting::Gue, OUTER_GUE),
+    tunnelled("gue4-tag", world::VIP_TAG, Setting::Tag, OUTER_GUE + TAG),
     tunnelled("chain4-still", world::VIP_STILL, Setting::Chain, OUTER_GUE),
     tunnelled("chain4-moved", world::VIP_MOVED, Setting::Chain, OUTER_GUE + TWO_OTHERS),
     tunnelled("vxlan4-1", world::VIP_VXLAN, Setting::Vxlan, OUTER_VXLAN),

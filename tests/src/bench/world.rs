@@ -11,8 +11,8 @@ use lb_common::row::{Mode, ROWS_PER_WORD};
 use lb_userspace::compile::image::region_words;
 use lb_userspace::compile::{Cache, Ledger, MapImage, Sizes, compile};
 use lb_userspace::config::model::{
-    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, ServicePort,
-    Tracking, UdpOnChange,
+    Affinity, Algorithm, ClusterState, EncapKind, Limits, OnNoBackend, Protocol, Replies, Secret,
+    ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::desired::{
     Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
@@ -39,6 +39,8 @@ pub(crate) const VIP_VXLAN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 17))
 pub(crate) const VIP_STILL: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 18));
 /// The same, and every row had two other owners.
 pub(crate) const VIP_MOVED: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 19));
+/// Served by a pool of IPv4 nodes behind GUE, with a tag.
+pub(crate) const VIP_TAG: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 20));
 /// Served by a pool of IPv6 nodes.
 pub(crate) const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x10));
 /// Nobody's.
@@ -59,6 +61,7 @@ const ROWS: u32 = 65_536;
 const LIMITS: Limits =
     Limits { services: 1024, backends: 1024, rows: 1 << 21, connections: CONNECTIONS, access_prefixes: 16 };
 const GUE: EncapKind = EncapKind::Gue { port: 6080, tag: false };
+const TAGGED: EncapKind = EncapKind::Gue { port: 6080, tag: true };
 const VXLAN: EncapKind = EncapKind::Vxlan { port: 4789, vni: 1, mac: [2, 0, 0, 0, 2, 1] };
 /// Longer than any frame of the benchmark.
 pub(crate) const MTU: u16 = 1600;
@@ -145,10 +148,12 @@ fn desired(interface: u32) -> Desired {
         config_digest: String::new(),
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
-        tunnel_key: None,
+        tunnel_key: Some((1, Secret { k0: 0x0f1e_2d3c_4b5a_6978, k1: 0x8796_a5b4_c3d2_e1f0 })),
         change_window: 300_000,
         roll_delay: 0,
-        clusters: ["near", "far", "moving", "residue", "gue", "vxlan", "still", "moved"].map(cluster).into(),
+        clusters: ["near", "far", "moving", "residue", "gue", "tagged", "vxlan", "still", "moved"]
+            .map(cluster)
+            .into(),
         services: vec![
             service("bench/four", VIP_V4, &["near-four"]),
             service("bench/six", VIP_V6, &["near-six"]),
@@ -158,6 +163,7 @@ fn desired(interface: u32) -> Desired {
             service("bench/moving", VIP_MOVING, &["moving-four"]),
             service("bench/residue", VIP_RESIDUE, &["residue-four"]),
             service("bench/gue", VIP_GUE, &["gue-four"]),
+            service("bench/tagged", VIP_TAG, &["tagged-four"]),
             service("bench/vxlan", VIP_VXLAN, &["vxlan-four"]),
             Service { tracking: Tracking::Chain, ..service("bench/still", VIP_STILL, &[STILL]) },
             Service { tracking: Tracking::Chain, ..service("bench/moved", VIP_MOVED, &[MOVED]) },
@@ -168,6 +174,7 @@ fn desired(interface: u32) -> Desired {
             pool("moving-four", "moving", &|node| [192, 168, 3, node].into()),
             pool("residue-four", "residue", &|node| [192, 168, 4, node].into()),
             Pool { encap: GUE, ..pool("gue-four", "gue", &|node| [192, 168, 5, node].into()) },
+            Pool { encap: TAGGED, ..pool("tagged-four", "tagged", &|node| [192, 168, 9, node].into()) },
             Pool { encap: VXLAN, ..pool("vxlan-four", "vxlan", &|node| [192, 168, 6, node].into()) },
             Pool { encap: GUE, ..pool(STILL, "still", &|node| [192, 168, 7, node].into()) },
             Pool { encap: GUE, ..pool(MOVED, "moved", &|node| [192, 168, 8, node].into()) },
@@ -234,10 +241,10 @@ mod tests {
     #[test]
     fn every_row_belongs_to_one_of_a_hundred_nodes() {
         let (image, ledger) = compiled(1).unwrap();
-        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (11, 9, 900));
+        assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (12, 10, 1000));
         // Two pools remember two earlier owners, and until their windows are over the stable one.
         let rows: usize = image.slab.values().map(|rows| rows.len()).sum();
-        assert_eq!(rows, (9 + 2 * 3) * 65_536 + 4096);
+        assert_eq!(rows, (10 + 2 * 3) * 65_536 + 4096);
         let table = &image.tables[&ledger.record().pools[MOVED].table];
         let [current, newer, older] =
             [table.current, table.earlier[0], table.earlier[1]].map(|base| &image.slab[&base]);

@@ -9,7 +9,9 @@ use aya::programs::tc::{SchedClassifier, TcAttachType, qdisc_add_clsact};
 use aya::programs::{ProgramInfo, TestRunOptions, Xdp};
 use aya::util::KernelVersion;
 use aya::{Ebpf, TestRun};
-use lb_common::abi::{Accepted, AcceptedFlags, AccessKey, NodeHop, SegmentLimits, TunnelKind};
+use lb_common::abi::{
+    Accepted, AcceptedFlags, AccessKey, KnownKey, NodeHop, SegmentLimits, TunnelKey, TunnelKind,
+};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 
@@ -148,6 +150,15 @@ impl Receiver {
     pub fn ended(&mut self, reason: ReceiverReason) -> Result<u64> {
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map("receiver_stats")?)?;
         Ok(map.get(&(reason as u32), 0)?.iter().sum())
+    }
+
+    /// Makes a key of tags known.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn add_key(&mut self, epoch: u8, key: TunnelKey) -> Result<()> {
+        let mut keys: Array<_, [u8; 24]> = Array::try_from(self.map("tunnel_keys")?)?;
+        Ok(keys.set(epoch.into(), bytemuck::cast::<_, [u8; 24]>(KnownKey { known: 1, key }), 0)?)
     }
 
     /// Says how to reach another node, or all others ([`NodeHop::ANY_V4`]).

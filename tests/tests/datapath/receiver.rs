@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
-use lb_common::abi::{Accepted, AccessKey, LinkAddress, NodeHop, TunnelKind};
+use anyhow::{Context as _, Result, ensure};
+use lb_common::abi::{
+    Accepted, AcceptedFlags, AccessKey, KnownKey, LinkAddress, NodeHop, TunnelKey, TunnelKind,
+};
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 use lb_ebpf::frame::SliceFrame;
 use lb_ebpf::parse;
 use lb_ebpf::receive::{self, Node, Verdict};
-use lb_tests::fixture::{Case, cases, hex};
+use lb_tests::fixture::{Case, World, cases, hex};
 use lb_tests::lab::{Objects, Receiver, is_root};
 
 use crate::program::{XDP_DROP, XDP_PASS, XDP_TX};
@@ -33,6 +35,8 @@ struct Host {
     accepted: Accepted,
     own: BTreeSet<IpAddr>,
     gateways: BTreeSet<IpAddr>,
+    /// The key of tags that is known, with its epoch.
+    key: Option<(u8, KnownKey)>,
     counted: RefCell<Counted>,
 }
 
@@ -71,7 +75,7 @@ impl Host {
             Some((IpAddr::from(network.source), IpAddr::from(network.destination)))
         };
         let (gateways, own) = sent.iter().filter_map(outer).unzip();
-        Self { accepted, own, gateways, counted: RefCell::default() }
+        Self { accepted, own, gateways, key: None, counted: RefCell::default() }
     }
 
     fn run(&self, frame: &[u8]) -> (u32, Vec<u8>) {
@@ -96,6 +100,9 @@ impl Node for Host {
     fn is_peer(&self, source: &AccessKey) -> bool {
         let key = |gateway: &IpAddr| AccessKey::of_source(0, Family::of(*gateway), (*gateway).into());
         self.gateways.iter().any(|gateway| key(gateway) == *source)
+    }
+    fn tunnel_key(&self, epoch: u8) -> Option<&KnownKey> {
+        self.key.as_ref().filter(|(known, _)| *known == epoch).map(|(_, key)| key)
     }
     fn hop(&self, _: &Address) -> Option<NodeHop> {
         Some(HOP)
@@ -144,14 +151,23 @@ fn what_a_gateway_sends_comes_out_of_its_tunnel_again() -> Result<()> {
     Ok(())
 }
 
-/// Which frames the receiver takes out of their tunnel.
-fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
-    let host = Host::of(sent, accepted);
+/// The same in the kernel.
+fn loaded(host: &Host) -> Result<Receiver> {
     let [own, gateways] = [&host.own, &host.gateways].map(|set| set.iter().copied().collect::<Vec<_>>());
-    let mut receiver = Receiver::load(&Objects::from_env()?, accepted, &own, &gateways)?;
+    let mut receiver = Receiver::load(&Objects::from_env()?, host.accepted, &own, &gateways)?;
     for any in [NodeHop::ANY_V4, NodeHop::ANY_V6] {
         receiver.add_hop(any, HOP)?;
     }
+    if let Some((epoch, key)) = host.key {
+        receiver.add_key(epoch, key.key)?;
+    }
+    Ok(receiver)
+}
+
+/// Which frames the receiver takes out of their tunnel.
+fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
+    let host = Host::of(sent, accepted);
+    let mut receiver = loaded(&host)?;
     let mut out = Vec::new();
     for (number, case) in sent.iter().enumerate() {
         let frame = &case.expected.bytes;
@@ -187,4 +203,71 @@ fn taken_out(sent: &[Case], accepted: Accepted) -> Result<Vec<usize>> {
         assert!(counted.0.contains_key(reason.name()), "none was {}", reason.name());
     }
     Ok(out)
+}
+
+#[test]
+fn a_tag_is_right_if_a_gateway_made_it_and_wrong_if_a_bit_differs() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: not root");
+        return Ok(());
+    }
+    let (epoch, key) = World::load()?.tunnel_key()?.context("the world has a key")?;
+    let (sent, mut right) = (sent()?, 0);
+    for (gue, vxlan, network) in TUNNELS {
+        let (gue, vxlan) = (NetworkU16::new(gue), NetworkU16::new(vxlan));
+        let accepted = Accepted { gue, vxlan, vni: u32::to_be(network << 8), ..Receiver::usual() };
+        let flags = accepted.flags.with(AcceptedFlags::KEYS).with(AcceptedFlags::TAG_REQUIRED);
+        let key = KnownKey { known: 1, key: TunnelKey { k0: key.k0, k1: key.k1 } };
+        let mut host = Host::of(&sent, Accepted { flags, ..accepted });
+        host.key = Some((epoch, key));
+        let mut receiver = loaded(&host)?;
+        for case in &sent {
+            let (verdict, bytes) = receiver.run(&case.expected.bytes)?;
+            assert_eq!((verdict, bytes), host.run(&case.expected.bytes), "{}", case.about);
+            if tag(&case.expected.bytes, gue).is_some() {
+                assert_ne!(verdict, XDP_DROP, "{}", case.about);
+                each_bit_counts(case, gue, &mut receiver, &host)?;
+                right += 1;
+            }
+        }
+        let counted = Counted::of(&mut receiver)?;
+        assert_eq!(counted, *host.counted.borrow());
+        assert!(
+            [ReceiverReason::WrongTag, ReceiverReason::MissingTag]
+                .iter()
+                .all(|reason| counted.0.contains_key(reason.name()))
+        );
+    }
+    ensure!(right > 8, "only {right} frames have a tag");
+    Ok(())
+}
+
+/// Where the tag of a frame lies, if it has one.
+fn tag(frame: &[u8], gue: NetworkU16) -> Option<usize> {
+    let outer = parse::network(&SliceFrame::new(&mut frame.to_vec(), 0, 1)).ok()?;
+    let udp = outer.offset + outer.header_length;
+    let private = udp + 12;
+    let port = frame.get(udp + 2..udp + 4)?;
+    let tagged = outer.next == 17
+        && *port == gue.get().to_be_bytes()
+        && frame[udp + 8] > 0
+        && frame[private + 3] & 2 != 0;
+    tagged.then_some(private + 4)
+}
+
+/// No bit of the tag, or of the IP header that it is about, may differ.
+fn each_bit_counts(case: &Case, gue: NetworkU16, receiver: &mut Receiver, host: &Host) -> Result<()> {
+    let (frame, inner) = (&case.expected.bytes, packet(&case.input)?.len());
+    let header = if packet(&case.input)?[0] >> 4 == 4 { 20 } else { 40 };
+    let start = frame.len() - inner;
+    let at = tag(frame, gue).context("it has one")?;
+    let bytes = (at..at + 8).chain(start..start + header);
+    for bit in bytes.flat_map(|byte| 8 * byte..8 * byte + 8) {
+        let mut changed = frame.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let (verdict, bytes) = receiver.run(&changed)?;
+        assert_eq!((verdict, &bytes), (XDP_DROP, &changed), "{}: bit {bit}", case.about);
+        assert_eq!(host.run(&changed).0, XDP_DROP);
+    }
+    Ok(())
 }

@@ -18,5 +18,6 @@ mod quic;
 mod refusals;
 mod restart;
 mod storm;
+mod tag;
 mod tunnel_devices;
 mod wire;

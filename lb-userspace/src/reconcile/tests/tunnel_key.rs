@@ -45,7 +45,7 @@ fn turn(agent: &mut Agent, from: Key, to: Key) {
                 begun = vec![control(&agent.maps).epoch];
                 continue;
             }
-            other => vec![other.clone()],
+            op @ Op::QuicServers { .. } => vec![op.clone()],
         };
         for op in ops {
             let keys = control(&agent.maps).tunnel_keys;
