@@ -55,6 +55,11 @@ class Headers(unittest.TestCase):
 class Tag(unittest.TestCase):
     SYN = bytes.fromhex("450000280000400040060000c0000207c633640a")
 
+    def test_example_6_of_the_contract(self):
+        header = bytes.fromhex("450000280000400040064e8bc0000207c633640a")
+        self.assertEqual(headers.checksum(header), 0)
+        self.assertEqual(tag.seal(3, siphash13.key_words(bytes(range(16))), header).hex(), "0398944b91bf5c93")
+
     def test_of_ipv4_it_is_about_twenty_bytes(self):
         key = siphash13.key_words(bytes(range(16)))
         made = tag.seal(3, key, self.SYN + b"more of it")
