@@ -26,12 +26,14 @@
 //! | `access_policies` | array | policy index, from 1 | [`AccessPolicy`] |
 //! | `access_prefixes` | LPM trie | [`AccessKey`] | [`AccessFlags`] |
 //! | `source_buckets` | LRU hash | [`SourceKey`] | [`SourceBucket`] |
+//! | `probes` | hash | [`ProbeMark`] | [`ProbeEntry`] |
+//! | `probe_stats` | per-CPU array, 1 | 0 | [`ProbeCounters`] |
 //! | `events` | ring buffer | | [`Event`] |
 //! | `event_budgets` | array | [`EventKind`] | [`Budget`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
 //! All but the counters, `devices`, `connections`, `budgets`, `fragments`, `programs`, `quic_servers`, `access_prefixes`,
-//! `source_buckets`, `events` and `event_budgets` are memory-mapped by the agent. What must change as one lies in one
+//! `source_buckets`, `probes`, `events` and `event_budgets` are memory-mapped by the agent. What must change as one lies in one
 //! aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
@@ -90,6 +92,7 @@ mod event;
 mod features;
 mod fragment;
 mod ports;
+mod probe;
 mod program;
 mod quic;
 mod receiver;
@@ -111,6 +114,7 @@ pub use event::{EVENT_BYTES, Event, EventKind};
 pub use features::Features;
 pub use fragment::{FRAGMENTS, FragmentEntry};
 pub use ports::{PortRange, PortRanges, RANGES_PER_LINE};
+pub use probe::{ProbeCounters, ProbeEntry, ProbeMark};
 pub use program::Program;
 pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
 pub use receiver::{
@@ -175,13 +179,17 @@ pub mod map {
     /// See the module's table.
     pub const SOURCE_BUCKETS: &str = "source_buckets";
     /// See the module's table.
+    pub const PROBES: &str = "probes";
+    /// See the module's table.
+    pub const PROBE_STATS: &str = "probe_stats";
+    /// See the module's table.
     pub const EVENTS: &str = "events";
     /// See the module's table.
     pub const EVENT_BUDGETS: &str = "event_budgets";
     /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 26] = [
+    pub const ALL: [&str; 28] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -205,6 +213,8 @@ pub mod map {
         ACCESS_POLICIES,
         ACCESS_PREFIXES,
         SOURCE_BUCKETS,
+        PROBES,
+        PROBE_STATS,
         EVENTS,
         EVENT_BUDGETS,
         STATE,

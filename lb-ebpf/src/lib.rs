@@ -36,6 +36,7 @@ pub mod frame;
 pub mod icmp;
 pub mod parse;
 pub mod pipeline;
+pub mod probe;
 pub mod quic;
 pub mod receive;
 pub mod seal;

@@ -2,6 +2,7 @@
 
 mod chain;
 mod garbage;
+mod probe;
 mod quic;
 mod tag;
 mod unusual;

@@ -4,7 +4,7 @@
 mod tc_frame;
 mod xdp_frame;
 
-pub use tc_frame::TcFrame;
+pub use tc_frame::{TcFrame, sent};
 pub use xdp_frame::XdpFrame;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;

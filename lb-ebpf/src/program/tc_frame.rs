@@ -1,9 +1,16 @@
 use crate::clamp::{Change, Outgoing};
 use crate::frame::Frame;
-use aya_ebpf::bindings::__sk_buff;
+use crate::probe::{Carries, Way, Wrapped};
+use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_ADJ_ROOM_ENCAP_L2_SHIFT, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
+};
+use aya_ebpf::helpers::generated::bpf_skb_adjust_room;
 use aya_ebpf::programs::TcContext;
 use bytemuck::Pod;
 use core::ptr::read_volatile;
+use lb_common::abi::ProbeMark;
 
 /// As in [`XdpFrame`](super::XdpFrame).
 const MAX_OFFSET: usize = 0x3fff;
@@ -16,6 +23,24 @@ pub struct TcFrame {
     context: TcContext,
     data: usize,
     data_end: usize,
+    /// What the helper is told of headers that are put before the packet.
+    carries: u64,
+}
+
+/// Mark and way out of a frame that a probe sends; `None`: it is anybody else's.
+#[inline(always)]
+pub fn sent(context: &TcContext) -> Option<(ProbeMark, Way)> {
+    let skb = context.skb.skb;
+    // SAFETY: the context is the one this program was called with. Volatile: the kernel takes a field by itself only, and
+    // at its own offset.
+    let (mark, interface, segment) = unsafe {
+        (
+            read_volatile(&raw const (*skb).mark),
+            read_volatile(&raw const (*skb).ifindex),
+            read_volatile(&raw const (*skb).gso_size),
+        )
+    };
+    Some((ProbeMark::of_packet(mark)?, Way { interface, segmented: segment != 0 }))
 }
 
 impl TcFrame {
@@ -29,7 +54,14 @@ impl TcFrame {
             let _ = context.pull_data(length);
         }
         let (data, data_end) = (context.data(), context.data_end());
-        Self { context, data, data_end }
+        Self { context, data, data_end, carries: 0 }
+    }
+
+    /// Takes the mark off.
+    #[inline(always)]
+    pub fn unmark(&mut self) {
+        // SAFETY: the context is the one this program was called with.
+        unsafe { (&raw mut (*self.context.skb.skb).mark).write_volatile(0) };
     }
 
     #[inline(always)]
@@ -48,7 +80,8 @@ fn in_one_piece(context: *mut __sk_buff) -> u32 {
     data_end - data
 }
 
-/// It is written by [`Outgoing::make`] alone.
+/// A program that writes headers gets a copy of its own of every frame that this machine's sockets keep to send it again,
+/// from the kernel and before it begins. So only what must writes them; [`Outgoing::make`] goes by helpers.
 impl Frame for TcFrame {
     #[inline(always)]
     fn holds(&self, length: usize) -> bool {
@@ -63,13 +96,23 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
-    fn header_mut<T: Pod>(&mut self, _offset: usize) -> Option<&mut T> {
-        None
+    fn header_mut<T: Pod>(&mut self, offset: usize) -> Option<&mut T> {
+        const { assert!(align_of::<T>() == 1, "headers are packed") }
+        // SAFETY: as in `XdpFrame`.
+        self.at(offset).map(|header| unsafe { &mut *header })
     }
 
+    /// Between the Ethernet header and the packet, so that what the kernel knows of its headers, for a checksum that is
+    /// not finished or segments that are not cut, stays true.
     #[inline(always)]
-    fn grow(&mut self, _by: i32) -> Option<()> {
-        None
+    fn grow(&mut self, by: i32) -> Option<()> {
+        // SAFETY: the context is the one this program was called with. The pointers that the helper makes invalid are
+        // read anew below, and no header outlives the mutable borrow.
+        if unsafe { bpf_skb_adjust_room(self.context.skb.skb, by, BPF_ADJ_ROOM_MAC, self.carries) } != 0 {
+            return None;
+        }
+        (self.data, self.data_end) = (self.context.data(), self.context.data_end());
+        Some(())
     }
 
     #[inline(always)]
@@ -81,6 +124,15 @@ impl Frame for TcFrame {
     fn ingress(&self) -> u32 {
         // SAFETY: the context is the one this program was called with.
         unsafe { (*self.context.skb.skb).ingress_ifindex }
+    }
+}
+
+impl Wrapped for TcFrame {
+    #[inline(always)]
+    fn carries(&mut self, what: Carries) {
+        let outer = if what.outer_v6 { BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 } else { BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 };
+        let udp = if what.udp { BPF_F_ADJ_ROOM_ENCAP_L4_UDP } else { 0 };
+        self.carries = u64::from(outer | udp) | u64::from(what.link) << BPF_ADJ_ROOM_ENCAP_L2_SHIFT;
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use anyhow::anyhow;
 use clap::Args;
-use lb_common::abi::{AccessKey, BackendCounters, ServiceCounters, TrackingCounters, map};
+use lb_common::abi::{AccessKey, BackendCounters, ProbeCounters, ServiceCounters, TrackingCounters, map};
 use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 use time::OffsetDateTime;
@@ -96,6 +96,10 @@ impl Counts for KernelMaps {
 
     fn tracking(&self) -> TrackingCounters {
         self.tracking_counters()
+    }
+
+    fn probes(&self) -> ProbeCounters {
+        self.probe_counters()
     }
 
     fn reason(&self, reason: Reason) -> u64 {

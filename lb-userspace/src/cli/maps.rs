@@ -4,7 +4,8 @@ use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use lb_common::abi::{
-    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map, receiver_map,
+    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, ProbeEntry, ProbeMark, SourceBucket,
+    SourceKey, map, receiver_map,
 };
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use crate::datapath::connections::Connections;
 use crate::datapath::inventory::{PinnedMap, devices, fragments, interface_name, inventory, pinned};
 use crate::datapath::maps::{KernelMaps, MapsError};
 use crate::datapath::pins::{Pins, Tenant};
+use crate::datapath::probes::Probes;
 use crate::datapath::sources;
 use crate::observe::contents::{Contents, Entry, Key};
 use crate::observe::node::contents as node;
@@ -171,6 +173,8 @@ fn purpose(name: &str) -> &'static str {
         map::REASON_STATS => "packets that were not sent, by reason",
         map::DEVICES => "interfaces that packets may leave by",
         map::CONNECTIONS => "connections on rows that moved lately",
+        map::PROBES => "where packets of probes through tunnels go, by mark",
+        map::PROBE_STATS => "packets of probes that were encapsulated, and that were not",
         map::FRAGMENTS => "ports of packets of which fragments may follow",
         map::PROGRAMS => "the programs for ICMP, fragments, and what does not fit",
         map::BUDGETS => "connections recorded and answers given in the current second",
@@ -207,6 +211,7 @@ struct Opened {
     budgets: Vec<Budget>,
     prefixes: Vec<(AccessKey, AccessFlags)>,
     buckets: Vec<(SourceKey, SourceBucket)>,
+    probes: Vec<(ProbeMark, ProbeEntry)>,
     service_stats: u32,
     backend_stats: u32,
 }
@@ -229,6 +234,7 @@ impl Opened {
                 Vec::new()
             },
             prefixes: if name == map::ACCESS_PREFIXES { prefixes(&maps)? } else { Vec::new() },
+            probes: if name == map::PROBES { probes(pins)? } else { Vec::new() },
             service_stats: entries(pins, map::SERVICE_STATS)?,
             backend_stats: entries(pins, map::BACKEND_STATS)?,
             maps,
@@ -247,6 +253,7 @@ impl Opened {
             budgets: &self.budgets,
             prefixes: &self.prefixes,
             buckets: &self.buckets,
+            probes: &self.probes,
             published: self.published.as_ref(),
             interface_name: &interface_name,
         })
@@ -256,6 +263,11 @@ impl Opened {
 fn connections(pins: &Pins) -> Result<Vec<(u64, Connection)>, Failure> {
     let connections = Connections::open(pins).map_err(kernel)?;
     Ok(connections.all().map_err(anyhow::Error::from)?)
+}
+
+fn probes(pins: &Pins) -> Result<Vec<(ProbeMark, ProbeEntry)>, Failure> {
+    let probes = Probes::open(pins).map_err(kernel)?;
+    Ok(probes.all().map_err(anyhow::Error::from)?.into_iter().collect())
 }
 
 fn prefixes(maps: &KernelMaps) -> Result<Vec<(AccessKey, AccessFlags)>, Failure> {

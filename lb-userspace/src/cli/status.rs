@@ -6,7 +6,9 @@ use super::output::{listing, moment, span};
 use super::receiver;
 use crate::datapath::pins::Tenant;
 use crate::observe::node;
-use crate::observe::view::{AgentView, InterfaceView, ReasonCount, Seen, StatusView, Tracked, status};
+use crate::observe::view::{
+    AgentView, InterfaceView, ProbesView, ReasonCount, Seen, StatusView, Tracked, status,
+};
 
 /// As the kernel knows the agent's process.
 const COMMAND: &str = "spillway";
@@ -38,6 +40,7 @@ fn text(view: &StatusView) -> String {
         ("tracked", tracked(&view.tracked)),
         ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
     ];
+    rows.extend(view.probes.iter().map(|view| ("probes", probes(view))));
     rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
     listing(&rows)
 }
@@ -80,6 +83,11 @@ fn tracked(tracked: &Tracked) -> String {
     format!("{entries} of {capacity} connections, {refused} refused, {evicted} evicted{room}")
 }
 
+fn probes(view: &ProbesView) -> String {
+    let ProbesView { interfaces, sent, dropped } = view;
+    format!("through tunnels, by {}: {sent} packets sent, {dropped} dropped", interfaces.join(", "))
+}
+
 /// How many packets, and why.
 pub(super) fn not_sent(reason: &ReasonCount) -> String {
     let defect = if reason.expected { "" } else { " (points to a defect)" };
@@ -106,6 +114,7 @@ mod tests {
             last_error: None,
             agent: AgentView { pid: 42, running, started: OffsetDateTime::UNIX_EPOCH },
             applied_age: 3,
+            probes: Some(ProbesView { interfaces: vec!["eth0".into()], sent: 70, dropped: 1 }),
             reasons: vec![ReasonCount { name: "missing-entry", packets: 9, expected: false }],
         }
     }
@@ -120,6 +129,7 @@ interfaces  eth0 (native, program 55)
 rows        256 clean, 0 moving, 0 residue
 tracked     0 of 0 connections, 0 refused, 0 evicted
 last error  none
+probes      through tunnels, by eth0: 70 packets sent, 1 dropped
 not sent    9 missing-entry (points to a defect)";
         assert_eq!(text(&view(true)), expected);
     }

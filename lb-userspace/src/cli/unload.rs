@@ -4,7 +4,7 @@ use clap::Args;
 use super::{Failure, Pinned};
 use crate::datapath::egress;
 use crate::datapath::lock::{LockError, PinLock};
-use crate::datapath::pins::Pins;
+use crate::datapath::pins::{Pins, Tenant};
 
 /// `spillway unload`.
 #[derive(Debug, Args)]
@@ -24,8 +24,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let _lock = if options.force { None } else { Some(lock(&pins)?) };
     let place = || pins.directory().display().to_string();
     // A filter is not gone with its pin.
+    let handle = match pins.tenant() {
+        Some(Tenant::Gateway) => egress::PROBE_HANDLE,
+        Some(Tenant::Node) | None => egress::CLAMP_HANDLE,
+    };
     for interface in pins.egress_interfaces().with_context(place)? {
-        egress::detach(&interface, &pins.egress(&interface))
+        egress::detach(&interface, handle, &pins.egress(&interface))
             .map_err(|error| Failure::of_kernel(error.into()))?;
     }
     pins.remove_all().with_context(place)?;

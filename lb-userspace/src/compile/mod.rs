@@ -8,7 +8,7 @@
 //! 6. [`quic`]: which server ids lead to which backends;
 //! 7. [`image`]: all of it laid out as the maps' content.
 //!
-//! [`receiver`] does the same for a node's receiver, which needs less.
+//! [`probes`] says which of it probes through tunnels go by; [`receiver`] does the same for a node's receiver, which needs less.
 //!
 //! What an earlier generation named and this one does not stays in quarantine until it is released, so
 //! that no packet under way, and no recorded connection, ever meets an index that means something else.
@@ -27,6 +27,7 @@ mod lookup;
 pub mod maglev;
 pub mod members;
 pub mod node;
+mod probes;
 mod quic;
 mod receiver;
 pub mod record;
@@ -43,6 +44,7 @@ pub use assemble::compile;
 pub use error::{AdoptError, CompileError, Resource};
 pub use image::MapImage;
 pub use ledger::{Held, Ledger};
+pub use probes::{Obstacle, Probe, ProbeWay, VipWays, probed_vips, probes};
 pub use receiver::ReceiverImage;
 pub use record::Record;
 pub use sizes::Sizes;

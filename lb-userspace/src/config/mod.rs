@@ -12,6 +12,7 @@ mod features;
 mod file;
 mod local;
 pub mod model;
+pub mod probed;
 mod problem;
 mod read;
 mod scalar;

@@ -347,8 +347,10 @@ pub struct HealthCheck {
     pub name: String,
     /// What is sent and what must come back.
     pub kind: CheckKind,
-    /// Port probed on the node's own address.
-    pub port: u16,
+    /// How a probe reaches the node.
+    pub via: ProbeVia,
+    /// Port that is probed, host order. `None`: the service's own, only of checks through the tunnel.
+    pub port: Option<u16>,
     /// Time between the starts of two probes.
     pub interval: Duration,
     /// Time after which a probe has failed; not more than the interval.
@@ -359,6 +361,16 @@ pub struct HealthCheck {
     pub fall: u32,
     /// Each interval is changed by up to this many percent, 0..=100.
     pub jitter_percent: u8,
+}
+
+/// How a probe reaches a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProbeVia {
+    /// To its own address.
+    #[default]
+    Direct,
+    /// As a client's packets do: to a VIP, encapsulated to the node.
+    Tunnel,
 }
 
 /// The kinds of health check.

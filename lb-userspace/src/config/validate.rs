@@ -12,6 +12,7 @@ mod names;
 pub(crate) mod node;
 mod pools;
 mod ports;
+mod probed;
 mod quic;
 mod secret;
 mod services;
@@ -49,7 +50,10 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     }
     let (cluster_set, gateway) = (cluster_set?, gateway?);
     let digest = String::new();
-    Some(Config { digest, cluster_set, gateway, clusters, services, pools, health_checks, access_policies })
+    let config =
+        Config { digest, cluster_set, gateway, clusters, services, pools, health_checks, access_policies };
+    probed::pools_have_a_vip(&config, &names, problems);
+    problems.is_empty().then_some(config)
 }
 
 /// The rules that need more than one section.

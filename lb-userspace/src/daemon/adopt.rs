@@ -20,6 +20,7 @@ pub(super) fn introduce(adopted: Option<&Published>) -> published::Agent {
         applied: now,
         adopted: adopted.is_some(),
         interfaces: Vec::new(),
+        probes: Vec::new(),
         features: 0,
         refused_configs: 0,
         swept: adopted.map_or(0, |published| published.agent.swept),

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::interfaces;
 use super::machine;
 use super::news::News;
+use super::probes::Probes;
 use super::start::{RunError, targets};
 use super::tracking::Tracking;
 use super::trouble::Trouble;
@@ -44,6 +45,10 @@ pub(super) struct Agent {
     pub(super) trouble: Trouble,
     /// What becomes of the rows that are not clean.
     pub(super) tracking: Tracking,
+    /// What probes through tunnels need.
+    pub(super) probes: Probes,
+    /// What was applied last.
+    pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
     doubtful: bool,
     /// What was published last.
@@ -82,6 +87,8 @@ impl Agent {
             published: super::adopt::introduce(adopted),
             trouble: Trouble::default(),
             tracking: Tracking::default(),
+            probes: Probes::default(),
+            image: None,
             doubtful: true,
             written: None,
         };
@@ -98,6 +105,7 @@ impl Agent {
             self.trouble.tables = Some(reason.clone());
             self.publish_or_say();
         }
+        self.follow_probes();
         followed
     }
 
@@ -116,6 +124,7 @@ impl Agent {
         let published = started.elapsed();
         let unwanted = self.grant(&image)?;
         self.apply(&image, &unwanted);
+        self.image = Some(image.clone());
         self.tracking.follow(&self.ledger, image, &self.config);
         debug!(event = "converged", ?compiled, ?published, total = ?started.elapsed(), "brought up to date");
         self.publish()

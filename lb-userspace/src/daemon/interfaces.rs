@@ -89,6 +89,7 @@ impl Agent {
         let sizes = Sizes::of(&self.config.gateway.limits);
         self.loaded.renew(&self.pins, &sizes, features).map_err(|error| error.to_string())?;
         let exchanged = exchange(&mut self.loaded, &self.pins).map_err(|error| error.to_string())?;
+        self.probes.renew(&mut self.loaded, &self.pins);
         for attached in &mut self.attached {
             if let Some(now) = exchanged.iter().find(|now| now.name == attached.name) {
                 attached.clone_from(now);

@@ -19,6 +19,7 @@ mod interfaces;
 mod machine;
 mod news;
 pub mod node;
+mod probes;
 pub mod protocol;
 mod reload;
 mod start;

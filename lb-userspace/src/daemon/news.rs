@@ -44,6 +44,10 @@ impl News {
 impl Agent {
     /// Takes in what is known about the way to an address.
     pub(super) fn next_hop(&mut self, event: NextHopEvent) {
+        if self.probes.hear(&event) && !self.is_endpoint(event.address) {
+            // Of a VIP nobody else wants to know.
+            return;
+        }
         let NextHopEvent { address, resolution } = event;
         // A neighbour that was never asked for answers in a moment: nothing to act upon or to tell yet.
         if !matches!(resolution, Resolution::Unresolved(Unresolved::NoNeighbour { .. })) {
@@ -65,6 +69,11 @@ impl Agent {
             self.news.ours.remove(&address);
             self.observed.own_addresses.remove(&address);
         }
+    }
+
+    fn is_endpoint(&self, address: IpAddr) -> bool {
+        let mut endpoints = self.config.pools.iter().flat_map(|pool| &pool.endpoints);
+        self.awaited.contains(&address) || endpoints.any(|endpoint| endpoint.address == address)
     }
 
     fn reached(&mut self, address: IpAddr, hop: &NextHop) {
@@ -150,7 +159,7 @@ impl Agent {
     }
 }
 
-fn observe(hop: &NextHop) -> observed::NextHop {
+pub(super) fn observe(hop: &NextHop) -> observed::NextHop {
     observed::NextHop {
         interface: hop.interface_index,
         vlan: hop.vlan.unwrap_or(0),

@@ -110,7 +110,7 @@ impl Reload {
             return self.drop_for(&problems, agent, sources);
         }
         agent.await_ways(&targets(&config));
-        sources.resolver.set_targets(&targets(&config) | &targets(&agent.config));
+        agent.ask_ways(&sources.resolver, Some(&config));
         self.pending = Some((config, Instant::now() + SETTLE));
     }
 
@@ -128,7 +128,7 @@ impl Reload {
 
     fn abandon(&mut self, agent: &mut Agent, sources: &Sources) {
         if self.pending.take().is_some() {
-            sources.resolver.set_targets(targets(&agent.config));
+            agent.ask_ways(&sources.resolver, None);
             agent.forget_ways(&targets(&agent.config));
         }
     }
@@ -151,7 +151,7 @@ impl Reload {
                 agent.observed.health.remove(&(target.pool, target.address));
             }
         }
-        sources.resolver.set_targets(targets(&agent.config));
+        agent.ask_ways(&sources.resolver, None);
         agent.forget_ways(&targets(&agent.config));
     }
 }

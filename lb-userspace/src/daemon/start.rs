@@ -148,13 +148,14 @@ async fn begin(
         None => Ledger::new(sizes),
     };
     loaded.log_packets()?;
-    let mut sources = sources(&config, pins, asks)?;
     let mut agent = Agent::new(config, pins.clone(), loaded, ledger, published);
+    let mut sources = sources(&mut agent, asks)?;
     agent.published.features = agent.loaded.features().bits();
     settle(&mut agent, &mut sources).await;
     agent.converge().map_err(RunError::Apply)?;
     agent.attach()?;
     agent.prune();
+    agent.follow_probes();
     Ok((agent, sources))
 }
 
@@ -222,12 +223,13 @@ fn anew(
     Ok((Loaded::load(pins, &sizes, log, needed)?, None))
 }
 
-fn sources(config: &Config, pins: &Pins, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {
+fn sources(agent: &mut Agent, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunError> {
     let (resolver, next_hops) = Resolver::start(Timing::default())?;
-    resolver.set_targets(targets(config));
+    agent.ask_ways(&resolver, None);
+    let (config, pins) = (&agent.config, &agent.pins);
     let (sender, health) = mpsc::channel(EVENTS);
     let options = health::Options { salt: salt(), ..health::Options::default() };
-    let mut checker = Checker::start(health::Network, options, sender);
+    let mut checker = Checker::start(health::Network { ways: agent.probes.ways.clone() }, options, sender);
     checker.apply(config);
     let told = Events::open(pins).map_err(LoadError::from)?;
     let told = told.watched().map_err(RunError::Events)?;

@@ -9,12 +9,14 @@ pub(super) struct Trouble {
     pub(super) tables: Option<String>,
     /// Configured interfaces are not balanced.
     pub(super) interfaces: Option<String>,
+    /// Endpoints cannot be probed through their tunnels.
+    pub(super) probes: Option<String>,
 }
 
 impl Trouble {
     /// As one text.
     pub(super) fn last(&self) -> Option<String> {
-        let all = [&self.configuration, &self.tables, &self.interfaces];
+        let all = [&self.configuration, &self.tables, &self.interfaces, &self.probes];
         let all: Vec<_> = all.into_iter().flatten().map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }

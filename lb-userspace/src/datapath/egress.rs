@@ -25,12 +25,13 @@ use super::attach::known_interfaces;
 use super::pins::remove_egress;
 
 const EGRESS: TcAttachType = TcAttachType::Egress;
-/// Where the filter stands: before others, and under a handle ("SP" in ASCII) that others do not choose. The agent owns
-/// what stands there.
+/// Where the filter stands: before others, and under a handle ("SP" in ASCII, and the next) that others do not choose, as
+/// the kernel shows it. The agent owns what stands there.
 const PRIORITY: u16 = 1;
-const HANDLE: TcHandle = TcHandle::new(0, FILTER_HANDLE);
-/// The same, as the kernel shows it.
-pub const FILTER_HANDLE: u16 = 0x5350;
+/// Of a node's program.
+pub const CLAMP_HANDLE: u16 = 0x5350;
+/// Of a gateway's program, which may be on the same interface.
+pub const PROBE_HANDLE: u16 = 0x5351;
 
 /// Why a program does not see what an interface sends.
 #[derive(Debug, Error)]
@@ -116,14 +117,19 @@ impl Hold {
 }
 
 /// Puts the program, which is loaded, onto what the interface sends: in place of that of an agent before, without a frame
-/// that none of them sees, or anew. `pin` is where a link is pinned, on a BPF file system; for a filter it becomes a
-/// directory, and what has a filter keeps it.
+/// that none of them sees, or anew. `handle` is that of a filter; `pin` is where a link is pinned, on a BPF file system; for a
+/// filter it becomes a directory, and what has a filter keeps it.
 ///
 /// # Errors
 /// [`EgressError`]
-pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Result<Hold, EgressError> {
+pub fn attach(
+    program: &mut SchedClassifier,
+    interface: &str,
+    handle: u16,
+    pin: &Path,
+) -> Result<Hold, EgressError> {
     if pin.is_dir() {
-        return attach_filter(program, interface, pin).map(|()| Hold::Filter);
+        return attach_filter(program, interface, handle, pin).map(|()| Hold::Filter);
     }
     must_be_ethernet(interface)?;
     if exchanged(program, interface, pin)? {
@@ -134,7 +140,9 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Res
             .pin(pin)
             .map(|_| Hold::Link)
             .map_err(|source| EgressError::Pin { name: interface.to_owned(), source }),
-        Err(error) if has_no_links(&error) => attach_filter(program, interface, pin).map(|()| Hold::Filter),
+        Err(error) if has_no_links(&error) => {
+            attach_filter(program, interface, handle, pin).map(|()| Hold::Filter)
+        }
         Err(source) => Err(other(interface, source)),
     }
 }
@@ -143,14 +151,19 @@ pub fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Res
 ///
 /// # Errors
 /// [`EgressError`]
-pub fn attach_filter(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Result<(), EgressError> {
+pub fn attach_filter(
+    program: &mut SchedClassifier,
+    interface: &str,
+    handle: u16,
+    pin: &Path,
+) -> Result<(), EgressError> {
     must_be_ethernet(interface)?;
     match qdisc_add_clsact(interface) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
         Err(source) => return Err(EgressError::NoWay { name: interface.to_owned(), source }),
     }
-    let id = filter(program, interface).map_err(|source| other(interface, source))?;
+    let id = filter(program, interface, handle).map_err(|source| other(interface, source))?;
     let link = program.take_link(id).map_err(|source| other(interface, source))?;
     // Dropped, it would take the filter with it.
     let _ = ManuallyDrop::new(link);
@@ -181,9 +194,9 @@ pub fn has_link(interface: &str, name: &str) -> Option<bool> {
 ///
 /// # Errors
 /// [`EgressError::Unpin`], [`EgressError::Other`]
-pub fn detach(interface: &str, pin: &Path) -> Result<(), EgressError> {
+pub fn detach(interface: &str, handle: u16, pin: &Path) -> Result<(), EgressError> {
     if pin.is_dir()
-        && let Ok(filter) = old_filter(interface)
+        && let Ok(filter) = old_filter(interface, handle)
     {
         remove(filter).map_err(|source| other(interface, source))?;
     }
@@ -224,11 +237,15 @@ fn link(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, Progra
 }
 
 /// Replaces the program in the filter, or makes that.
-fn filter(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
-    let old = old_filter(interface).map_err(ProgramError::IOError)?;
+fn filter(
+    program: &mut SchedClassifier,
+    interface: &str,
+    handle: u16,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    let old = old_filter(interface, handle).map_err(ProgramError::IOError)?;
     match program.attach_to_link(old) {
         Err(error) if errno(&error) == Some(libc::ENOENT) => {
-            let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+            let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, handle), classid: None };
             program.attach_with_options(interface, EGRESS, TcAttachOptions::Netlink(options))
         }
         replaced => replaced,
@@ -236,8 +253,8 @@ fn filter(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassif
 }
 
 /// The filter as an agent leaves it, whether or not it is there.
-fn old_filter(interface: &str) -> io::Result<SchedClassifierLink> {
-    SchedClassifierLink::attached(interface, EGRESS, PRIORITY, HANDLE, None)
+fn old_filter(interface: &str, handle: u16) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(interface, EGRESS, PRIORITY, TcHandle::new(0, handle), None)
 }
 
 fn unpin(interface: &str, pin: &Path) -> Result<(), EgressError> {

@@ -3,22 +3,26 @@
 use std::io;
 
 use aya::maps::ProgramArray;
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::abi::{Features, Program, map};
 use thiserror::Error;
 
 use super::attach::Carrier;
 use super::devices::Devices;
+use super::egress::{self, EgressError, Hold};
 use super::mapping::Access;
 use super::maps::{KernelMaps, MapsError, shapes};
 use super::packet_log::{self, PacketLog, PacketLogError, Reader};
 use super::pins::{Pins, Tenant};
+use super::probes::Probes;
 use crate::compile::Sizes;
 
 /// The gateway's object, empty in a build without the eBPF toolchain. Aligned, for it is read as ELF in place.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SPILLWAY_BPF_GATEWAY"));
 const PROGRAM: &str = "gateway";
+/// The program for what probes send.
+pub const PROBE: &str = "probe";
 
 /// Why the program is not in the kernel.
 #[derive(Debug, Error)]
@@ -83,6 +87,8 @@ pub struct Loaded {
     pub maps: KernelMaps,
     /// What packets may leave by.
     pub devices: Devices,
+    /// Where packets of probes through tunnels go.
+    pub probes: Probes,
     /// Whether the maps were there before.
     pub adopted: bool,
 }
@@ -100,8 +106,9 @@ impl Loaded {
         let mut ebpf = object(pins, sizes, log, features)?;
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
         let devices = Devices::open(pins)?;
+        let probes = Probes::open(pins)?;
         programs(&mut ebpf)?;
-        Ok(Self { ebpf, log, reader: None, features, maps, devices, adopted })
+        Ok(Self { ebpf, log, reader: None, features, maps, devices, probes, adopted })
     }
 
     /// What the program can do.
@@ -122,6 +129,31 @@ impl Loaded {
     /// One of the programs that the other calls.
     pub fn called(&mut self, called: Program) -> Result<&mut Xdp, ProgramError> {
         program(&mut self.ebpf, called.name())
+    }
+
+    /// Puts the program for what probes send onto what an interface sends: in place of that of before, or anew. It knows
+    /// the tunnels that the others know.
+    ///
+    /// # Errors
+    /// [`EgressError`]; also if the kernel refuses the program.
+    pub fn probe(&mut self, interface: &str, pins: &Pins) -> Result<Hold, EgressError> {
+        let refused = |source| EgressError::Other { name: interface.to_owned(), source };
+        let program = self.prober().map_err(refused)?;
+        egress::attach(program, interface, egress::PROBE_HANDLE, &pins.egress(interface))
+    }
+
+    /// That program. Loaded when it is first asked for: few gateways have such probes, and a kernel that refuses it can
+    /// balance all the same.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn prober(&mut self) -> Result<&mut SchedClassifier, ProgramError> {
+        let program = self.ebpf.program_mut(PROBE).ok_or(ProgramError::NotLoaded)?;
+        let program: &mut SchedClassifier = program.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
     }
 
     /// Begins to log the packets that the program does not send, if it was loaded to tell of them; to be called
@@ -189,6 +221,7 @@ fn object(pins: &Pins, sizes: &Sizes, log: PacketLog, features: Features) -> Res
     loader.map_max_entries(map::BACKEND_STATS, sizes.backends);
     loader.map_max_entries(map::CONNECTIONS, sizes.connections);
     loader.map_max_entries(map::QUIC_SERVERS, sizes.quic_entries());
+    loader.map_max_entries(map::PROBES, sizes.backends);
     loader.map_max_entries(map::ACCESS_PREFIXES, sizes.access_prefixes);
     loader.load(OBJECT)
 }

@@ -9,8 +9,8 @@ use aya::Pod;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
     ACCESS_POLICIES, AccessFlags, AccessKey, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection,
-    Control, FILTER_WORDS, PoolEntry, PortRanges, QuicKey, QuicServer, ServiceCounters, ServiceEntry,
-    TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
+    Control, FILTER_WORDS, PoolEntry, PortRanges, ProbeCounters, QuicKey, QuicServer, ServiceCounters,
+    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -94,6 +94,7 @@ pub struct KernelMaps {
     backends: PerCpuArray<MapData, Wire<BackendCounters>>,
     reasons: PerCpuArray<MapData, u64>,
     tracking: PerCpuArray<MapData, Wire<TrackingCounters>>,
+    probes: PerCpuArray<MapData, Wire<ProbeCounters>>,
     budgets: Array<MapData, Wire<Budget>>,
     quic_servers: QuicServers,
     access: Trie,
@@ -131,6 +132,7 @@ impl KernelMaps {
             backends: per_cpu(pins, map::BACKEND_STATS)?,
             reasons: per_cpu(pins, map::REASON_STATS)?,
             tracking: per_cpu(pins, map::TRACKING_STATS)?,
+            probes: per_cpu(pins, map::PROBE_STATS)?,
             budgets: budgets(pins)?,
             quic_servers: QuicServers::open(pins)?,
             access: Trie::open(pins, map::ACCESS_PREFIXES)?,
@@ -169,6 +171,14 @@ impl KernelMaps {
             total.inserted += part.inserted;
             total.refused_new += part.refused_new;
             total.refused_missed += part.refused_missed;
+        })
+    }
+
+    /// What became of packets of probes, over all CPUs.
+    pub fn probe_counters(&self) -> ProbeCounters {
+        sum(&self.probes, 0, |total: &mut ProbeCounters, Wire(part)| {
+            total.sent += part.sent;
+            total.dropped += part.dropped;
         })
     }
 

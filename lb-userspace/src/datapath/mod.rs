@@ -25,6 +25,7 @@ pub mod packet_log;
 pub mod pins;
 pub mod privilege;
 pub mod probe;
+pub mod probes;
 mod quic_servers;
 pub mod receiver;
 pub mod sources;

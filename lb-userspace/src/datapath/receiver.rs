@@ -66,7 +66,7 @@ impl Receiver {
     pub fn clamp(&mut self, interface: &str, pins: &Pins) -> Result<Hold, EgressError> {
         let refused = |source| EgressError::Other { name: interface.to_owned(), source };
         let program = clamp(&mut self.ebpf).map_err(refused)?;
-        egress::attach(program, interface, &pins.egress(interface))
+        egress::attach(program, interface, egress::CLAMP_HANDLE, &pins.egress(interface))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::probe::Prober;
 use super::worker::{HealthEvent, Worker};
-use crate::config::model::{Config, HealthCheck};
+use crate::config::model::{Config, HealthCheck, ProbeVia};
+use crate::config::probed;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -15,6 +16,22 @@ pub struct Target {
     pub pool: String,
     /// The node's own address.
     pub address: IpAddr,
+}
+
+/// What one node is asked, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The check of its pool.
+    pub check: Arc<HealthCheck>,
+    /// What a probe connects to: an address of the node's own, or a VIP.
+    pub to: SocketAddr,
+}
+
+impl Plan {
+    /// Whether another plan asks the same, perhaps more or less often.
+    pub(super) fn asks_as(&self, other: &Self) -> bool {
+        self.to == other.to && self.check.kind == other.check.kind && self.check.via == other.check.via
+    }
 }
 
 /// How a [`Checker`] behaves as a whole.
@@ -44,7 +61,7 @@ pub(super) struct Shared<P> {
 pub struct Checker<P> {
     shared: Arc<Shared<P>>,
     /// What each worker is told; it ends, and gives up its probe, when its sender is dropped.
-    plans: HashMap<Target, watch::Sender<Arc<HealthCheck>>>,
+    plans: HashMap<Target, watch::Sender<Plan>>,
 }
 
 impl<P: Prober> Checker<P> {
@@ -58,9 +75,9 @@ impl<P: Prober> Checker<P> {
     /// Makes the probes those of `config`, and returns the targets that are probed no longer, sorted:
     /// their verdicts are to be forgotten. Events of theirs may still be in the channel.
     ///
-    /// - A target that stays, with the same kind and port, keeps its verdict, whatever else of its check
+    /// - A target that stays, with the same kind, way and port, keeps its verdict, whatever else of its check
     ///   has changed.
-    /// - If kind or port changed it is unknown again, and an event says so.
+    /// - If one of these changed it is unknown again, and an event says so.
     /// - A pool without a check is not probed: its nodes are always up, and there is no event for them.
     ///
     /// # Panics
@@ -70,8 +87,8 @@ impl<P: Prober> Checker<P> {
         let gone = self.plans.extract_if(|target, _| !wanted.contains_key(target));
         let mut stopped: Vec<_> = gone.map(|(target, _)| target).collect();
         stopped.sort();
-        for (target, check) in wanted {
-            self.check(target, check);
+        for (target, plan) in wanted {
+            self.check(target, plan);
         }
         stopped
     }
@@ -81,31 +98,40 @@ impl<P: Prober> Checker<P> {
         self.plans.keys()
     }
 
-    fn check(&mut self, target: Target, check: Arc<HealthCheck>) {
-        if let Some(plan) = self.plans.get(&target) {
-            let replace = |old: &mut Arc<HealthCheck>| std::mem::replace(old, check.clone()) != check;
-            plan.send_if_modified(replace);
+    fn check(&mut self, target: Target, plan: Plan) {
+        if let Some(known) = self.plans.get(&target) {
+            let replace = |old: &mut Plan| std::mem::replace(old, plan.clone()) != plan;
+            known.send_if_modified(replace);
             return;
         }
-        let (plan, receiver) = watch::channel(check);
+        let (plan, receiver) = watch::channel(plan);
         let worker = Worker::new(target.clone(), self.shared.clone(), receiver);
         tokio::spawn(worker.run());
         self.plans.insert(target, plan);
     }
 }
 
-fn wanted(config: &Config) -> HashMap<Target, Arc<HealthCheck>> {
+fn wanted(config: &Config) -> HashMap<Target, Plan> {
     let checks = config.health_checks.iter().map(|check| (check.name.as_str(), Arc::new(check.clone())));
     let checks: HashMap<_, _> = checks.collect();
-    let checked = config.pools.iter().filter_map(|pool| {
-        let check = checks.get(pool.health.as_deref()?)?;
-        Some((pool, check))
-    });
-    let targets = checked.flat_map(|(pool, check)| {
-        let target = |address| Target { pool: pool.name.clone(), address };
-        pool.endpoints.iter().map(move |endpoint| (target(endpoint.address), check.clone()))
-    });
-    targets.collect()
+    let services = probed::services(config);
+    let mut wanted = HashMap::new();
+    for pool in &config.pools {
+        let Some(check) = pool.health.as_deref().and_then(|name| checks.get(name)) else { continue };
+        for endpoint in &pool.endpoints {
+            let address = endpoint.address;
+            // Validation has seen to it that there is a port, and through the tunnel a VIP.
+            let to = match check.via {
+                ProbeVia::Direct => check.port.map(|port| SocketAddr::new(address, port)),
+                ProbeVia::Tunnel => {
+                    services.get(pool.name.as_str()).and_then(|service| probed::vip(service, check, address))
+                }
+            };
+            let plan = to.map(|to| Plan { check: check.clone(), to });
+            wanted.extend(plan.map(|plan| (Target { pool: pool.name.clone(), address }, plan)));
+        }
+    }
+    wanted
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ mod checker;
 mod judge;
 mod probe;
 mod schedule;
+mod tunnel;
 mod worker;
 
-pub use checker::{Checker, Options, Target};
+pub use checker::{Checker, Options, Plan, Target};
 pub use judge::{Judge, Outcome, Verdict};
 pub use probe::{Failure, Network, Phase, Prober, probe};
 pub use schedule::{first_delay, next_delay, seed};
+pub use tunnel::{Way, Ways};
 pub use worker::HealthEvent;

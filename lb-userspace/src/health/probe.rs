@@ -6,9 +6,13 @@
 //!   soon as the header is in; up to [`DISCARD_LIMIT`] bytes of body are then read and thrown away within
 //!   what is left of the timeout, so that a node may finish its answer.
 //!
+//! Through the tunnel it is the same, on a socket of another kind ([`super::tunnel`]).
+//!
 //! The timeout covers all of a probe, not each of its steps.
 
-use crate::config::model::CheckKind;
+use super::checker::{Plan, Target};
+use super::tunnel::{self, Ways};
+use crate::config::model::{CheckKind, HealthCheck, ProbeVia};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -66,6 +70,10 @@ pub enum Failure {
         /// The check's.
         expected: RangeInclusive<u16>,
     },
+    /// It is not known how a packet through the tunnel gets to the node, or nothing would encapsulate it: it says
+    /// nothing about the node.
+    #[error("no way through the tunnel to the node")]
+    NoWay,
     /// This machine could not carry out the probe: it says nothing about the node.
     #[error("probe not possible here: {0}")]
     Local(#[source] io::Error),
@@ -77,12 +85,12 @@ pub enum Failure {
 impl Failure {
     /// Whether the fault is on this side, so that the probe must not count against the node.
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Local(_) | Self::Request(_))
+        matches!(self, Self::NoWay | Self::Local(_) | Self::Request(_))
     }
 
     /// Out of descriptors, memory or ports, or forbidden by this machine's own firewall: were these to
     /// count, a busy gateway would take healthy nodes down.
-    fn from_connect(error: io::Error) -> Self {
+    pub(super) fn from_connect(error: io::Error) -> Self {
         const LOCAL: [i32; 7] = [
             libc::EMFILE,
             libc::ENFILE,
@@ -130,25 +138,30 @@ impl std::fmt::Display for Phase {
 
 /// Carries out probes: the network, or a test's script.
 pub trait Prober: Send + Sync + 'static {
-    /// Probes once. Ends within about `timeout`.
+    /// Probes a node once, as its plan says. Ends within about the check's timeout.
     ///
     /// # Errors
     /// Why the probe did not pass.
-    fn probe(
-        &self,
-        kind: &CheckKind,
-        address: SocketAddr,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn probe(&self, target: &Target, plan: &Plan) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Probes over this machine's network.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Network;
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// How packets through tunnels get to the nodes.
+    pub ways: Ways,
+}
 
 impl Prober for Network {
-    async fn probe(&self, kind: &CheckKind, address: SocketAddr, timeout: Duration) -> Result<(), Failure> {
-        probe(kind, address, timeout).await
+    async fn probe(&self, target: &Target, plan: &Plan) -> Result<(), Failure> {
+        let HealthCheck { kind, timeout, via, .. } = &*plan.check;
+        match via {
+            ProbeVia::Direct => probe(kind, plan.to, *timeout).await,
+            ProbeVia::Tunnel => {
+                let way = self.ways.to(target).ok_or(Failure::NoWay)?;
+                probe_over(kind, plan.to, *timeout, tunnel::connect(way, plan.to)).await
+            }
+        }
     }
 }
 
@@ -157,10 +170,20 @@ impl Prober for Network {
 /// # Errors
 /// Why the probe did not pass; see [`Failure::is_local`] for those that are not the node's fault.
 pub async fn probe(kind: &CheckKind, address: SocketAddr, timeout: Duration) -> Result<(), Failure> {
+    let connect = async { TcpStream::connect(address).await.map_err(Failure::from_connect) };
+    probe_over(kind, address, timeout, connect).await
+}
+
+/// The same over a connection that `connect` opens.
+async fn probe_over(
+    kind: &CheckKind,
+    address: SocketAddr,
+    timeout: Duration,
+    connect: impl Future<Output = Result<TcpStream, Failure>>,
+) -> Result<(), Failure> {
     let late = |phase| move |_| Failure::TimedOut { after: timeout, phase };
     let deadline = Instant::now() + timeout;
-    let connect = timeout_at(deadline, TcpStream::connect(address));
-    let stream = connect.await.map_err(late(Phase::Connecting))?.map_err(Failure::from_connect)?;
+    let stream = timeout_at(deadline, connect).await.map_err(late(Phase::Connecting))??;
     let CheckKind::Http { path, host, expect } = kind else { return Ok(()) };
 
     let request = request(path, host.as_deref(), address)?;

@@ -1,11 +1,11 @@
 //! The life of one checked endpoint: wait, probe, judge, tell.
 
-use super::checker::{Shared, Target};
+use super::checker::{Plan, Shared, Target};
 use super::judge::{Judge, Outcome, Verdict};
 use super::probe::{Failure, Prober};
 use super::schedule;
 use crate::config::model::HealthCheck;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::mpsc::error::SendError;
@@ -34,8 +34,8 @@ type Gone = SendError<HealthEvent>;
 pub(super) struct Worker<P> {
     target: Target,
     shared: Arc<Shared<P>>,
-    plan: watch::Receiver<Arc<HealthCheck>>,
-    check: Arc<HealthCheck>,
+    plans: watch::Receiver<Plan>,
+    plan: Plan,
     judge: Judge,
     seed: u64,
     probes: u64,
@@ -44,16 +44,13 @@ pub(super) struct Worker<P> {
 }
 
 impl<P: Prober> Worker<P> {
-    pub(super) fn new(
-        target: Target,
-        shared: Arc<Shared<P>>,
-        mut plan: watch::Receiver<Arc<HealthCheck>>,
-    ) -> Self {
-        let check = plan.borrow_and_update().clone();
+    pub(super) fn new(target: Target, shared: Arc<Shared<P>>, mut plans: watch::Receiver<Plan>) -> Self {
+        let plan = plans.borrow_and_update().clone();
+        let check = &plan.check;
         let seed = schedule::seed(shared.salt, &target.pool, target.address);
         let due = Instant::now() + schedule::first_delay(seed, check.interval);
         let judge = Judge::new(check.rise, check.fall);
-        Self { target, shared, plan, check, judge, seed, probes: 0, due, unable: false }
+        Self { target, shared, plans, plan, judge, seed, probes: 0, due, unable: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -65,14 +62,14 @@ impl<P: Prober> Worker<P> {
     async fn turn(&mut self) -> Result<(), Option<Gone>> {
         tokio::select! {
             biased;
-            changed = self.plan.changed() => {
+            changed = self.plans.changed() => {
                 changed.map_err(|_| None)?;
-                let check = self.plan.borrow_and_update().clone();
-                self.adopt(check).await.map_err(Some)
+                let plan = self.plans.borrow_and_update().clone();
+                self.adopt(plan).await.map_err(Some)
             }
-            (started, result) = self.shared.probe_at(self.due, &self.check, self.target.address) => {
+            (started, result) = self.shared.probe_at(self.due, &self.target, &self.plan) => {
                 self.probes += 1;
-                let HealthCheck { interval, jitter_percent, .. } = *self.check;
+                let HealthCheck { interval, jitter_percent, .. } = *self.plan.check;
                 self.due = started + schedule::next_delay(self.seed, self.probes, interval, jitter_percent);
                 self.conclude(result).await.map_err(Some)
             }
@@ -81,16 +78,17 @@ impl<P: Prober> Worker<P> {
 
     /// A check that asks the same more or less often keeps its verdict; one that asks something else
     /// begins anew, and until its first verdict the node serves.
-    async fn adopt(&mut self, check: Arc<HealthCheck>) -> Result<(), Gone> {
-        let same_question = check.kind == self.check.kind && check.port == self.check.port;
-        self.due = self.due.min(Instant::now() + check.interval);
-        self.check = check;
+    async fn adopt(&mut self, plan: Plan) -> Result<(), Gone> {
+        let same_question = plan.asks_as(&self.plan);
+        self.plan = plan;
+        let HealthCheck { interval, rise, fall, .. } = *self.plan.check;
+        self.due = self.due.min(Instant::now() + interval);
         if same_question {
-            self.judge.retune(self.check.rise, self.check.fall);
+            self.judge.retune(rise, fall);
             return Ok(());
         }
-        self.due = Instant::now() + schedule::first_delay(self.seed, self.check.interval);
-        let before = std::mem::replace(&mut self.judge, Judge::new(self.check.rise, self.check.fall));
+        self.due = Instant::now() + schedule::first_delay(self.seed, interval);
+        let before = std::mem::replace(&mut self.judge, Judge::new(rise, fall));
         if before.verdict() == Verdict::Unknown {
             return Ok(());
         }
@@ -113,7 +111,8 @@ impl<P: Prober> Worker<P> {
 
     /// Says so once per spell: with many nodes it would fill the log just when the machine is busy.
     fn note_inability(&mut self, failure: &Failure) {
-        if !std::mem::replace(&mut self.unable, true) {
+        // Who knows the ways tells why there is none.
+        if !matches!(failure, Failure::NoWay) && !std::mem::replace(&mut self.unable, true) {
             let Target { pool, address } = &self.target;
             tracing::warn!(%pool, %address, %failure, "node not probed; its verdict stays");
         }
@@ -127,17 +126,11 @@ impl<P: Prober> Worker<P> {
 
 impl<P: Prober> Shared<P> {
     /// Waits until `due` and for a permit, then probes; with the time the probe started.
-    async fn probe_at(
-        &self,
-        due: Instant,
-        check: &HealthCheck,
-        address: IpAddr,
-    ) -> (Instant, Result<(), Failure>) {
+    async fn probe_at(&self, due: Instant, target: &Target, plan: &Plan) -> (Instant, Result<(), Failure>) {
         sleep_until(due).await;
         // An error means that the semaphore was closed, which nothing does; probing without is right then.
         let _permit = self.permits.acquire().await;
-        let node = SocketAddr::new(address, check.port);
-        (Instant::now(), self.prober.probe(&check.kind, node, check.timeout).await)
+        (Instant::now(), self.prober.probe(target, plan).await)
     }
 }
 

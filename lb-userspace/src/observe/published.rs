@@ -54,6 +54,9 @@ pub struct Agent {
     pub adopted: bool,
     /// Interfaces that are balanced.
     pub interfaces: Vec<InterfaceState>,
+    /// Interfaces by which probes through tunnels leave.
+    #[serde(default)]
+    pub probes: Vec<String>,
     /// Bits of the [`Features`](lb_common::abi::Features) that the tables make use of.
     #[serde(default)]
     pub features: u32,

@@ -129,6 +129,11 @@ impl Node {
         self.receiver.as_mut().context("no receiver")?.ended(reason)
     }
 
+    /// Takes its receiver off: from then on nothing there opens tunnels.
+    pub fn end_receiver(&mut self) {
+        self.receiver = None;
+    }
+
     /// Cuts it off without a word, as a power loss does: no reset, no unreachable, no answer.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod frames;
 mod histories;
 mod objects;
 mod packet_log;
+mod probe;
 mod program;
 mod receiver;
 mod twin;

@@ -14,6 +14,7 @@ mod node_chain;
 mod packet_log;
 mod packets;
 mod path;
+mod probes;
 mod quic;
 mod refusals;
 mod restart;

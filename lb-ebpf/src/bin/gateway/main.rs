@@ -1,4 +1,5 @@
-//! The gateway's XDP entry points: the pipeline over the packet and the maps.
+//! The gateway's entry points: the pipeline over the packet and the maps, by XDP, and by traffic control what encapsulates
+//! the agent's own probes.
 
 #![no_std]
 #![no_main]
@@ -8,11 +9,15 @@ mod maps;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::helpers::generated::bpf_redirect;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use core::ptr::null_mut;
 use lb_common::abi::Program;
 use lb_ebpf::pipeline::{self, unusual};
-use lb_ebpf::program::XdpFrame;
+use lb_ebpf::probe::{self, Fate};
+use lb_ebpf::program::{TcFrame, XdpFrame, sent};
 use lb_ebpf::verdict::{Action, End};
 use tables::BpfTables;
 
@@ -44,6 +49,31 @@ fn message(context: XdpContext) -> u32 {
 fn part(context: XdpContext) -> u32 {
     let tables = BpfTables { context: context.ctx };
     verdict(unusual::part(&mut XdpFrame::new(context), &tables), &tables)
+}
+
+/// Encapsulates what the agent's probes send, and leaves all else that this machine sends alone. Whatever else looks at
+/// the frame has its turn.
+#[classifier]
+fn probe(context: TcContext) -> i32 {
+    let Some((mark, way)) = sent(&context) else { return TC_ACT_UNSPEC };
+    // Nothing on this way is logged, which is all that the context is for.
+    let tables = BpfTables { context: null_mut() };
+    let mut frame = TcFrame::new(context);
+    match probe::process(&mut frame, mark, way, &tables) {
+        Fate::Sent(interface) => {
+            // What it is now is no probe's any more, and may come by here again.
+            frame.unmark();
+            if interface == way.interface { TC_ACT_UNSPEC } else { redirect(interface) }
+        }
+        Fate::Dropped => TC_ACT_SHOT,
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it returns one of the actions")]
+fn redirect(interface: u32) -> i32 {
+    // SAFETY: the helper takes numbers; an interface that is not there is its error.
+    unsafe { bpf_redirect(interface, 0) as i32 }
 }
 
 /// An end is counted, and logged, where all ways meet: the verifier tries that once.

@@ -8,8 +8,9 @@ use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArra
 use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
     self, AccessFlags, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection, Control, EventKind,
-    FILTER_WORDS, FragmentEntry, PoolEntry, PortRanges, Program, QuicKey, QuicServer, ServiceCounters,
-    ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    FILTER_WORDS, FragmentEntry, PoolEntry, PortRanges, ProbeCounters, ProbeEntry, Program, QuicKey,
+    QuicServer, ServiceCounters, ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters,
+    TunnelEntry, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -76,6 +77,11 @@ pub(crate) static ACCESS_PREFIXES: LpmTrie<[u8; 20], AccessFlags> = LpmTrie::wit
 #[map(name = "source_buckets")]
 pub(crate) static SOURCE_BUCKETS: LruHashMap<SourceKey, SourceBucket> =
     LruHashMap::with_max_entries(abi::SOURCE_BUCKETS, 0);
+/// Takes memory only for what it holds, by [`ProbeMark`](lb_common::abi::ProbeMark).
+#[map(name = "probes")]
+pub(crate) static PROBES: HashMap<u32, ProbeEntry> = HashMap::with_max_entries(1 << 14, BPF_F_NO_PREALLOC);
+#[map(name = "probe_stats")]
+pub(crate) static PROBE_STATS: PerCpuArray<ProbeCounters> = PerCpuArray::with_max_entries(1, 0);
 #[map(name = "events")]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENT_BYTES, 0);
 #[map(name = "event_budgets")]

@@ -4,10 +4,11 @@ use crate::{log, maps};
 use aya_ebpf::bindings::xdp_md;
 use lb_common::abi::{
     AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, Event, EventKind, Features,
-    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceBucket,
-    SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    FragmentEntry, Insert, PoolEntry, PortRanges, ProbeEntry, ProbeMark, QuicKey, QuicServer, Reply,
+    ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::flow::Flow;
+use lb_ebpf::probe::{Fate, Probes};
 use lb_ebpf::program::{by_way_of, now, trie_key};
 use lb_ebpf::tables::Tables;
 use lb_ebpf::verdict::End;
@@ -217,6 +218,27 @@ impl Tables for BpfTables {
             unsafe { *counter += 1 };
         }
         log::ended(self.context, reason);
+    }
+}
+
+impl Probes for BpfTables {
+    #[inline(always)]
+    fn probe(&self, mark: ProbeMark) -> Option<ProbeEntry> {
+        // SAFETY: the agent changes an entry as a whole, and another's does not go with the backend's: it is dropped.
+        unsafe { maps::PROBES.get(mark.number()) }.copied()
+    }
+
+    #[inline(always)]
+    fn count(&self, fate: Fate) {
+        if let Some(counters) = maps::PROBE_STATS.get_ptr_mut(0) {
+            // SAFETY: the entry is this CPU's own, and a CPU sends one frame at a time.
+            unsafe {
+                match fate {
+                    Fate::Sent(_) => (*counters).sent += 1,
+                    Fate::Dropped => (*counters).dropped += 1,
+                }
+            }
+        }
     }
 }
 

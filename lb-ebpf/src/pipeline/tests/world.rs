@@ -1,11 +1,12 @@
 //! Two services on two VIPs, one pool each, one backend each: UDP 443 by IPv4, UDP 80 by IPv6.
 
+use crate::probe::{Fate, Probes};
 use crate::tables::Tables;
 use core::cell::RefCell;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, QuicKey,
-    QuicServer, Route, Selector, ServiceEntry, TableEntry, TunnelEntry, VipBucket, VipFlags, VipKey, VipSlot,
-    VipTable, outer_v4_sum,
+    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, ProbeEntry,
+    ProbeMark, QuicKey, QuicServer, Route, Selector, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
+    VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
 };
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -52,6 +53,8 @@ pub(super) struct World {
     pub(super) tunnels: Vec<TunnelEntry>,
     pub(super) features: Features,
     pub(super) servers: BTreeMap<QuicKey, QuicServer>,
+    pub(super) probes: BTreeMap<u32, ProbeEntry>,
+    pub(super) fates: RefCell<Vec<Fate>>,
     counts: RefCell<Vec<Count>>,
 }
 
@@ -99,6 +102,8 @@ impl World {
             tunnels: [TunnelEntry::new(VNI, INNER); 2].to_vec(),
             features: Features::ALL,
             servers: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            fates: RefCell::default(),
             counts: RefCell::default(),
         };
         world.add_vip(VIP_V4.into(), Family::V4, flags);
@@ -200,5 +205,14 @@ impl Tables for World {
     }
     fn count_reason(&self, reason: u32) {
         self.counts.borrow_mut().push(Count::Reason(Reason::ALL[reason as usize]));
+    }
+}
+
+impl Probes for World {
+    fn probe(&self, mark: ProbeMark) -> Option<ProbeEntry> {
+        self.probes.get(&mark.number()).copied()
+    }
+    fn count(&self, fate: Fate) {
+        self.fates.borrow_mut().push(fate);
     }
 }

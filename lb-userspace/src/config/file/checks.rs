@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use crate::config::model::ProbeVia;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Required, Section};
 use crate::config::scalar::{Choice, Integer, Statuses, Time, Word};
@@ -16,9 +17,10 @@ pub(crate) struct HealthCheck {
     /// `tcp`: the connection opens; `http`: a GET is answered with an expected status.
     #[schemars(rename = "type")]
     pub(crate) kind: Required<Choice<CheckType>>,
-    /// Port probed on the node's own address.
+    /// Port probed on the node's own address, or through the tunnel on the VIP; there the service's first TCP port when
+    /// left out.
     #[schemars(range(min = 1, max = 65535))]
-    pub(crate) port: Required<Integer>,
+    pub(crate) port: Option<Located<Integer>>,
     /// `http`: path and query.
     #[schemars(extend("default" = "/"))]
     pub(crate) path: Option<Located<String>>,
@@ -27,9 +29,8 @@ pub(crate) struct HealthCheck {
     /// `http`: statuses that pass.
     #[schemars(extend("default" = "200-399"))]
     pub(crate) expect: Option<Located<Statuses>>,
-    /// How the probe reaches the node: straight.
+    /// `direct`: to the node's own address; `tunnel`: as a client's packets, to a VIP and encapsulated to the node.
     #[schemars(extend("default" = "direct"))]
-    #[expect(dead_code, reason = "has one value: read so that it is checked")]
     pub(crate) via: Option<Located<Choice<ProbeVia>>>,
     /// Time between the starts of two probes of a node.
     #[schemars(extend("default" = "5s"))]
@@ -51,14 +52,19 @@ pub(crate) struct HealthCheck {
 impl Read for HealthCheck {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         let mut section = Section::open(node, place, problems)?;
+        let (name, kind) = (section.required("name"), section.required("type"));
+        let via: Option<Located<Choice<ProbeVia>>> = section.optional("via");
+        // Only a VIP has a port of its own.
+        let through = via.as_ref().is_some_and(|via| via.value.0 == ProbeVia::Tunnel);
+        let port = if through { section.optional("port") } else { section.required("port").0 };
         let check = Self {
-            name: section.required("name"),
-            kind: section.required("type"),
-            port: section.required("port"),
+            name,
+            kind,
+            port,
             path: section.optional("path"),
             host: section.optional("host"),
             expect: section.optional("expect"),
-            via: section.optional("via"),
+            via,
             interval: section.optional("interval"),
             timeout: section.optional("timeout"),
             rise: section.optional("rise"),
@@ -84,14 +90,6 @@ impl Word for CheckType {
     const LATER: &'static [&'static str] = &["https", "grpc", "icmp", "exec"];
 }
 
-/// How a probe reaches the node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProbeVia {
-    /// To the node's own address.
-    Direct,
-}
-
 impl Word for ProbeVia {
-    const KNOWN: &'static [(&'static str, Self)] = &[("direct", Self::Direct)];
-    const LATER: &'static [&'static str] = &["tunnel"];
+    const KNOWN: &'static [(&'static str, Self)] = &[("direct", Self::Direct), ("tunnel", Self::Tunnel)];
 }

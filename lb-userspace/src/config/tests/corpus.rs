@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, QuicConfig, Tracking, XdpMode,
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, ProbeVia, QuicConfig, Tracking, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, parse};
 use lb_common::abi::Features;
@@ -132,6 +132,11 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(check.kind, http(200..=299));
     assert_eq!((check.interval, check.fall, check.jitter_percent), (Duration::from_millis(250), 5, 0));
     assert_eq!(config.health_checks[2].timeout, Duration::from_secs(1), "no longer than the interval");
+    let ways = config.health_checks.iter().map(|check| (check.via, check.port));
+    let (direct, tunnel) = (ProbeVia::Direct, ProbeVia::Tunnel);
+    let expected =
+        [(direct, Some(8080)), (direct, Some(80)), (direct, Some(443)), (tunnel, None), (tunnel, Some(8080))];
+    assert_eq!(ways.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn check(check: &Located<file::HealthCheck>, problems: &mut Problems)
     if let Some(name) = check.name.as_ref() {
         label(name, problems);
     }
-    let port = within(check.port.as_ref(), 1, &(1..=u16::MAX), problems);
+    let port = check.port.as_ref().map(|port| within(Some(port), 1, &(1..=u16::MAX), problems));
     let kind = check.kind.as_ref().map(|kind| match kind.value.0 {
         CheckType::Tcp => tcp(check, problems),
         CheckType::Http => http(check, problems),
@@ -44,7 +44,8 @@ pub(super) fn check(check: &Located<file::HealthCheck>, problems: &mut Problems)
         jitter_percent: within(check.jitter_percent.as_ref(), JITTER_PERCENT, &(0..=100), problems),
         name: check.name.as_ref()?.value.clone(),
         kind: kind?,
-        port: check.port.as_ref().map(|_| port)?,
+        via: check.via.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
+        port,
         interval,
         timeout,
     })

@@ -90,7 +90,7 @@ impl Clamps {
 }
 
 fn detach(name: &str, pins: &Pins) {
-    match egress::detach(name, &pins.egress(name)) {
+    match egress::detach(name, egress::CLAMP_HANDLE, &pins.egress(name)) {
         Ok(()) => info!(event = "clamp", interface = name, "answers to SYNs are clamped there no more"),
         Err(reason) => warn!(event = "clamp", interface = name, %reason, "cannot be detached"),
     }

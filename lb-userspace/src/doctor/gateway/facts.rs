@@ -23,6 +23,10 @@ pub struct GatewayFacts {
     pub addresses: Seen<Vec<LocalAddress>>,
     /// The ways to all endpoints.
     pub ways: Ways,
+    /// The ways to the VIPs that are probed through tunnels.
+    pub probed: Ways,
+    /// `rp_filter` of the interfaces that the file names, as it has effect: 0 none, 1 strict, 2 loose.
+    pub reverse_path: Vec<(String, Seen<u8>)>,
     /// What is pinned; `None`: nothing.
     pub installed: Seen<Option<Installed>>,
 }

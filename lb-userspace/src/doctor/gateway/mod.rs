@@ -4,6 +4,7 @@ mod agent;
 mod facts;
 mod machine;
 mod mtu;
+mod probes;
 mod reasons;
 #[cfg(test)]
 mod stage;
@@ -19,7 +20,7 @@ use super::link;
 
 /// Everything that can be said of a gateway.
 pub fn examine(facts: &GatewayFacts) -> Vec<Finding> {
-    let checks: [fn(&GatewayFacts) -> Vec<Finding>; 14] = [
+    let checks: [fn(&GatewayFacts) -> Vec<Finding>; 16] = [
         machine::privileges,
         machine::kernel,
         machine::file_system,
@@ -30,6 +31,8 @@ pub fn examine(facts: &GatewayFacts) -> Vec<Finding> {
         vip::source,
         way::next_hops,
         way::egress,
+        probes::vips,
+        probes::filters,
         mtu::path,
         agent::agent,
         agent::configuration,

@@ -40,6 +40,8 @@ pub(super) fn gateway() -> GatewayFacts {
         links: Ok(vec![link]),
         addresses: Ok(vec![address("192.0.2.1", 24, "eth0")]),
         ways: Ok(BTreeMap::from([(ENDPOINT, Way { resolution: via(), silence: Silence::NotAsked })])),
+        probed: Ok(BTreeMap::new()),
+        reverse_path: Vec::new(),
         installed: Ok(Some(installed())),
     }
 }

@@ -83,7 +83,7 @@ async fn all<T>(stream: impl Stream<Item = Result<T, rtnetlink::Error>>) -> Seen
 fn is_clamp(filter: &TcMessage) -> bool {
     let is_program = |attribute: &TcAttribute| matches!(attribute, TcAttribute::Kind(kind) if kind == "bpf");
     let handle = filter.header.handle;
-    (handle.major, handle.minor) == (0, egress::FILTER_HANDLE) && filter.attributes.iter().any(is_program)
+    (handle.major, handle.minor) == (0, egress::CLAMP_HANDLE) && filter.attributes.iter().any(is_program)
 }
 
 fn link(message: &LinkMessage) -> Option<Link> {

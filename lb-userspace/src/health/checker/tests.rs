@@ -5,7 +5,7 @@ use crate::config::model::{
     Algorithm, CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Replies, Secret,
 };
 use crate::health::{Failure, Phase, Verdict};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, advance, sleep, timeout};
@@ -65,7 +65,8 @@ impl Drop for UnderWay {
 }
 
 impl Prober for Scripted {
-    async fn probe(&self, _: &CheckKind, node: SocketAddr, after: Duration) -> Result<(), Failure> {
+    async fn probe(&self, _: &Target, plan: &Plan) -> Result<(), Failure> {
+        let (node, after) = (plan.to, plan.check.timeout);
         let behaviour = self.see(|script| {
             script.started.push((node.ip(), Instant::now()));
             script.under_way += 1;
@@ -125,7 +126,8 @@ fn config(hosts: u8) -> Config {
         health_checks: vec![HealthCheck {
             name: "web-hz".into(),
             kind: CheckKind::Tcp,
-            port: 8080,
+            via: ProbeVia::Direct,
+            port: Some(8080),
             interval: INTERVAL,
             timeout: TIMEOUT,
             rise: RISE,
@@ -260,7 +262,7 @@ async fn another_question_makes_a_node_unknown_again() {
     let (mut checker, _, mut events) = start(Node::Refuses, 1);
     assert_eq!(next(&mut events).await.verdict, Verdict::Down);
     let mut other = config(1);
-    other.health_checks[0].port = 9090;
+    other.health_checks[0].port = Some(9090);
     assert_eq!(checker.apply(&other), []);
     let event = next(&mut events).await;
     assert_eq!((event.verdict, event.reason.as_str()), (Verdict::Unknown, "the check changed"));

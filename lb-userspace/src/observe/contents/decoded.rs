@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, EARLIER, FragmentEntry,
-    NO_BACKEND, PoolEntry, QUIC_CONFIGS, QuicKey, QuicServer, Selector, ServiceCounters, ServiceEntry,
-    ServiceFlags, TableEntry, TrackingCounters, TunnelEntry,
+    NO_BACKEND, PoolEntry, ProbeCounters, ProbeEntry, ProbeMark, QUIC_CONFIGS, QuicKey, QuicServer, Selector,
+    ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -108,6 +108,10 @@ pub enum Decoded {
     Budget { kind: &'static str, second: u64, used: u64 },
     /// `tracking_stats`, over all CPUs.
     TrackingCounters { hits: u64, inserted: u64, refused_new: u64, refused_missed: u64 },
+    /// `probes`: the entry of `backends` that packets with a mark go by, if it has this address.
+    Probe { destination: IpAddr, backend: u16, pool: u16, interface: String },
+    /// `probe_stats`, over all CPUs.
+    ProbeCounters { sent: u64, dropped: u64 },
     /// `reason_stats`, over all CPUs.
     Reason { number: u32, packets: u64, expected: bool, sentence: &'static str },
     /// `devices`.
@@ -289,6 +293,17 @@ impl Entry {
         let TrackingCounters { hits, inserted, refused_new, refused_missed } = counters;
         let value = Decoded::TrackingCounters { hits, inserted, refused_new, refused_missed };
         Self { key: Key::Index(0), value }
+    }
+
+    pub(super) fn of_probes(ProbeCounters { sent, dropped }: ProbeCounters) -> Self {
+        Self { key: Key::Index(0), value: Decoded::ProbeCounters { sent, dropped } }
+    }
+
+    pub(super) fn of_probe((mark, probe): &(ProbeMark, ProbeEntry), name: InterfaceName) -> Self {
+        let ProbeEntry { destination, interface, backend, pool } = *probe;
+        let (destination, interface) = (destination.into(), name(interface));
+        let value = Decoded::Probe { destination, backend, pool, interface };
+        Self { key: Key::Text(format!("0x{:08x}", mark.number())), value }
     }
 
     pub(super) fn of_state(published: &Published) -> [Self; 2] {

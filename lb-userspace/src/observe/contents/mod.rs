@@ -15,7 +15,8 @@ pub use decoded::{Decoded, Entry, Key};
 pub use live::Live;
 
 use lb_common::abi::{
-    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, SourceBucket, SourceKey, map,
+    AccessFlags, AccessKey, Budget, Connection, FragmentEntry, ProbeEntry, ProbeMark, SourceBucket,
+    SourceKey, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -48,6 +49,8 @@ pub struct Contents<'a> {
     pub prefixes: &'a [(AccessKey, AccessFlags)],
     /// What `source_buckets` holds.
     pub buckets: &'a [(SourceKey, SourceBucket)],
+    /// What `probes` holds, by mark.
+    pub probes: &'a [(ProbeMark, ProbeEntry)],
     /// What `state` says; `None`: nothing yet.
     pub published: Option<&'a Published>,
     /// Names of interfaces.
@@ -97,6 +100,10 @@ impl<'a> Contents<'a> {
             map::SOURCE_BUCKETS => Box::new(self.buckets.iter().map(access::bucket)),
             map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
             map::TRACKING_STATS => Box::new(std::iter::once(Entry::of_tracking(self.counts.tracking()))),
+            map::PROBE_STATS => Box::new(std::iter::once(Entry::of_probes(self.counts.probes()))),
+            map::PROBES => {
+                Box::new(self.probes.iter().map(move |probe| Entry::of_probe(probe, self.interface_name)))
+            }
             map::QUIC_SERVERS => Box::new(self.snapshot.quic_servers.iter().map(Entry::of_quic_server)),
             map::STATE => Box::new(self.published.into_iter().flat_map(Entry::of_state)),
             _ => Box::new((0..self.length(name)).filter_map(move |index| {
@@ -125,7 +132,11 @@ impl<'a> Contents<'a> {
             }
             map::ACCESS_PREFIXES => access::find(self, key),
             map::SOURCE_BUCKETS => access::find_bucket(self, key),
-            map::BUDGETS | map::TRACKING_STATS => {
+            map::PROBES => {
+                let found = self.dump(name).find(|entry| entry.key == Key::Text(key.to_ascii_lowercase()));
+                found.ok_or_else(|| absent(name, key, "see `maps dump probes`"))
+            }
+            map::BUDGETS | map::TRACKING_STATS | map::PROBE_STATS => {
                 let index = Key::Index(number(name, key)?);
                 let found = self.dump(name).find(|entry| entry.key == index);
                 found.ok_or_else(|| absent(name, key, "see `maps dump` of it"))

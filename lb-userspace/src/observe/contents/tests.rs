@@ -1,8 +1,8 @@
 //! Maps of a few entries, decoded.
 
 use lb_common::abi::{
-    AccessPolicy, BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, Route, Selector,
-    ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
+    AccessPolicy, BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, ProbeCounters, Route,
+    Selector, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Family;
 use lb_common::row::{Mode, Row};
@@ -29,6 +29,10 @@ impl Counts for Fixed {
 
     fn tracking(&self) -> TrackingCounters {
         TrackingCounters { hits: 4, ..TrackingCounters::default() }
+    }
+
+    fn probes(&self) -> ProbeCounters {
+        ProbeCounters { sent: 7, dropped: 1 }
     }
 
     fn reason(&self, reason: Reason) -> u64 {
@@ -97,6 +101,10 @@ fn of<T>(snapshot: &MemoryMaps, show: impl FnOnce(Contents) -> T) -> T {
             SourceKey::new(1, Family::V6, "2001:db8::7".parse::<IpAddr>().unwrap().into()),
             SourceBucket { full: 9 },
         )],
+        probes: &[(
+            ProbeMark::of(3),
+            ProbeEntry { destination: IpAddr::from([10, 0, 0, 1]).into(), interface: 2, backend: 3, pool: 4 },
+        )],
         published: None,
         interface_name: &name,
     })
@@ -121,6 +129,11 @@ fn what_is_recorded_is_shown_under_its_key() {
     assert!(get(map::CONNECTIONS, "web").unwrap_err().to_string().contains("hexadecimal"));
     assert_eq!(get(map::BUDGETS, "1").unwrap()["value"]["kind"], "missed");
     assert_eq!(dump(map::TRACKING_STATS)[0]["value"]["hits"], 4);
+    assert_eq!(dump(map::PROBE_STATS)[0]["value"], json!({"sent": 7, "dropped": 1}));
+    let value = json!({"destination": "10.0.0.1", "backend": 3, "pool": 4, "interface": "eth2"});
+    assert_eq!(dump(map::PROBES), [json!({"key": "0x53500003", "value": value})]);
+    assert_eq!(get(map::PROBES, "0x53500003").unwrap()["value"]["backend"], 3);
+    assert!(get(map::PROBES, "0x53500004").is_err());
 }
 
 #[test]

@@ -12,9 +12,9 @@ mod tests;
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
 pub use services::{PoolShare, PortView, ServiceView, services};
-pub use status::{AgentView, InterfaceView, ReasonCount, RowCounts, StatusView, Tracked, status};
+pub use status::{AgentView, InterfaceView, ProbesView, ReasonCount, RowCounts, StatusView, Tracked, status};
 
-use lb_common::abi::{BackendCounters, ServiceCounters, TrackingCounters};
+use lb_common::abi::{BackendCounters, ProbeCounters, ServiceCounters, TrackingCounters};
 use lb_common::reason::Reason;
 use lb_ebpf::tables::Tables;
 use time::OffsetDateTime;
@@ -30,6 +30,8 @@ pub trait Counts {
     fn backend(&self, index: u32) -> BackendCounters;
     /// Of packets on rows that are not clean.
     fn tracking(&self) -> TrackingCounters;
+    /// Of packets of probes through tunnels.
+    fn probes(&self) -> ProbeCounters;
     /// Packets that ended for a reason.
     fn reason(&self, reason: Reason) -> u64;
 }

@@ -35,6 +35,9 @@ pub struct StatusView {
     pub agent: AgentView,
     /// Seconds since the tables were last brought up to date.
     pub applied_age: u64,
+    /// Probes through tunnels; none without such checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbesView>,
     /// Packets that did not go to a backend, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -49,6 +52,18 @@ pub struct InterfaceView {
     pub mode: String,
     /// The kernel's number for the program.
     pub program_id: u32,
+}
+
+/// Probes through tunnels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbesView {
+    /// Interfaces by which they leave.
+    pub interfaces: Vec<String>,
+    /// Packets that were encapsulated, since the maps were made.
+    pub sent: u64,
+    /// Packets with the mark of a probe that were not: they did not leave.
+    pub dropped: u64,
 }
 
 /// Connections that are recorded.
@@ -132,8 +147,16 @@ pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
         last_error: agent.last_error.clone(),
         agent: AgentView { pid: agent.pid, running, started: agent.started },
         applied_age: seen.age(agent.applied),
+        probes: probes(seen),
         reasons: reasons(seen),
     }
+}
+
+fn probes<T: Tables>(seen: &Seen<T>) -> Option<ProbesView> {
+    let (interfaces, counters) = (&seen.published.agent.probes, seen.counts.probes());
+    let view =
+        || ProbesView { interfaces: interfaces.clone(), sent: counters.sent, dropped: counters.dropped };
+    (!interfaces.is_empty()).then(view)
 }
 
 fn tracked<T: Tables>(seen: &Seen<T>) -> Tracked {

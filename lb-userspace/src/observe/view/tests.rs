@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use lb_common::abi::{BackendCounters, BackendFlags, LinkAddress, ServiceCounters};
+use lb_common::abi::{BackendCounters, BackendFlags, LinkAddress, ProbeCounters, ServiceCounters};
 use lb_common::reason::Reason;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -100,6 +100,10 @@ impl Counts for Fixed {
         TrackingCounters { hits: 90, inserted: 30, refused_new: 2, refused_missed: 3 }
     }
 
+    fn probes(&self) -> ProbeCounters {
+        ProbeCounters { sent: 7, dropped: 1 }
+    }
+
     fn reason(&self, reason: Reason) -> u64 {
         match reason {
             Reason::NoService => 7,
@@ -127,6 +131,7 @@ impl World {
             applied: ago(5),
             adopted: true,
             interfaces: vec![eth0],
+            probes: vec!["eth0".into()],
             features: 0,
             refused_configs: 0,
             swept: 10,
@@ -173,6 +178,7 @@ fn status_has_the_documented_shape() {
         "lastError": "it is late",
         "agent": {"pid": 42, "running": true, "started": "1969-12-31T23:58:20Z"},
         "appliedAge": 5,
+        "probes": {"interfaces": ["eth0"], "sent": 7, "dropped": 1},
         "reasons": [
             {"name": "no-service", "packets": 7, "expected": true},
             {"name": "missing-entry", "packets": 1, "expected": false},
