@@ -28,7 +28,7 @@ const REDIRECT: i32 = 7;
 const MARK: usize = 8;
 const CONTEXT: usize = 44;
 /// Instructions that any verifier may walk through: three times what Linux 6.18 does.
-const VERIFIED: u32 = 12_000;
+const VERIFIED: u32 = 14_600;
 const ELSEWHERE: u32 = 500_000;
 const CLIENTS: u8 = 12;
 /// Last bytes of VIPs: of two clusters, and those of GUE, VXLAN and all tunnels.
