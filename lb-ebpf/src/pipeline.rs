@@ -18,7 +18,7 @@ use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 
 /// A packet's way from arrival to the action taken. The frame is changed only if it is sent to a backend or
-/// answered, or dropped for want of headroom.
+/// answered, or dropped for want of headroom or of a key for its tag.
 #[inline(always)]
 pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Action {
     let went = match usual(frame, tables) {
