@@ -62,12 +62,14 @@ fn asked(gateway: &Gateway) -> Result<Option<Vec<Answer>>> {
     let generated = Frames::new(effort.seed, &World::read(&file)?)?.filter(|frame| fits(frame));
     let frames: Vec<_> = ordinary().into_iter().chain(generated.take(effort.frames)).collect();
     let Some(oracle) = Oracle::ask(&file, frames.into_iter())? else { return Ok(None) };
-    // Padding leaves as it came, and can make a frame too long that would not be without.
-    // A tag that an answer has is taken off before a socket sees it.
-    let seen =
-        |outcome: &Outcome| fits(&outcome.bytes) && !(outcome.reason.is_some() && tagged(&outcome.bytes));
-    let fit = |asked: &Result<(Vec<u8>, Outcome)>| asked.as_ref().map_or(true, |(_, outcome)| seen(outcome));
-    oracle.filter(fit).collect::<Result<_>>().map(Some)
+    oracle.collect::<Result<_>>().map(Some)
+}
+
+/// Whether what leaves can be seen at the other end. Padding leaves as it came, and can make a frame too long that would
+/// not be without; a tag that an answer has is taken off before a socket sees it. Such frames are sent too: what comes
+/// after them may be fragments of the same packet.
+fn seen(outcome: &Outcome) -> bool {
+    fits(&outcome.bytes) && !(outcome.reason.is_some() && tagged(&outcome.bytes))
 }
 
 /// Whether the wire carries a frame: an Ethernet header at least, and its MTU at most.
@@ -92,7 +94,7 @@ fn exchange(wire: &Wire, arm: &str, frames: &[(Vec<u8>, Outcome)]) -> Result<BTr
         if let Some(reason) = &expected.reason {
             *dropped.entry(reason.clone()).or_insert(0) += 1;
         }
-        if expected.verdict == Verdict::Transmit {
+        if expected.verdict == Verdict::Transmit && seen(expected) {
             // An answer goes back to where the question came from.
             let way = if expected.reason.is_some() { input } else { &output };
             let came = way.receive(PATIENCE, |came| came == expected.bytes)?;
