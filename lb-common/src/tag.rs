@@ -1,5 +1,5 @@
 //! The keyed tag of a tunnel packet: that somebody with the key put this outer header in front of a packet with this IP
-//! header. docs/contract.md, section 9, has its bytes, and what it proves.
+//! header. docs/contract.md, section 11, has its bytes, and what it proves.
 
 use crate::siphash::{Key, State};
 use core::num::NonZeroU64;

@@ -10,7 +10,8 @@ pub use transport::{Portless, Transport, icmp_of, transport};
 
 use crate::frame::Frame;
 use crate::verdict::End;
-use crate::wire::{Ethernet, Ipv4, Ipv6, Vlan, ether_type};
+use crate::wire::{Ethernet, Ipv4, Ipv6, Ports, Vlan, ether_type};
+use lb_common::flow::Flow;
 use lb_common::net::{Address, Family, NetworkU16};
 
 /// Bytes of an Ethernet header.
@@ -53,6 +54,19 @@ impl Network {
     #[inline(always)]
     pub const fn end(&self) -> usize {
         self.offset + self.length
+    }
+
+    /// The flow of a packet with these ports behind a transport header of this protocol.
+    #[inline(always)]
+    pub const fn flow(&self, ports: Ports, protocol: u8) -> Flow {
+        Flow {
+            family: self.family,
+            source: self.source,
+            destination: self.destination,
+            source_port: ports.source,
+            destination_port: ports.destination,
+            protocol,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::tables::Tables;
 use crate::wire::{Ipv4, Ipv6, Ports};
 use lb_common::abi::{BackendEntry, BackendFlags, ProbeEntry, ProbeMark};
 use lb_common::checksum;
-use lb_common::flow::{Flow, FlowHash};
+use lb_common::flow::FlowHash;
 use lb_common::net::Family;
 
 /// Hop limit of what is in the tunnel: the node may hand it on to a pod of its own, and no router behind it.
@@ -127,15 +127,7 @@ fn meant<P: Probes>(mark: ProbeMark, way: Way, tables: &P) -> Option<&BackendEnt
 #[inline(always)]
 fn hash<F: Frame, P: Probes>(frame: &F, network: &Network, tables: &P) -> Option<FlowHash> {
     let ports = *frame.header::<Ports>(network.offset + network.header_length)?;
-    let flow = Flow {
-        family: network.family,
-        source: network.source,
-        destination: network.destination,
-        source_port: ports.source,
-        destination_port: ports.destination,
-        protocol: network.next,
-    };
-    Some(flow.hash(tables.control()?.key()))
+    Some(network.flow(ports, network.next).hash(tables.control()?.key()))
 }
 
 #[inline(always)]

@@ -1,4 +1,5 @@
 use crate::net::Address;
+use crate::row::MAX_INDEX;
 use bytemuck::{Pod, Zeroable};
 
 /// The mark (`SO_MARK`) of a socket that probes a backend through its tunnel: what it sends to the VIP is encapsulated to
@@ -10,8 +11,8 @@ pub struct ProbeMark(u32);
 
 impl ProbeMark {
     const BASE: u32 = 0x5350_0000;
-    /// What a row has for an index, too ([`MAX_INDEX`](crate::row::MAX_INDEX)).
-    const INDEX: u32 = 0x3fff;
+    /// What a row has for an index, too.
+    const INDEX: u32 = MAX_INDEX as u32;
 
     /// Of the probes of the backend with this index, of which the lower fourteen bits count.
     pub const fn of(backend: u16) -> Self {
@@ -66,7 +67,6 @@ const _: () = assert!(size_of::<ProbeEntry>() == 24 && size_of::<ProbeCounters>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::MAX_INDEX;
 
     #[test]
     fn a_mark_names_a_backend_and_is_no_other_mark() {

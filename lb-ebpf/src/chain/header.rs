@@ -1,5 +1,5 @@
 //! What travels between the GUE header and the packet: GUE's private data (draft-ietf-intarea-gue, section 3.4).
-//! docs/contract.md, section 9, has its bytes.
+//! docs/contract.md, section 10, has its bytes.
 
 use lb_common::abi::ASKED;
 use lb_common::tag::Tag;

@@ -193,15 +193,7 @@ pub fn ports<F: Frame>(frame: &F, network: &Network, place: &Place) -> Result<Tr
     if offset + least > end {
         return Err(Portless::Truncated);
     }
-    let flow = Flow {
-        family: network.family,
-        source: network.source,
-        destination: network.destination,
-        source_port: ports.source,
-        destination_port: ports.destination,
-        protocol,
-    };
-    Ok(Transport { flow, tcp_flags })
+    Ok(Transport { flow: network.flow(ports, protocol), tcp_flags })
 }
 
 /// Protocol number of ICMP over this family.

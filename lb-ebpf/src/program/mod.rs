@@ -7,7 +7,7 @@ mod xdp_frame;
 pub use tc_frame::{TcFrame, sent};
 pub use xdp_frame::XdpFrame;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::maps::lpm_trie::Key;
 use lb_common::abi::AccessKey;
 
@@ -25,6 +25,14 @@ pub fn trie_key(key: &AccessKey) -> &Key<[u8; 20]> {
 pub fn now() -> u64 {
     // SAFETY: the helper takes nothing and gives a number.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// Out of the interface with this index, from wherever the frame came: one of the actions, of XDP or of traffic control.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it returns one of the actions")]
+pub fn redirect(interface: u32) -> i32 {
+    // SAFETY: the helper takes numbers; an interface that is not there is its error.
+    unsafe { bpf_redirect(interface, 0) as i32 }
 }
 
 /// The same word, by way of a map's entry, so that the verifier knows nothing of it

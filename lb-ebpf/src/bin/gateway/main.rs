@@ -10,14 +10,13 @@ mod tables;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
-use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ptr::null_mut;
 use lb_common::abi::Program;
 use lb_ebpf::pipeline::{self, unusual};
 use lb_ebpf::probe::{self, Fate};
-use lb_ebpf::program::{TcFrame, XdpFrame, sent};
+use lb_ebpf::program::{TcFrame, XdpFrame, redirect, sent};
 use lb_ebpf::verdict::{Action, End};
 use tables::BpfTables;
 
@@ -67,13 +66,6 @@ fn probe(context: TcContext) -> i32 {
         }
         Fate::Dropped => TC_ACT_SHOT,
     }
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "it returns one of the actions")]
-fn redirect(interface: u32) -> i32 {
-    // SAFETY: the helper takes numbers; an interface that is not there is its error.
-    unsafe { bpf_redirect(interface, 0) as i32 }
 }
 
 /// An end is counted, and logged, where all ways meet: the verifier tries that once.

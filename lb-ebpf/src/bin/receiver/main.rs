@@ -9,11 +9,10 @@ mod sockets;
 
 use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
-use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use lb_ebpf::clamp;
-use lb_ebpf::program::{TcFrame, XdpFrame};
+use lb_ebpf::program::{TcFrame, XdpFrame, redirect};
 use lb_ebpf::receive::{self, Verdict};
 use maps::{BpfLimits, BpfNode};
 
@@ -25,15 +24,8 @@ fn receiver(context: XdpContext) -> u32 {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
         Verdict::Send(interface) if interface as usize == ingress => XDP_TX,
-        Verdict::Send(interface) => redirect(interface),
+        Verdict::Send(interface) => redirect(interface).cast_unsigned(),
     }
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it returns one of the actions")]
-fn redirect(interface: u32) -> u32 {
-    // SAFETY: the helper takes numbers; an interface that is not there is its error.
-    unsafe { bpf_redirect(interface, 0) as u32 }
 }
 
 /// Lowers what answers to SYNs say of the length of segments. Whatever else looks at the frame has its turn.
