@@ -37,7 +37,8 @@ pub fn compile(
     pools.iter().for_each(|(pool, selection)| backends(pool, selection, &chained, &record, &mut image));
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
-    let roll = Roll { delay: desired.roll_delay, serving: Live::serving(&record, &serving) };
+    let delay = desired.roll_delay;
+    let roll = (delay > 0).then(|| Roll { delay, serving: Live::serving(&record, &serving) });
     let book = Book::new(old, (Live::of(&record), roll), &past, generation, sizes, now);
     let mut assembly = Assembly { old, record, image, book, chained, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;

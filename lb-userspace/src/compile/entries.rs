@@ -13,8 +13,8 @@ use std::net::IpAddr;
 
 /// The key of tags, at its first place.
 pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2]) {
-    let Some((epoch, Secret { k0, k1 })) = key else { return Default::default() };
-    (TagEpoch::new(epoch, 0), [TunnelKey { k0, k1 }, TunnelKey::default()])
+    let Some((epoch, key)) = key else { return Default::default() };
+    (TagEpoch::new(epoch, 0), [key.into(), TunnelKey::default()])
 }
 
 /// A service's entry.

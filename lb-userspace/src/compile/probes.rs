@@ -2,12 +2,12 @@
 
 use super::image::MapImage;
 use super::record::Record;
-use crate::config::model::{Config, Endpoint, HealthCheck, Pool, ProbeVia, Service};
+use crate::config::model::{Config, Endpoint};
 use crate::config::probed;
 use crate::policy::observed::NextHop;
 use lb_common::abi::{BackendEntry, BackendFlags, Features, ProbeEntry, ProbeMark};
 use lb_ebpf::encapsulate::largest;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of a packet that are not of its TCP segment.
@@ -63,39 +63,20 @@ pub enum Obstacle {
 
 /// The VIPs that are probed.
 pub fn probed_vips(config: &Config) -> BTreeSet<IpAddr> {
-    let (services, checks) = (probed::services(config), checks(config));
     let mut vips = BTreeSet::new();
-    for pool in &config.pools {
-        if let Some((check, service)) = asked(pool, &checks, &services) {
-            let of = |endpoint: &Endpoint| probed::vip(service, check, endpoint.address);
-            vips.extend(pool.endpoints.iter().filter_map(of).map(|vip| vip.ip()));
-        }
+    for (pool, check, service) in probed::pools(config) {
+        let Some(service) = service else { continue };
+        let of = |endpoint: &Endpoint| probed::vip(service, check, endpoint.address);
+        vips.extend(pool.endpoints.iter().filter_map(of).map(|vip| vip.ip()));
     }
     vips
 }
 
-/// The checks that go through tunnels.
-fn checks(config: &Config) -> HashMap<&str, &HealthCheck> {
-    let checks = config.health_checks.iter().filter(|check| check.via == ProbeVia::Tunnel);
-    checks.map(|check| (check.name.as_str(), check)).collect()
-}
-
-/// The check of a pool, if it is one of these, and the service whose VIPs it takes.
-fn asked<'c>(
-    pool: &Pool,
-    checks: &HashMap<&str, &'c HealthCheck>,
-    services: &HashMap<&str, &'c Service>,
-) -> Option<(&'c HealthCheck, &'c Service)> {
-    Some((*checks.get(pool.health.as_deref()?)?, *services.get(pool.name.as_str())?))
-}
-
 /// All of a configuration, in its order; endpoints and VIPs that are not reached yet have none.
 pub fn probes(config: &Config, record: &Record, image: &MapImage, vips: &VipWays) -> Vec<Probe> {
-    let (services, checks) = (probed::services(config), checks(config));
     let mut probes = Vec::new();
-    for pool in &config.pools {
-        let (asked, known) = (asked(pool, &checks, &services), record.pools.get(&pool.name));
-        let (Some((check, service)), Some(known)) = (asked, known) else { continue };
+    for (pool, check, service) in probed::pools(config) {
+        let (Some(service), Some(known)) = (service, record.pools.get(&pool.name)) else { continue };
         for address in pool.endpoints.iter().map(|endpoint| endpoint.address) {
             let Some(index) = known.backends.get(&address).map(|backend| backend.index) else { continue };
             let (entry, vip) = (image.backends.get(&index.into()), probed::vip(service, check, address));

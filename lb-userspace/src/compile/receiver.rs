@@ -8,7 +8,7 @@ use lb_common::net::NetworkU16;
 use lb_common::segment;
 
 use super::access;
-use crate::config::model::{NodeConfig, Secret};
+use crate::config::model::NodeConfig;
 
 /// What a receiver goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,10 @@ impl ReceiverImage {
         Self {
             accepted: Accepted { segments, ..accepted },
             own: config.addresses.as_ref().map_or(own, |addresses| addresses.iter().copied().collect()),
-            keys: config.tunnel_keys.keys.iter().map(|key| (key.epoch, words(key.key))).collect(),
+            keys: config.tunnel_keys.keys.iter().map(|key| (key.epoch, key.key.into())).collect(),
             peers: config.gateways.iter().map(|prefix| access::key(0, prefix)).collect(),
         }
     }
-}
-
-fn words(key: Secret) -> TunnelKey {
-    TunnelKey { k0: key.k0, k1: key.k1 }
 }
 
 fn accepted(config: &NodeConfig) -> Accepted {

@@ -62,12 +62,20 @@ pub(super) struct Roll {
     pub(super) serving: Live,
 }
 
+impl Roll {
+    /// Whether packets can go by these rows for a while before they go by those.
+    fn may_wait(&self, tier: Tier, rows: &[Row], owners: &[Row]) -> bool {
+        rows.len() == owners.len() && !rows.iter().any(|row| self.serving.lacks(tier, row.index()))
+    }
+}
+
 /// The tables of the generation that is being made.
 pub(super) struct Book<'a> {
     old: &'a BTreeMap<u32, TableRecord>,
     past: &'a BTreeMap<u32, History>,
     live: Live,
-    roll: Roll,
+    /// `None`: at once.
+    roll: Option<Roll>,
     /// Tables of the old record that are in force, by the names of their contenders.
     known: HashMap<u64, u32>,
     made: HashMap<(Before, u64, bool), u32>,
@@ -85,7 +93,7 @@ impl<'a> Book<'a> {
     /// the owners of the generation.
     pub(super) fn new(
         old: &'a Record,
-        (live, roll): (Live, Roll),
+        (live, roll): (Live, Option<Roll>),
         past: &'a BTreeMap<u32, History>,
         generation: u32,
         sizes: &Sizes,
@@ -180,20 +188,18 @@ impl<'a> Book<'a> {
         wanted: &Wanted,
         owners: &Arc<[Row]>,
     ) -> Result<Option<u32>, CompileError> {
-        let old = self.old;
+        let Some(roll) = &self.roll else { return Ok(None) };
+        let (old, delay) = (self.old, roll.delay);
         let (table, history) = match before {
             Before::Table(index) => (old.get(&index), self.past.get(&index).cloned()),
             Before::Pool(pool) => (None, Some(History::uniform(pool, CLUSTER_ROWS as usize))),
             Before::Nothing => (None, None),
         };
-        let Some(history) =
-            history.filter(|history| wanted.chain && self.may_wait(wanted.tier, history, owners))
-        else {
-            return Ok(None);
-        };
+        let may_wait = |history: &History| wanted.chain && roll.may_wait(wanted.tier, history.rows(), owners);
+        let Some(history) = history.filter(may_wait) else { return Ok(None) };
         let known = table.and_then(|table| table.next).filter(|next| next.fingerprint == wanted.fingerprint);
         match (known, before) {
-            (Some(next), _) if next.since.saturating_add(self.roll.delay) <= self.now => Ok(None),
+            (Some(next), _) if next.since.saturating_add(delay) <= self.now => Ok(None),
             (Some(next), Before::Table(index)) => {
                 self.keep(index, history.rows().clone(), Some(next));
                 Ok(Some(index))
@@ -206,14 +212,6 @@ impl<'a> Book<'a> {
                 self.make(history.announce(owners), &wanted, Some(next)).map(Some)
             }
         }
-    }
-
-    /// Whether packets can go on by these rows for a while.
-    fn may_wait(&self, tier: Tier, history: &History, owners: &[Row]) -> bool {
-        let rows = history.rows();
-        self.roll.delay > 0
-            && rows.len() == owners.len()
-            && !rows.iter().any(|row| self.roll.serving.lacks(tier, row.index()))
     }
 
     fn succeed(&self, before: Before, owners: &Arc<[Row]>) -> History {

@@ -77,6 +77,12 @@ pub struct Secret {
     pub k1: u64,
 }
 
+impl From<Secret> for lb_common::abi::TunnelKey {
+    fn from(Secret { k0, k1 }: Secret) -> Self {
+        Self { k0, k1 }
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")

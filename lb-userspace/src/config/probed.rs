@@ -3,7 +3,20 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::model::{Config, HealthCheck, Protocol, Service};
+use super::model::{Config, HealthCheck, Pool, ProbeVia, Protocol, Service};
+
+/// The pools that are checked through the tunnel, in the file's order, each with its check and the service whose VIPs that
+/// uses; `None`: no service names the pool.
+pub fn pools(config: &Config) -> Vec<(&Pool, &HealthCheck, Option<&Service>)> {
+    let checks = config.health_checks.iter().filter(|check| check.via == ProbeVia::Tunnel);
+    let checks: HashMap<&str, &HealthCheck> = checks.map(|check| (check.name.as_str(), check)).collect();
+    if checks.is_empty() {
+        return Vec::new();
+    }
+    let services = services(config);
+    let checked = config.pools.iter().filter_map(|pool| Some((pool, *checks.get(pool.health.as_deref()?)?)));
+    checked.map(|(pool, check)| (pool, check, services.get(pool.name.as_str()).copied())).collect()
+}
 
 /// For each pool the service whose VIPs its checks use: the first in the file that names it.
 pub fn services(config: &Config) -> HashMap<&str, &Service> {

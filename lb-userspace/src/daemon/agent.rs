@@ -124,8 +124,8 @@ impl Agent {
         let published = started.elapsed();
         let unwanted = self.grant(&image)?;
         self.apply(&image, &unwanted);
-        self.image = Some(image.clone());
-        self.tracking.follow(&self.ledger, image, &self.config);
+        self.image = Some(image);
+        self.tracking.follow(&self.ledger, &self.config);
         debug!(event = "converged", ?compiled, ?published, total = ?started.elapsed(), "brought up to date");
         self.publish()
     }

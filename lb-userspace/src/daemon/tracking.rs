@@ -1,7 +1,6 @@
 //! When rows that moved become clean again: windows end by the clock, and sweeps over the recorded connections
 //! say which rows are still needed. A sweep runs beside the agent, which goes on meanwhile.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::agent::Agent;
-use crate::compile::{Ledger, MapImage};
+use crate::compile::Ledger;
 use crate::config::model::{Config, Tracking as Tracked};
 use crate::datapath::clock::monotonic;
 use crate::datapath::connections::Connections;
@@ -26,7 +25,6 @@ const LONGEST: u64 = 15_000;
 /// The next times, and the sweep under way. Times are milliseconds of [`monotonic`].
 #[derive(Default)]
 pub(super) struct Tracking {
-    image: Option<Arc<MapImage>>,
     /// When a row stops MOVING, or changes its owner as announced; `None`: none does.
     expiry: Option<u64>,
     /// When to sweep; `None`: there is nothing to sweep for.
@@ -38,8 +36,7 @@ pub(super) struct Tracking {
 
 impl Tracking {
     /// Takes in what was applied.
-    pub(super) fn follow(&mut self, ledger: &Ledger, image: Arc<MapImage>, config: &Config) {
-        self.image = Some(image);
+    pub(super) fn follow(&mut self, ledger: &Ledger, config: &Config) {
         let expiry = ledger.next_expiry(config.cluster_set.change_window_ms());
         let roll = ledger.next_roll(config.cluster_set.roll_delay_ms());
         self.expiry = [expiry.map(|expiry| expiry + TOGETHER), roll].into_iter().flatten().min();
@@ -69,7 +66,7 @@ impl Agent {
     pub(super) fn tend(&mut self) {
         let (now, window) = (monotonic(), self.config.cluster_set.change_window_ms());
         let due = self.tracking.sweep_at.is_some_and(|at| at <= now) && self.tracking.under_way.is_none();
-        if let Some(image) = self.tracking.image.clone().filter(|_| due) {
+        if let Some(image) = self.image.clone().filter(|_| due) {
             let sweep = Sweep::new(image, self.ledger.record(), now, window);
             let pins = self.pins.clone();
             self.tracking.sweep_at = Some(now + pause(&self.config));

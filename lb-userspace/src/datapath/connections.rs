@@ -1,13 +1,13 @@
 //! The recorded connections: all at once, one, or one less.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use aya::maps::{HashMap, Map, MapData, MapError};
 use lb_common::abi::{Connection, map};
 
 use super::batch;
-use super::maps::{MapsError, Wire, open, path};
+use super::maps::{MapsError, Wire, open_with_fd};
 use super::pins::Pins;
 
 /// The map of connections.
@@ -25,9 +25,8 @@ impl Connections {
     /// [`MapsError::Open`] if there is none, or another kind of map.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         let name = map::CONNECTIONS;
-        let failed = |source| MapsError::Open { name, path: path(pins, name), source };
-        let data = open(pins, name)?;
-        let fd = data.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError).map_err(failed)?;
+        let failed = MapsError::opening(pins, name);
+        let (data, fd) = open_with_fd(pins, name)?;
         let capacity = data.info().map_err(failed)?.max_entries();
         let map = Map::LruHashMap(data).try_into().map_err(failed)?;
         Ok(Self { map, capacity, fd })

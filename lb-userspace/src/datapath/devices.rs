@@ -17,7 +17,7 @@ use aya::maps::{DevMapHash, Map, MapData, MapError};
 use lb_common::abi::map;
 use thiserror::Error;
 
-use super::maps::{MapsError, open, path};
+use super::maps::{MapsError, open};
 use super::pins::Pins;
 
 /// Why packets cannot be sent out of an interface.
@@ -37,7 +37,7 @@ impl Devices {
     /// Opens the pin.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         let map = Map::DevMapHash(open(pins, map::DEVICES)?);
-        let refused = |source| MapsError::Open { name: map::DEVICES, path: path(pins, map::DEVICES), source };
+        let refused = MapsError::opening(pins, map::DEVICES);
         Ok(Self { map: map.try_into().map_err(refused)? })
     }
 

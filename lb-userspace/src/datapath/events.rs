@@ -8,7 +8,7 @@ use lb_common::abi::{Event, map};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::maps::{MapsError, open, path};
+use super::maps::{MapsError, open};
 use super::pins::Pins;
 
 /// The ring buffer.
@@ -21,7 +21,7 @@ impl Events {
     /// [`MapsError::Open`] if there is none, or another kind of map.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         let name = map::EVENTS;
-        let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+        let failed = MapsError::opening(pins, name);
         Map::RingBuf(open(pins, name)?).try_into().map(Self).map_err(failed)
     }
 

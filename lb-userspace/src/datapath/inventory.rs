@@ -4,7 +4,7 @@ use aya::maps::{DevMapHash, HashMap, Map, MapData, MapType};
 use lb_common::abi::{FragmentEntry, map};
 use nix::net::if_::if_indextoname;
 
-use super::maps::{MapsError, Wire, open, path};
+use super::maps::{MapsError, Wire, open};
 use super::pins::{Pins, Tenant};
 
 /// A pinned map.
@@ -27,7 +27,7 @@ pub fn inventory(pins: &Pins, tenant: Tenant) -> Result<Vec<PinnedMap>, MapsErro
 
 /// One map.
 pub fn pinned(pins: &Pins, name: &'static str) -> Result<PinnedMap, MapsError> {
-    let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+    let failed = MapsError::opening(pins, name);
     let info = open(pins, name)?.info().map_err(failed)?;
     let kind = info.map_type().unwrap_or(MapType::Unspecified);
     let copies = if matches!(kind, MapType::PerCpuArray) { cpus() } else { 1 };
@@ -59,7 +59,7 @@ fn word(kind: MapType) -> &'static str {
 /// Indices of the interfaces in `devices`, ascending.
 pub fn devices(pins: &Pins) -> Result<Vec<u32>, MapsError> {
     let name = map::DEVICES;
-    let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+    let failed = MapsError::opening(pins, name);
     let map: DevMapHash<MapData> = Map::DevMapHash(open(pins, name)?).try_into().map_err(failed)?;
     let mut keys = map.keys().collect::<Result<Vec<u32>, _>>().map_err(failed)?;
     keys.sort_unstable();
@@ -69,7 +69,7 @@ pub fn devices(pins: &Pins) -> Result<Vec<u32>, MapsError> {
 /// What first fragments told, by key, ascending. Those that are pushed out meanwhile are not in it.
 pub fn fragments(pins: &Pins) -> Result<Vec<(u64, FragmentEntry)>, MapsError> {
     let name = map::FRAGMENTS;
-    let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+    let failed = MapsError::opening(pins, name);
     let map: HashMap<MapData, u64, Wire<FragmentEntry>> =
         Map::LruHashMap(open(pins, name)?).try_into().map_err(failed)?;
     let held = map.iter().filter_map(Result::ok).map(|(key, Wire(entry))| (key, entry));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -60,6 +61,13 @@ pub enum MapsError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+impl MapsError {
+    /// What it is that a map cannot be opened.
+    pub(super) fn opening(pins: &Pins, name: &'static str) -> impl Fn(MapError) -> Self + Copy {
+        move |source| Self::Open { name, path: pins.map(name).display().to_string(), source }
+    }
 }
 
 /// Entries and bytes of an entry of every map that is mapped into memory.
@@ -287,7 +295,7 @@ pub(super) fn check(
     value: usize,
 ) -> Result<(MapData, u32), MapsError> {
     let data = open(pins, name)?;
-    let info = data.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
+    let info = data.info().map_err(MapsError::opening(pins, name))?;
     let expected = entries.unwrap_or(info.max_entries());
     if info.max_entries() != expected || info.value_size() as usize != value {
         let (found, expected_value) = (info.max_entries(), value);
@@ -299,24 +307,23 @@ pub(super) fn check(
 fn budgets(pins: &Pins) -> Result<Array<MapData, Wire<Budget>>, MapsError> {
     let name = map::BUDGETS;
     let map = aya::maps::Map::Array(open(pins, name)?);
-    map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+    map.try_into().map_err(MapsError::opening(pins, name))
 }
 
 pub(super) fn per_cpu<T: Pod>(pins: &Pins, name: &'static str) -> Result<PerCpuArray<MapData, T>, MapsError> {
     let map = aya::maps::Map::PerCpuArray(open(pins, name)?);
-    map.try_into().map_err(|source| MapsError::Open { name, path: path(pins, name), source })
+    map.try_into().map_err(MapsError::opening(pins, name))
 }
 
 pub(super) fn open(pins: &Pins, name: &'static str) -> Result<MapData, MapsError> {
-    MapData::from_pin(pins.map(name)).map_err(|source| MapsError::Open {
-        name,
-        path: path(pins, name),
-        source,
-    })
+    MapData::from_pin(pins.map(name)).map_err(MapsError::opening(pins, name))
 }
 
-pub(super) fn path(pins: &Pins, name: &str) -> String {
-    pins.map(name).display().to_string()
+/// The same, with a descriptor for what aya has no call for.
+pub(super) fn open_with_fd(pins: &Pins, name: &'static str) -> Result<(MapData, OwnedFd), MapsError> {
+    let data = open(pins, name)?;
+    let fd = data.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError);
+    Ok((data, fd.map_err(MapsError::opening(pins, name))?))
 }
 
 pub(super) fn sum<T: Pod, S: Default>(

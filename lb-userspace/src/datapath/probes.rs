@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use aya::maps::{HashMap, Map, MapData, MapError};
 use lb_common::abi::{ProbeEntry, ProbeMark, map};
 
 use super::batch;
-use super::maps::{MapsError, Wire, open, path};
+use super::maps::{MapsError, Wire, open_with_fd};
 use super::pins::Pins;
 
 /// The map.
@@ -25,9 +25,8 @@ impl Probes {
     /// [`MapsError`] if it is not there, or of another kind.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         let name = map::PROBES;
-        let failed = |source| MapsError::Open { name, path: path(pins, name), source };
-        let data = open(pins, name)?;
-        let fd = data.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError).map_err(failed)?;
+        let failed = MapsError::opening(pins, name);
+        let (data, fd) = open_with_fd(pins, name)?;
         Ok(Self { map: Map::HashMap(data).try_into().map_err(failed)?, fd })
     }
 

@@ -6,7 +6,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Map, MapData, MapError};
 use lb_common::abi::{AccessFlags, AccessKey};
 
-use super::maps::{MapsError, Wire, open, path};
+use super::maps::{MapsError, Wire, open};
 use super::pins::Pins;
 
 /// A key behind its first word, which is the length.
@@ -18,7 +18,7 @@ pub(super) struct Trie(LpmTrie<MapData, Rest, Wire<AccessFlags>>);
 
 impl Trie {
     pub(super) fn open(pins: &Pins, name: &'static str) -> Result<Self, MapsError> {
-        let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+        let failed = MapsError::opening(pins, name);
         Map::LpmTrie(open(pins, name)?).try_into().map(Self).map_err(failed)
     }
 

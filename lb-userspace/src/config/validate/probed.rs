@@ -1,26 +1,18 @@
 //! Rules of checks through the tunnel, which need a VIP to connect to.
 
 use super::names::Names;
-use crate::config::model::{Config, HealthCheck, Pool, ProbeVia, Service};
+use crate::config::model::{Config, HealthCheck, Service};
 use crate::config::probed;
 use crate::config::problem::{Problems, quoted};
 
 /// Reports pools that cannot be checked through the tunnel. Asked of a file without other problems.
 pub(super) fn pools_have_a_vip(config: &Config, names: &Names<'_>, problems: &mut Problems) {
-    let services = probed::services(config);
-    for pool in &config.pools {
-        let Some(check) = through_the_tunnel(config, pool) else { continue };
+    for (pool, check, service) in probed::pools(config) {
         let place = names.pools.get(pool.name.as_str()).and_then(|pool| pool.health.as_ref());
-        let service = services.get(pool.name.as_str()).copied();
         if let (Some(at), Some((reason, mend))) = (place, unfit(service, check)) {
             problems.add(&at.place, reason, mend);
         }
     }
-}
-
-fn through_the_tunnel<'c>(config: &'c Config, pool: &Pool) -> Option<&'c HealthCheck> {
-    let name = pool.health.as_deref()?;
-    config.health_checks.iter().find(|check| check.name == name && check.via == ProbeVia::Tunnel)
 }
 
 /// Why a check has nothing to connect to, and the mend.

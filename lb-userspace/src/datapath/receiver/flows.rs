@@ -6,7 +6,7 @@ use aya::maps::MapData;
 use lb_common::abi::{Owned, OwnedKey, receiver_map};
 
 use crate::datapath::batch;
-use crate::datapath::maps::{MapsError, check, open, path};
+use crate::datapath::maps::{MapsError, check, open};
 use crate::datapath::pins::Pins;
 
 /// Their map, to be looked at.
@@ -23,7 +23,7 @@ impl OwnedFlows {
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         let name = receiver_map::OWNED_FLOWS;
         let map = open(pins, name)?;
-        let info = map.info().map_err(|source| MapsError::Open { name, path: path(pins, name), source })?;
+        let info = map.info().map_err(MapsError::opening(pins, name))?;
         Ok(Self { capacity: info.max_entries(), map })
     }
 

@@ -14,7 +14,7 @@ use lb_common::reason::ReceiverReason;
 
 use crate::compile::ReceiverImage;
 use crate::datapath::mapping::{Access, Mapping};
-use crate::datapath::maps::{MapsError, Wire, mapping, open, path, per_cpu, sum};
+use crate::datapath::maps::{MapsError, Wire, mapping, open, per_cpu, sum};
 use crate::datapath::pins::Pins;
 use crate::datapath::trie::Trie;
 
@@ -153,6 +153,6 @@ pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
     name: &'static str,
     kind: fn(MapData) -> Map,
 ) -> Result<T, MapsError> {
-    let failed = |source| MapsError::Open { name, path: path(pins, name), source };
+    let failed = MapsError::opening(pins, name);
     kind(open(pins, name)?).try_into().map_err(failed)
 }
