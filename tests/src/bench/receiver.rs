@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use anyhow::{Context, Result, bail};
 use aya::programs::Xdp;
-use etherparse::{PacketBuilder, PacketBuilderStep};
+use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 use lb_common::abi::{Accepted, AcceptedFlags, NodeHop};
+use lb_common::net::NetworkU16;
 
 use super::case::Arrival;
 use crate::lab::{self, Objects};
@@ -19,10 +20,6 @@ const STRANGERS: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 40_000),
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 10)), 443),
 ];
-/// Ports (host order) and network identifier, as [`lab::Receiver::usual`] has them.
-const GUE_PORT: u16 = 6080;
-const VXLAN_PORT: u16 = 4789;
-const VNI: u8 = 100;
 /// Of the outer header; any will do.
 const SOURCE_PORT: u16 = 50_000;
 /// Bytes of what is behind the inner headers.
@@ -76,18 +73,23 @@ fn link() -> PacketBuilderStep<etherparse::Ethernet2Header> {
     PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1])
 }
 
-fn tcp([from, to]: [SocketAddr; 2]) -> Result<Vec<u8>> {
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) else { bail!("no IPv4") };
-    let (mut packet, network) = (Vec::new(), PacketBuilder::ipv4(source.octets(), destination.octets(), 64));
-    network.tcp(from.port(), to.port(), 1, 1024).ack(1).write(&mut packet, &PAYLOAD)?;
+fn tcp(ends: [SocketAddr; 2]) -> Result<Vec<u8>> {
+    let mut packet = Vec::new();
+    let [from, to] = ends.map(|end| end.port());
+    network(ends)?.tcp(from, to, 1, 1024).ack(1).write(&mut packet, &PAYLOAD)?;
     Ok(packet)
 }
 
-fn udp([from, to]: [SocketAddr; 2]) -> Result<Vec<u8>> {
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) else { bail!("no IPv4") };
-    let (mut packet, network) = (Vec::new(), PacketBuilder::ipv4(source.octets(), destination.octets(), 64));
-    network.udp(from.port(), to.port()).write(&mut packet, &PAYLOAD)?;
+fn udp(ends: [SocketAddr; 2]) -> Result<Vec<u8>> {
+    let mut packet = Vec::new();
+    let [from, to] = ends.map(|end| end.port());
+    network(ends)?.udp(from, to).write(&mut packet, &PAYLOAD)?;
     Ok(packet)
+}
+
+fn network(ends: [SocketAddr; 2]) -> Result<PacketBuilderStep<IpHeaders>> {
+    let [IpAddr::V4(from), IpAddr::V4(to)] = ends.map(|end| end.ip()) else { bail!("no IPv4") };
+    Ok(PacketBuilder::ipv4(from.octets(), to.octets(), 64))
 }
 
 fn ipip(inner: &[u8]) -> Result<Vec<u8>> {
@@ -106,18 +108,19 @@ fn gue(others: &[Ipv4Addr], inner: &[u8]) -> Result<Vec<u8>> {
         payload.extend([1, count, 0, 0]);
         payload.extend(others.iter().flat_map(Ipv4Addr::octets));
     }
-    over_udp(GUE_PORT, &[&payload, inner].concat())
+    over_udp(lab::Receiver::usual().gue, &[&payload, inner].concat())
 }
 
 fn vxlan(inner: &[u8]) -> Result<Vec<u8>> {
-    let head = [8, 0, 0, 0, 0, 0, VNI, 0];
+    let Accepted { vxlan, vni, .. } = lab::Receiver::usual();
+    let head = [[8, 0, 0, 0], vni.to_ne_bytes()].concat();
     let ethernet = [2, 0, 0, 0, 2, 1, 2, 0, 0, 0, 0, 9, 8, 0];
-    over_udp(VXLAN_PORT, &[&head[..], &ethernet, inner].concat())
+    over_udp(vxlan, &[&head[..], &ethernet, inner].concat())
 }
 
-fn over_udp(port: u16, payload: &[u8]) -> Result<Vec<u8>> {
+fn over_udp(port: NetworkU16, payload: &[u8]) -> Result<Vec<u8>> {
     let mut frame = Vec::new();
     let network = link().ipv4(GATEWAY.octets(), NODE.octets(), 64);
-    network.udp(SOURCE_PORT, port).write(&mut frame, payload)?;
+    network.udp(SOURCE_PORT, port.get()).write(&mut frame, payload)?;
     Ok(frame)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -71,9 +70,7 @@ fn resident(process: u32) -> Result<f64> {
 }
 
 fn write(work: &WorkDir) -> Result<PathBuf> {
-    let secret = work.path().join("hash.key");
-    fs::write(&secret, "000102030405060708090a0b0c0d0e0f")?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+    work.write_key("hash.key", "000102030405060708090a0b0c0d0e0f")?;
     let file = work.path().join("spillway.yaml");
     fs::write(&file, config(&work.bpf().join("spillway"), &work.path().join("admin.sock"))?)?;
     Ok(file)
@@ -112,6 +109,8 @@ fn config(pins: &Path, socket: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use lb_userspace::config;
 
     use super::*;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -39,7 +38,7 @@ impl Gateway {
     ) -> Result<Self> {
         let in_work = |ending: &str| work.path().join(format!("{name}.{ending}"));
         let files = Files { config: in_work("yaml"), pins: work.bpf().join(name), socket: in_work("sock") };
-        write_secret(work)?;
+        work.write_key(config::SECRET_FILE, config::SECRET)?;
         files.write(sites, members)?;
         let agent = Some(Agent::start(namespace, spillway, &files.config)?);
         Ok(Self { name, files, agent })
@@ -91,12 +90,6 @@ impl Files {
             .and_then(|()| fs::rename(&fresh, &self.config))
             .context("write the configuration")
     }
-}
-
-fn write_secret(work: &WorkDir) -> Result<()> {
-    let secret = work.path().join(config::SECRET_FILE);
-    fs::write(&secret, config::SECRET).context("write the secret")?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).context("protect the secret")
 }
 
 /// The last of them, once there are all.

@@ -2,6 +2,7 @@
 //! runs left.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -40,6 +41,17 @@ impl WorkDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Writes a file that its owner alone may read, as a key's must be.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_key(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path().join(name);
+        fs::write(&path, text).with_context(|| format!("write {name}"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("protect {name}"))
     }
 
     /// Root of the BPF file system.

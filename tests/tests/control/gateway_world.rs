@@ -10,7 +10,6 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Output, Stdio};
 use std::thread;
@@ -71,9 +70,7 @@ impl World {
 
     /// Replaces the secret.
     pub(crate) fn write_secret(&self, text: &str) {
-        let path = self.work.path().join("hash.key");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        self.work.write_key("hash.key", text).unwrap();
     }
 
     /// The configuration file.

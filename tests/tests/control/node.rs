@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -238,9 +237,8 @@ fn a_start_that_fails_leaves_nothing() -> Result<()> {
 
 /// `spillway run` over the node's pins.
 fn gateway_at(world: &World, pin_path: &Path) -> Result<Command> {
-    let (file, key) = (world.work.path().join("gateway.yaml"), world.work.path().join("hash.key"));
-    fs::write(&key, "000102030405060708090a0b0c0d0e0f")?;
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    let file = world.work.path().join("gateway.yaml");
+    world.work.write_key("hash.key", "000102030405060708090a0b0c0d0e0f")?;
     let text =
         "apiVersion: spillway/v1\nclusterSet: {id: x, secretFile: hash.key}\ngateway: {interfaces: [eth1]}\n";
     fs::write(&file, text)?;

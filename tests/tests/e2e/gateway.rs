@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::thread;
@@ -50,9 +49,7 @@ impl Gateway {
         let spillway =
             env::var_os("SPILLWAY_BIN").context("SPILLWAY_BIN is not set: use `cargo xtask test`")?;
         let gateway = Self { agent: None, spillway: spillway.into(), work: WorkDir::new()? };
-        let secret = gateway.work.path().join("hash.key");
-        fs::write(&secret, SECRET)?;
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        gateway.work.write_key("hash.key", SECRET)?;
         Ok(gateway)
     }
 

@@ -1,8 +1,6 @@
 //! Keyed tags between real gateways and nodes: another key under traffic, and packets in a gateway's name.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -36,9 +34,8 @@ impl Stage {
         let lab = TwoClusters::with_bare_nodes(&Objects::from_env()?)?;
         let gateway = Gateway::new()?;
         for epoch in 1..=3_u8 {
-            let file = gateway.work().path().join(format!("tunnel-{epoch}.key"));
-            fs::write(&file, format!("{epoch:02x}").repeat(16))?;
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            let key = format!("{epoch:02x}").repeat(16);
+            gateway.work().write_key(&format!("tunnel-{epoch}.key"), &key)?;
         }
         let agents = lab.nodes.iter().map(|node| NodeAgent::new(gateway.work(), &node.name));
         let mut stage = Self { agents: agents.collect::<Result<_>>()?, gateway, lab };
