@@ -53,6 +53,12 @@ macro_rules! flag_set {
                 self.0 & other.0 == other.0
             }
 
+            /// Those of `other` that are set, as a plain number.
+            #[inline(always)]
+            pub const fn of(self, other: Self) -> u32 {
+                self.0 & other.0
+            }
+
             /// Whether any bit of `other` is set.
             #[inline(always)]
             pub const fn has_any(self, other: Self) -> bool {
@@ -121,7 +127,7 @@ pub use receiver::{
     Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS,
     SegmentLimits, TunnelCounters, TunnelKind, WANTED_HOPS, receiver_map,
 };
-pub use service::{Selector, ServiceEntry, ServiceFlags};
+pub use service::{Redirected, Selector, ServiceEntry, ServiceFlags};
 pub use table::{ASKED, EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};
 pub use tag::{EPOCHS, KnownKey, TunnelKey};
 pub use tunnel::{INNER_SOURCE, TunnelEntry};

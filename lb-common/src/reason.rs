@@ -50,6 +50,8 @@ reasons! {
     TooBigReported = 13, "too-big-reported", true, "Encapsulated, the packet would not fit the path to the backend; dropped, and its sender told the MTU by ICMP.";
     Denied = 14, "denied", true, "The service's access policy does not admit the source; dropped.";
     RateLimited = 15, "rate-limited", true, "The source begins more flows than the service's access policy allows; dropped.";
+    UnknownGateway = 16, "unknown-gateway", true, "A packet that another cluster's gateway redirected, from an address that is none of those known; dropped.";
+    BadRedirect = 17, "bad-redirect", true, "A packet that another cluster's gateway redirected, which is not whole or not for a service of this gateway; dropped.";
 }
 
 reasons! {

@@ -2,12 +2,12 @@
 //!
 //! 1. The longest prefix of the policy that holds the source decides; where none does, the policy's default.
 //! 2. Where the policy limits new flows, a packet that begins one takes a token from its source's bucket. Packets of
-//!    flows that are there already never ask for it.
+//!    flows that are there already never ask for it, nor do those that another cluster's gateway has let begin.
 
 use crate::select::MISSING;
 use crate::tables::Tables;
 use crate::verdict::End;
-use lb_common::abi::{AccessFlags, AccessKey, Features, ServiceEntry, ServiceFlags, SourceKey};
+use lb_common::abi::{AccessFlags, AccessKey, Features, Redirected, ServiceEntry, ServiceFlags, SourceKey};
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family};
 use lb_common::reason::Reason;
@@ -18,6 +18,7 @@ use lb_common::reason::Reason;
 pub fn admit<T: Tables>(
     flow: &Flow,
     service: &ServiceEntry,
+    redirected: Redirected,
     tables: &T,
     begins: impl FnOnce() -> bool,
 ) -> Result<(), End> {
@@ -25,8 +26,10 @@ pub fn admit<T: Tables>(
         return Ok(());
     }
     let ([high, low], family, policy) = (flow.source.words(), flow.family, service.access);
+    // No policy has that index, and none limits anything.
+    let limit = policy | redirected.word();
     match end(high, low, family, policy, tables) {
-        ADMITTED if begins() && !may_begin(high, low, family, policy, tables) => {
+        ADMITTED if begins() && !may_begin(high, low, family, limit, tables) => {
             Err(End::drop(Reason::RateLimited))
         }
         ADMITTED => Ok(()),

@@ -9,6 +9,8 @@
 //! 7. [`encapsulate`]: the outer header;
 //! 8. [`transmit`]: out of which interface.
 //!
+//! What another cluster's gateway sent is looked into first ([`redirect`]).
+//!
 //! [`pipeline::usual`] calls them in this order and does nothing else. A stage may end the packet with
 //! a [`verdict::End`]. What has no ports to go by, or does not fit the path, goes through
 //! [`pipeline::unusual`], where its flow is found otherwise ([`fragment`], [`icmp`]) or its sender answered.
@@ -39,6 +41,7 @@ pub mod pipeline;
 pub mod probe;
 pub mod quic;
 pub mod receive;
+pub mod redirect;
 pub mod seal;
 pub mod select;
 pub mod tables;

@@ -11,6 +11,7 @@ pub use transport::{Portless, Transport, icmp_of, transport};
 use crate::frame::Frame;
 use crate::verdict::End;
 use crate::wire::{Ethernet, Ipv4, Ipv6, Ports, Vlan, ether_type};
+use lb_common::abi::Redirected;
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family, NetworkU16};
 
@@ -31,7 +32,7 @@ const IPV4_FRAGMENT: u16 = 0x3fff;
 pub struct Network {
     /// IPv4 or IPv6.
     pub family: Family,
-    /// Where the network header begins: 14, 18 or 22 bytes into the frame.
+    /// Where the network header begins: 14, 18 or 22 bytes into the frame; of a redirected packet behind outer headers.
     pub offset: usize,
     /// Client.
     pub source: Address,
@@ -47,6 +48,8 @@ pub struct Network {
     pub next: u8,
     /// An IPv4 fragment.
     pub fragment: bool,
+    /// Whether another cluster's gateway sent it here: its outer headers are in front of it.
+    pub redirected: Redirected,
 }
 
 impl Network {
@@ -93,8 +96,9 @@ pub fn ip<F: Frame>(frame: &F, family: Family, offset: usize) -> Option<Network>
     }
 }
 
+/// What lies behind the link header, and the length of that in bytes.
 #[inline(always)]
-fn link<F: Frame>(frame: &F) -> Option<(NetworkU16, usize)> {
+pub(crate) fn link<F: Frame>(frame: &F) -> Option<(NetworkU16, usize)> {
     let (mut kind, mut offset) = (frame.header::<Ethernet>(0)?.ether_type, ETHERNET_LENGTH);
     if is_vlan(kind) {
         kind = frame.header::<Vlan>(offset)?.ether_type;
@@ -128,6 +132,7 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
         header_length: usize::from(header.version_length & 15) * 4,
         next: header.protocol,
         fragment: header.fragment.get() & IPV4_FRAGMENT != 0,
+        redirected: Redirected::NO,
     })
 }
 
@@ -148,6 +153,7 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Option<Network> {
         header_length: IPV6_LENGTH,
         next: header.next_header,
         fragment: false,
+        redirected: Redirected::NO,
     })
 }
 

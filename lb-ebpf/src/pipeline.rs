@@ -12,8 +12,8 @@ use crate::tables::Tables;
 use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::wire::protocol;
-use crate::{admit, chain, classify, encapsulate, parse, quic, select, track, transmit};
-use lb_common::abi::{BackendFlags, Control, EventKind, Features, ServiceFlags};
+use crate::{admit, chain, classify, encapsulate, parse, quic, redirect, select, track, transmit};
+use lb_common::abi::{BackendFlags, Control, EventKind, Features, Redirected, ServiceFlags};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 
@@ -22,6 +22,10 @@ use lb_common::reason::Reason;
 #[inline(always)]
 pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Action {
     let went = match usual(frame, tables) {
+        Err(End::REDIRECTED) => redirected(frame, tables),
+        went => went,
+    };
+    let went = match went {
         Err(End::MESSAGE) => unusual::message(frame, tables),
         Err(End::PART) => unusual::part(frame, tables),
         went => went,
@@ -30,18 +34,41 @@ pub fn process<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Action {
 }
 
 /// The way of packets that have a transport header and fit the path. The others end with [`End::MESSAGE`] or
-/// [`End::PART`], unchanged.
+/// [`End::PART`], and what other clusters' gateways send here with [`End::REDIRECTED`], unchanged.
 #[inline(always)]
 pub fn usual<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let network = parse::network(frame)?;
     classify::ours(&network, tables)?;
     let control = tables.control().ok_or(MISSING)?;
-    let transport = match parse::transport(frame, &network) {
+    if redirect::is_one(frame, &network, control, tables) {
+        return Err(End::REDIRECTED);
+    }
+    balance(frame, &network, control, tables)
+}
+
+/// The way of packets that other clusters' gateways send here. They end as [`usual`] ones may. In the kernel this is a
+/// program of its own: the others pay one question for it.
+#[inline(always)]
+pub fn redirected<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
+    let outer = parse::network(frame)?;
+    let control = tables.control().ok_or(MISSING)?;
+    let network = redirect::uncovered(frame, &outer, control, tables)?;
+    balance(frame, &network, control, tables).map_err(|end| redirect::end(end, network.redirected))
+}
+
+#[inline(always)]
+fn balance<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    control: &Control,
+    tables: &T,
+) -> Result<Action, End> {
+    let transport = match parse::transport(frame, network) {
         Ok(transport) => transport,
-        Err(odd) => return Err(portless(odd, &network, control, tables)),
+        Err(odd) => return Err(portless(odd, network, control, tables)),
     };
     let service = classify::service(&transport.flow, control.vips, tables)?;
-    forward(frame, &network, &transport, service, control, tables).inspect_err(|end| {
+    forward(frame, network, &transport, service, control, tables).inspect_err(|end| {
         if end.action() == Action::Drop {
             tables.count_dropped(service);
             if let Some(kind) = EventKind::of_reason(end.reason()) {
@@ -71,11 +98,14 @@ fn forward<F: Frame, T: Tables>(
     tables: &T,
 ) -> Result<Action, End> {
     let connection_id = || ConnectionId::find(frame, tables);
-    let choice = choose(&transport.flow, connection_id, service, control, tables, || transport.segment())?;
-    if !encapsulate::fits(network, choice.owner.backend, tables.features()) {
+    let told = (network.redirected, || transport.segment());
+    let choice = choose(&transport.flow, connection_id, service, control, tables, told)?;
+    let flags = choice.owner.backend.route.flags;
+    let covered = network.redirected.bits(flags.of(BackendFlags::LOCAL)) != 0;
+    if covered || !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
-    let earlier = earlier(&choice, transport.flow.protocol, service, tables, || transport.segment());
+    let earlier = earlier(&choice, transport.flow.protocol, service, tables, told);
     deliver(frame, network, &choice, earlier, service, tables)
 }
 
@@ -90,6 +120,10 @@ fn deliver<F: Frame, T: Tables>(
     tables: &T,
 ) -> Result<Action, End> {
     let Owner { index, backend, .. } = choice.owner;
+    // Tables may say so while they are changed: what was redirected is never redirected again.
+    if network.redirected.bits(backend.route.flags.of(BackendFlags::GATEWAY)) != 0 {
+        return Err(End::drop(Reason::NoBackend));
+    }
     if backend.route.flags.has(BackendFlags::LOCAL) {
         tables.count_sent(service, index, network.length as u64);
         return Err(End::pass(Reason::LocalBackend));
@@ -111,7 +145,9 @@ pub struct Choice<'t> {
 }
 
 /// Admit, QUIC, select and track: the decision, which `explain` and `plan` ask for without a packet. `connection_id` and
-/// `segment` say what the packet tells of its connection, and are asked only where that matters.
+/// `segment` say what the packet tells of its connection, and are asked only where that matters; `redirected`, that another
+/// cluster's gateway sent it here: it goes to this cluster's nodes alone, and by its hash. How many flows a source may begin
+/// was that gateway's to ask.
 #[inline(always)]
 pub fn choose<'t, T: Tables>(
     flow: &Flow,
@@ -119,22 +155,22 @@ pub fn choose<'t, T: Tables>(
     service: u32,
     control: &Control,
     tables: &'t T,
-    segment: impl Fn() -> Segment,
+    (redirected, segment): (Redirected, impl Fn() -> Segment),
 ) -> Result<Choice<'t>, End> {
     let entry = tables.service(service).ok_or(MISSING)?;
     let by_id = tables.features().has(Features::QUIC)
-        && entry.flags.has(ServiceFlags::QUIC)
+        && redirected.bits(ServiceFlags::QUIC.of(entry.flags)) != entry.flags.of(ServiceFlags::QUIC)
         && flow.protocol == protocol::UDP;
     let id = if by_id { connection_id() } else { None };
     let named = id.map_or(Named::NOBODY, |id| quic::named(id, service, entry, tables));
     let segment = || if by_id && named.begins() { Segment::Opening } else { segment() };
-    admit::admit(flow, entry, tables, || segment() == Segment::Opening)?;
+    admit::admit(flow, entry, redirected, tables, || segment() == Segment::Opening)?;
     let hash = select::hash(flow, entry, control.key());
     if by_id && let Some(owner) = named.owner(tables) {
         return Ok(Choice { hash, selection: None, owner });
     }
-    let selection = select::select(hash, entry, tables)?;
-    let owner = track::owner(flow, service, entry, &selection, tables, segment)?;
+    let selection = select::select(hash, entry.selector(redirected), tables)?;
+    let owner = track::owner(flow, service, entry, &selection, tables, (redirected, segment))?;
     Ok(Choice { hash, selection: Some(selection), owner })
 }
 
@@ -145,7 +181,7 @@ pub fn earlier<T: Tables>(
     protocol: u8,
     service: u32,
     tables: &T,
-    segment: impl FnOnce() -> Segment,
+    (redirected, segment): (Redirected, impl FnOnce() -> Segment),
 ) -> Earlier {
     let entry = if tables.features().has(Features::CHAIN) { tables.service(service) } else { None };
     let Some(entry) = entry else { return Earlier::NONE };
@@ -155,7 +191,7 @@ pub fn earlier<T: Tables>(
     if !entry.flags.has(ServiceFlags::CHAIN) || moves || segment() == Segment::Opening {
         return Earlier::NONE;
     }
-    chain::earlier(choice.hash, entry.select, selection, choice.owner.index, tables)
+    chain::earlier(choice.hash, entry.selector(redirected), selection, choice.owner.index, tables)
 }
 
 #[cfg(test)]

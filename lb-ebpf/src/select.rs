@@ -2,7 +2,7 @@
 
 use crate::tables::Tables;
 use crate::verdict::End;
-use lb_common::abi::{NO_BACKEND, PoolEntry, ServiceEntry, ServiceFlags, TableEntry};
+use lb_common::abi::{NO_BACKEND, PoolEntry, Selector, ServiceEntry, ServiceFlags, TableEntry};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
 use lb_common::row::{Mode, ROWS_PER_WORD, Row};
@@ -71,14 +71,10 @@ impl Selection<'_> {
     }
 }
 
-/// The pool and the rows of a flow with this [`hash()`].
+/// The pool and the rows of a flow with this [`hash()`], of a service's pools that are found so.
 #[inline(always)]
-pub fn select<'t, T: Tables>(
-    hash: FlowHash,
-    service: &ServiceEntry,
-    tables: &'t T,
-) -> Result<Selection<'t>, End> {
-    let (pool, cluster) = pool(service, hash, tables)?;
+pub fn select<T: Tables>(hash: FlowHash, selector: Selector, tables: &T) -> Result<Selection<'_>, End> {
+    let (pool, cluster) = pool(selector, hash, tables)?;
     let entry = tables.pool(pool).ok_or(MISSING)?;
     let table = node_table(&entry, tables)?;
     let node = place(table, hash.node_row(table.log2_rows), tables)?;
@@ -87,15 +83,11 @@ pub fn select<'t, T: Tables>(
 
 /// The pool that takes the flow: the only one, or the owner of the flow's cluster row.
 #[inline(always)]
-pub fn pool<T: Tables>(
-    service: &ServiceEntry,
-    hash: FlowHash,
-    tables: &T,
-) -> Result<(u32, Option<Place>), End> {
-    if let Some(index) = service.select.single_pool() {
+pub fn pool<T: Tables>(selector: Selector, hash: FlowHash, tables: &T) -> Result<(u32, Option<Place>), End> {
+    if let Some(index) = selector.single_pool() {
         return Ok((index, None));
     }
-    let Some(table) = tables.table(service.select.table()) else {
+    let Some(table) = tables.table(selector.table()) else {
         return Err(End::drop(Reason::NoBackend));
     };
     let place = place(table, hash.cluster_row(), tables)?;

@@ -20,7 +20,7 @@ use crate::select::{MISSING, Selection, node_table, place, stable};
 use crate::tables::Tables;
 use crate::verdict::End;
 use crate::wire::protocol;
-use lb_common::abi::{BackendEntry, Connection, Insert, ServiceEntry, ServiceFlags, TableEntry};
+use lb_common::abi::{BackendEntry, Connection, Insert, Redirected, ServiceEntry, ServiceFlags, TableEntry};
 use lb_common::flow::{FALLBACK_TRIES, Flow, FlowHash};
 use lb_common::reason::Reason;
 use lb_common::row::Mode;
@@ -98,7 +98,7 @@ pub fn owner<'t, T: Tables>(
     entry: &'t ServiceEntry,
     selection: &Selection<'t>,
     tables: &'t T,
-    segment: impl FnOnce() -> Segment,
+    (redirected, segment): (Redirected, impl FnOnce() -> Segment),
 ) -> Result<Owner<'t>, End> {
     let index = selection.node.row.index();
     let backend = tables.backend(index).ok_or(MISSING)?;
@@ -106,7 +106,7 @@ pub fn owner<'t, T: Tables>(
         return Ok(Owner { index, backend, decision: Decision::Current });
     }
     let candidate = Candidate { flow: connection(flow, entry), service, entry, selection: *selection };
-    let pick = unsettled(&candidate, segment(), tables);
+    let pick = unsettled(&candidate, redirected, segment(), tables);
     let (index, decision) = pick.decode()?;
     Ok(Owner { index, backend: tables.backend(index).ok_or(MISSING)?, decision })
 }
@@ -159,15 +159,15 @@ impl Pick {
 
 /// A function of its own in the kernel program, too: the way that nearly all packets take stays short.
 #[inline(never)]
-fn unsettled<T: Tables>(candidate: &Candidate, segment: Segment, tables: &T) -> Pick {
-    let Candidate { flow, service, entry, selection, .. } = candidate;
+fn unsettled<T: Tables>(candidate: &Candidate, redirected: Redirected, segment: Segment, tables: &T) -> Pick {
+    let Candidate { flow, service, entry, selection } = candidate;
     let current = serving(selection.node.row.index(), Decision::Current, tables);
     if entry.flags.has(ServiceFlags::UNTRACKED) {
         return current.unwrap_or_else(|| fallback(selection, tables));
     }
     // Asked for again rather than handed over: the caller has no room on its stack.
     let Some(control) = tables.control() else { return Pick::end(MISSING) };
-    let key = flow.connection(*service, control.key());
+    let key = flow.connection(Connection::service_in_key(*service, redirected), control.key());
     let held = tables.connection(key, segment == Segment::Closing);
     if let Some(pick) = held.and_then(|held| recorded(held, segment, tables)) {
         return pick;
@@ -188,7 +188,7 @@ fn unsettled<T: Tables>(candidate: &Candidate, segment: Segment, tables: &T) -> 
             None if new => Insert::New,
             None => Insert::Missed,
         };
-        let state = if segment == Segment::Closing { Connection::CLOSING } else { 0 };
+        let state = Connection::state_of(segment == Segment::Closing, redirected);
         let connection =
             Connection { backend: pick.index(), state, service: *service, hash: selection.hash.0, seen: 0 };
         tables.record(flow, key, &connection, insert);

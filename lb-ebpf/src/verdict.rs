@@ -31,6 +31,8 @@ impl End {
     pub const MESSAGE: Self = Self(Self::KIND);
     /// None yet: [`unusual::part`](crate::pipeline::unusual::part) begins anew with it.
     pub const PART: Self = Self(Self::KIND | 1);
+    /// None yet: [`redirected`](crate::pipeline::redirected) begins anew with it.
+    pub const REDIRECTED: Self = Self(Self::KIND | 2);
 
     /// To the kernel's stack.
     #[inline(always)]
@@ -76,6 +78,12 @@ impl End {
             Self::REPLY => Action::Transmit,
             _ => Action::Pass,
         }
+    }
+
+    /// Whether it is the kernel's.
+    #[inline(always)]
+    pub const fn is_pass(self) -> bool {
+        self.0 & Self::KIND == Self::PASS
     }
 
     /// Whether the packet went neither to the kernel nor to a backend.

@@ -7,7 +7,7 @@
 //!    is its stable owner. A service that records every flow keeps it all the same.
 
 use crate::compile::{MapImage, Record};
-use lb_common::abi::{Connection, ServiceEntry, ServiceFlags};
+use lb_common::abi::{Connection, Redirected, ServiceEntry, ServiceFlags};
 use lb_common::flow::FlowHash;
 use lb_ebpf::select;
 use lb_ebpf::tables::Tables;
@@ -91,7 +91,8 @@ impl Sweep {
 
     fn way(&self, connection: &Connection) -> Option<Way> {
         let image = self.image.as_ref();
-        way(image.service(connection.service)?, FlowHash(connection.hash), image)
+        let service = image.service(connection.service)?;
+        way(service, connection.redirected(), FlowHash(connection.hash), image)
     }
 }
 
@@ -103,8 +104,8 @@ struct Way {
     is_enough: bool,
 }
 
-fn way(service: &ServiceEntry, hash: FlowHash, tables: &impl Tables) -> Option<Way> {
-    let selection = select::select(hash, service, tables).ok()?;
+fn way(service: &ServiceEntry, redirected: Redirected, hash: FlowHash, tables: &impl Tables) -> Option<Way> {
+    let selection = select::select(hash, service.selector(redirected), tables).ok()?;
     let table = tables.pool(selection.pool)?.table;
     let cluster = selection.cluster.map(|place| (service.select.table(), place.number));
     Some(Way {

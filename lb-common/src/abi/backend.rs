@@ -103,6 +103,8 @@ flag_set! {
         CHAIN = 5;
         /// A packet to it carries a keyed tag behind GUE. Only with `GUE`, and only while `control` names a key.
         TAG = 6;
+        /// It is a gateway of its cluster, which chooses among that cluster's nodes. Only with `GUE`, never with `CHAIN` or `TAG`.
+        GATEWAY = 7;
     }
 }
 

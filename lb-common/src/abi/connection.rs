@@ -1,3 +1,4 @@
+use super::Redirected;
 use bytemuck::{Pod, Zeroable};
 
 /// A recorded connection, under the key that [`Flow::connection`](crate::flow::Flow::connection) gives it.
@@ -7,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 pub struct Connection {
     /// Index of the backend that has it.
     pub backend: u16,
-    /// Zero or [`Connection::CLOSING`].
+    /// Any of [`Connection::CLOSING`] and [`Connection::REDIRECTED`].
     pub state: u16,
     /// Index of its service.
     pub service: u32,
@@ -20,6 +21,30 @@ pub struct Connection {
 impl Connection {
     /// A FIN or RST of the client was seen: a SYN begins another connection.
     pub const CLOSING: u16 = 1;
+    /// Another cluster's gateway sends its packets here: they have a record of their own, for they may go to this
+    /// cluster's nodes alone.
+    pub const REDIRECTED: u16 = 2;
+    /// Beside a service's index, in the key of such a record.
+    const REDIRECTED_SERVICE: u32 = 1 << 31;
+
+    /// What stands for a service in the key of a connection.
+    #[inline(always)]
+    pub const fn service_in_key(service: u32, redirected: Redirected) -> u32 {
+        service | redirected.bits(Self::REDIRECTED_SERVICE)
+    }
+
+    /// The state of one that is recorded.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "its bits are the lowest two")]
+    pub const fn state_of(closing: bool, redirected: Redirected) -> u16 {
+        let state = if closing { Self::CLOSING } else { 0 };
+        state | redirected.bits(Self::REDIRECTED as u32) as u16
+    }
+
+    /// Whether another cluster's gateway sends its packets here.
+    pub const fn redirected(&self) -> Redirected {
+        if self.state & Self::REDIRECTED == 0 { Redirected::NO } else { Redirected::YES }
+    }
 
     /// Whether a FIN or RST was seen.
     #[inline(always)]

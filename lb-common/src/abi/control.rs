@@ -1,4 +1,5 @@
 use super::TunnelKey;
+use crate::net::NetworkU16;
 use crate::siphash::Key;
 use bytemuck::{Pod, Zeroable};
 
@@ -20,6 +21,10 @@ pub struct Control {
     pub epoch: TagEpoch,
     /// Keys of tags. The one that is not in force may change, while no packet is under way that began with it.
     pub tunnel_keys: [TunnelKey; 2],
+    /// UDP port on which other clusters' gateways send packets here; 0: none does.
+    pub redirects: NetworkU16,
+    /// Zero.
+    pub padding: [u16; 3],
 }
 
 impl Control {
@@ -97,7 +102,7 @@ impl VipTable {
     }
 }
 
-const _: () = assert!(size_of::<Control>() == 80);
+const _: () = assert!(size_of::<Control>() == 88);
 
 #[cfg(test)]
 mod tests {

@@ -17,14 +17,16 @@ flag_set! {
         CHAIN = 5;
         /// Outer headers of Generic UDP Encapsulation with a keyed tag.
         TAG = 6;
+        /// Other clusters' gateways that packets are sent on to, or come from.
+        REDIRECT = 7;
     }
 }
 
 impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
-    /// All of them.
-    pub const ALL: Self = Self(127);
+    /// All of them: every bit up to the last.
+    pub const ALL: Self = Self((Self::REDIRECT.0 << 1) - 1);
 
     /// The bits.
     #[inline(always)]

@@ -17,8 +17,69 @@ pub struct ServiceEntry {
     pub mask_v6: [u64; 2],
     /// Index of its access policy; 0: none.
     pub access: u32,
+    /// Where packets go that another cluster's gateway sent here: one more than the index of its pool in this gateway's own
+    /// cluster ([`ServiceEntry::local`]); 0: nowhere.
+    pub local: u32,
     /// Zero.
-    pub reserved: [u32; 7],
+    pub reserved: [u32; 6],
+}
+
+impl ServiceEntry {
+    /// What says that such packets go to this pool.
+    pub const fn local(pool: Option<u16>) -> u32 {
+        match pool {
+            Some(index) => index as u32 + 1,
+            None => 0,
+        }
+    }
+
+    /// Where the pools are found of a packet that was redirected here, or was not.
+    #[inline(always)]
+    pub const fn selector(&self, redirected: Redirected) -> Selector {
+        Selector(redirected.pick(self.select.0, self.local.wrapping_sub(1)))
+    }
+}
+
+/// Whether another cluster's gateway sent a packet here. All bits or none: what depends on it is found without a branch,
+/// behind which the verifier would try everything once for each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirected(u32);
+
+impl Redirected {
+    /// It came from somewhere else.
+    pub const NO: Self = Self(0);
+    /// It did.
+    pub const YES: Self = Self(u32::MAX);
+
+    /// The word it is.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// From [`Redirected::word`].
+    #[inline(always)]
+    pub const fn of_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    /// Whether it did, as a branch.
+    #[inline(always)]
+    pub const fn is(self) -> bool {
+        self.0 != 0
+    }
+
+    /// These bits if it did, else none.
+    #[inline(always)]
+    pub const fn bits(self, bits: u32) -> u32 {
+        bits & self.0
+    }
+
+    /// One of two words.
+    #[inline(always)]
+    const fn pick(self, no: u32, yes: u32) -> u32 {
+        no ^ self.bits(no ^ yes)
+    }
 }
 
 /// A service with one pool names it; one with several names a cluster table. One word, stored as one.
@@ -92,6 +153,18 @@ const _: () = assert!(size_of::<ServiceEntry>() == 64);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_redirected_has_a_selector_of_its_own() {
+        let entry = ServiceEntry {
+            select: Selector::cluster_table(7),
+            local: ServiceEntry::local(Some(3)),
+            ..ServiceEntry::default()
+        };
+        assert_eq!(entry.selector(Redirected::NO), entry.select);
+        assert_eq!(entry.selector(Redirected::YES), Selector::pool(3));
+        assert_eq!(ServiceEntry::default().selector(Redirected::YES), Selector::NONE);
+    }
 
     #[test]
     fn a_selector_is_a_pool_or_a_table() {

@@ -9,6 +9,8 @@ pub const SLOTS_PER_BUCKET: usize = 2;
 
 /// Beside a protocol: the key of its ranges of ports.
 const RANGES: u8 = 0x80;
+/// In the place of a protocol: the key of an address that other clusters' gateways send to.
+const TUNNEL: u8 = 0x40;
 
 const FACTOR_A: u64 = 0x9E37_79B9_7F4A_7C15;
 const FACTOR_B: u64 = 0xC2B2_AE3D_27D4_EB4F;
@@ -53,6 +55,17 @@ impl VipKey {
     #[inline(always)]
     pub const fn of_ranges(family: Family, address: Address, protocol: u8) -> Self {
         Self::new(family, address, protocol | RANGES, NetworkU16::new(0))
+    }
+
+    /// The key of an address of this gateway that other clusters' gateways send to: no packet's, as of ranges.
+    #[inline(always)]
+    pub const fn of_tunnel(family: Family, address: Address) -> Self {
+        Self::new(family, address, TUNNEL, NetworkU16::new(0))
+    }
+
+    /// Whether it is the key of an address that other clusters' gateways send to.
+    pub const fn is_of_tunnel(&self) -> bool {
+        self.protocol() == TUNNEL
     }
 
     /// Whether it is the key of ranges of ports.

@@ -22,6 +22,10 @@ impl Header {
     const FINAL: u32 = 1;
     /// A keyed tag follows, before the addresses.
     const TAGGED: u32 = 2;
+    /// The hop count: a gateway may redirect it once more. Whatever has not this bit may be redirected no more.
+    const REDIRECT: u32 = 4;
+    /// To another cluster's gateway: no addresses, one redirect left.
+    pub const TO_GATEWAY: Self = Self(Self::VERSION << 24 | Self::REDIRECT);
 
     /// Before so many addresses of whom none was asked.
     #[inline(always)]
@@ -45,7 +49,7 @@ impl Header {
         let known = header.0 >> 24 == Self::VERSION && flags & !(Self::FINAL | Self::TAGGED) == 0;
         let fits = header.addresses() <= ASKED && header.asked() <= header.addresses();
         let means = header.addresses() > 0 || header.is_tagged() && !header.is_final();
-        if known && fits && means { Some(header) } else { None }
+        if known && fits && means || header.0 == Self::TO_GATEWAY.0 { Some(header) } else { None }
     }
 
     /// As it lies in a packet, read natively.
@@ -82,6 +86,12 @@ impl Header {
     #[inline(always)]
     pub const fn length(self, v6: bool) -> usize {
         length(self.addresses(), v6, self.is_tagged())
+    }
+
+    /// How often it may still be redirected: once or never. Only what a gateway sends to another cluster's may.
+    #[inline(always)]
+    pub const fn redirects(self) -> usize {
+        (self.0 & Self::REDIRECT != 0) as usize
     }
 
     /// When the next one is asked.
@@ -153,11 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn one_redirect_is_left_before_a_gateway_and_none_before_a_node() {
+        let header = Header::of_wire(u32::from_ne_bytes([1, 0, 0, 4]));
+        assert_eq!(header, Some(Header::TO_GATEWAY));
+        assert_eq!(header.map(|header| (header.redirects(), header.addresses())), Some((1, 0)));
+        assert_eq!([Header::new(0).redirects(), Header::new(2).last().redirects()], [0; 2]);
+    }
+
+    #[test]
     fn what_contradicts_itself_is_no_header() {
-        let versions = [[0, 2, 0, 0], [2, 2, 0, 0]];
-        let numbers = [[1, 4, 0, 0], [1, 1, 2, 0], [1, 255, 255, 0], [1, 0, 1, 2]];
+        let versions = [[0, 2, 0, 0], [2, 2, 0, 0], [2, 0, 0, 4]];
+        let numbers = [[1, 4, 0, 0], [1, 1, 2, 0], [1, 255, 255, 0], [1, 0, 1, 2], [1, 1, 0, 4]];
         let flags = [[1, 2, 0, 8], [1, 2, 0, 128], [1, 0, 0, 0], [1, 0, 0, 1], [1, 0, 0, 3]];
-        for bytes in [&versions[..], &numbers, &flags].concat() {
+        let redirects = [[1, 0, 0, 5], [1, 0, 0, 6], [1, 0, 1, 4]];
+        for bytes in [&versions[..], &numbers, &flags, &redirects].concat() {
             assert_eq!(Header::of_wire(u32::from_ne_bytes(bytes)), None, "{bytes:?}");
         }
     }

@@ -60,7 +60,7 @@ impl World {
     }
 
     fn chain(&self) -> Vec<u32> {
-        let selection = select::select(HASH, &self.service, self).unwrap();
+        let selection = select::select(HASH, self.service.select, self).unwrap();
         let earlier = earlier(HASH, self.service.select, &selection, selection.node.row.index(), self);
         (0..earlier.count()).map(|at| earlier.index(at)).collect()
     }

@@ -4,6 +4,7 @@ mod chain;
 mod garbage;
 mod probe;
 mod quic;
+mod redirect;
 mod tag;
 mod unusual;
 mod world;

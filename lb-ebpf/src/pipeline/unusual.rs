@@ -10,8 +10,8 @@ use crate::select::MISSING;
 use crate::tables::Tables;
 use crate::track::Segment;
 use crate::verdict::{Action, End};
-use crate::{classify, encapsulate, fragment, icmp};
-use lb_common::abi::{Control, EventKind, Features, Reply, VipSlot};
+use crate::{classify, encapsulate, fragment, icmp, redirect};
+use lb_common::abi::{BackendFlags, Control, EventKind, Features, Reply, VipSlot};
 use lb_common::flow::Flow;
 use lb_common::net::NetworkU16;
 use lb_common::reason::Reason;
@@ -25,7 +25,9 @@ fn arrive<'t, F: Frame, T: Tables>(
     let mut network = parse::network(frame)?;
     network.offset = (tables.forgotten(network.offset as u64) & 0xff) as usize;
     let control = tables.control().ok_or(MISSING)?;
-    let vip = classify::address(&network, control.vips, tables)?;
+    let network = redirect::arrive(frame, network, control, tables)?;
+    let vip = classify::address(&network, control.vips, tables);
+    let vip = vip.map_err(|end| redirect::end(end, network.redirected))?;
     Ok((network, control, vip))
 }
 
@@ -39,21 +41,36 @@ fn place<F: Frame, T: Tables>(frame: &F, network: &Network, tables: &T) -> Resul
 #[inline(always)]
 pub fn message<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let (network, control, vip) = arrive(frame, tables)?;
+    about(frame, &network, control, vip, tables).map_err(|end| redirect::end(end, network.redirected))
+}
+
+#[inline(always)]
+fn about<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    control: &Control,
+    vip: &VipSlot,
+    tables: &T,
+) -> Result<Action, End> {
     let of_vip = |reason| classify::of_vip(vip, reason);
-    let place = place(frame, &network, tables).map_err(of_vip)?;
-    let kind = icmp::kind(frame, &network, &place).map_err(of_vip)?;
+    let place = place(frame, network, tables).map_err(of_vip)?;
+    let kind = icmp::kind(frame, network, &place).map_err(of_vip)?;
     if icmp::echo::is_request(network.family, kind) {
         // Where the kernel has the address too, the kernel answers.
         let end = of_vip(Reason::EchoReply);
-        return Err(if end.lost() { echo(frame, &network, &place, tables) } else { end });
+        // The first gateway answers such requests, and redirects none.
+        if network.redirected.is() {
+            return Err(End::drop(Reason::BadRedirect));
+        }
+        return Err(if end.lost() { echo(frame, network, &place, tables) } else { end });
     }
     let flow =
-        icmp::error::flow(frame, &network, &place, kind, |word| tables.forgotten(word)).map_err(of_vip)?;
+        icmp::error::flow(frame, network, &place, kind, |word| tables.forgotten(word)).map_err(of_vip)?;
     let service = classify::service(&flow, control.vips, tables)?;
     let found = Found { flow, datagram: 0, segment: Segment::Related, may_tell: false };
     // What is forgotten is not that it is no datagram, so that what looks into one is left out.
     let found = Found { datagram: 0, ..found.forgotten(tables) };
-    guide(frame, &network, &found, service, control, tables)
+    guide(frame, network, &found, service, control, tables)
 }
 
 #[inline(always)]
@@ -71,10 +88,21 @@ fn echo<F: Frame, T: Tables>(frame: &mut F, network: &Network, place: &Place, ta
 #[inline(always)]
 pub fn part<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Result<Action, End> {
     let (network, control, vip) = arrive(frame, tables)?;
-    let found = find(frame, &network, control, tables).map_err(|reason| classify::of_vip(vip, reason))?;
+    piece(frame, &network, control, vip, tables).map_err(|end| redirect::end(end, network.redirected))
+}
+
+#[inline(always)]
+fn piece<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    control: &Control,
+    vip: &VipSlot,
+    tables: &T,
+) -> Result<Action, End> {
+    let found = find(frame, network, control, tables).map_err(|reason| classify::of_vip(vip, reason))?;
     let found = found.forgotten(tables);
     let service = classify::service(&found.flow, control.vips, tables)?;
-    guide(frame, &network, &found, service, control, tables)
+    guide(frame, network, &found, service, control, tables)
 }
 
 /// What is known of a packet that may have no ports.
@@ -170,12 +198,35 @@ fn attempt<F: Frame, T: Tables>(
         0 => None,
         offset => ConnectionId::read(frame, offset, network.end()),
     };
-    let choice = choose(&found.flow, connection_id, service, control, tables, || found.segment)?;
+    let told = (network.redirected, || found.segment);
+    let choice = choose(&found.flow, connection_id, service, control, tables, told)?;
+    let flags = choice.owner.backend.route.flags;
+    if network.redirected.bits(flags.of(BackendFlags::LOCAL)) != 0 {
+        return Err(keep(frame, network, &choice, service, tables));
+    }
     if encapsulate::fits(network, choice.owner.backend, tables.features()) {
-        let earlier = earlier(&choice, found.flow.protocol, service, tables, || found.segment);
+        let earlier = earlier(&choice, found.flow.protocol, service, tables, told);
         deliver(frame, network, &choice, earlier, service, tables)
     } else {
         Err(tell(frame, network, found, &choice, tables))
+    }
+}
+
+/// A redirected packet to this machine.
+#[inline(always)]
+fn keep<F: Frame, T: Tables>(
+    frame: &mut F,
+    network: &Network,
+    choice: &Choice,
+    service: u32,
+    tables: &T,
+) -> End {
+    match redirect::uncover(frame, tables) {
+        redirect::UNCOVERED => {
+            tables.count_sent(service, choice.owner.index, network.length as u64);
+            End::pass(Reason::LocalBackend)
+        }
+        end => End::of_word(end),
     }
 }
 
@@ -190,6 +241,8 @@ fn tell<F: Frame, T: Tables>(
     let told = found.may_tell
         && icmp::too_big::is_told(frame, network)
         && tables.may_reply(Reply::TooBig)
+        && (!tables.features().has(Features::REDIRECT)
+            || redirect::lay_bare(frame, network.offset, network.family))
         && icmp::too_big::answer(frame, encapsulate::largest(choice.owner.backend, tables.features()))
             .is_some();
     if told { End::reply(Reason::TooBigReported) } else { End::drop(Reason::TooBig) }

@@ -42,6 +42,16 @@ const fn mark(outer: u8, inner: u8) -> Result<u8, Reason> {
     }
 }
 
+/// The traffic class of other outer headers that a packet is put into which keeps its own: with the congestion that the
+/// ones before were marked with.
+#[inline(always)]
+pub const fn carried_on(outer: u8, inner: u8) -> u8 {
+    match (outer & ECN, inner & ECN) {
+        (CONGESTION, _) | (ECT_1, 2) => inner & !ECN | outer & ECN,
+        _ => inner,
+    }
+}
+
 #[inline(always)]
 fn set_ecn<F: Frame>(frame: &mut F, inner: &Network, mark: u8) -> Option<()> {
     match inner.family {
@@ -72,7 +82,7 @@ const fn updated(checksum: u16, before: u8, after: u8) -> u16 {
 
 /// Moves the link header and up to two tags, `length` bytes, over the `by` bytes behind them.
 #[inline(always)]
-fn move_link<F: Frame>(frame: &mut F, length: usize, by: usize, family: Family) -> Option<()> {
+pub(crate) fn move_link<F: Frame>(frame: &mut F, length: usize, by: usize, family: Family) -> Option<()> {
     let Ethernet { destination, source, ether_type: first } = *frame.header::<Ethernet>(0)?;
     let tags = [tag(frame, length, 0), tag(frame, length, 1)];
     frame.grow(-i32::try_from(by).ok()?)?;

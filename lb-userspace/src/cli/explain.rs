@@ -33,6 +33,10 @@ pub(super) struct Options {
     /// Ask about a QUIC packet with this destination connection id, in hexadecimal.
     #[arg(long, value_name = "HEX", value_parser = bytes)]
     connection_id: Option<Bytes>,
+    /// Ask about a packet that another cluster's gateway sent here, which goes to this cluster's nodes alone.
+    #[arg(long)]
+    redirected: bool,
+
     /// Explain by this configuration instead of the maps in the kernel, taking every backend to be up. Needs no
     /// privilege.
     #[arg(long, value_name = "FILE", conflicts_with = "pin_path")]
@@ -71,6 +75,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let query = Query::new(protocol, options.source, options.destination)
         .map_err(|error| Failure::usage(error.into()))?;
     let query = if options.new { query.first() } else { query };
+    let query = if options.redirected { query.redirected() } else { query };
     let query = options.connection_id.as_ref().map_or(query, |Bytes(id)| query.with_connection_id(id));
     let explanation = match &options.config {
         Some(file) => by_file(&query, file)?,
@@ -106,6 +111,7 @@ fn text(query: &Query, explanation: &Explanation) -> String {
         ("decision", decision(explanation)),
         ("reason", explanation.reason.clone()),
         ("chain", chain(&explanation.chain)),
+        ("via", or_dash(explanation.via)),
         ("outer", or_dash(explanation.outer.as_ref().map(outer))),
         ("next hop", or_dash(explanation.next_hop.as_ref().map(way))),
     ])

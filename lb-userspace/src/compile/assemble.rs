@@ -1,4 +1,4 @@
-use super::entries;
+use super::entries::{self, Way};
 use super::error::{CompileError, Resource};
 use super::history::History;
 use super::identity;
@@ -14,6 +14,8 @@ use super::vips::Keys;
 use crate::config::model::{Protocol, ServicePort, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
 use lb_common::abi::{Control, PoolEntry, Selector, TableEntry};
+use lb_common::net::NetworkU16;
+use lb_ebpf::redirect::GATEWAYS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -34,13 +36,21 @@ pub fn compile(
     let record = identity::succeed(old, desired, generation, sizes)?;
     let mut image = outline(desired, &record, sizes)?;
     let (pools, chained) = (selections(desired), chained(desired));
-    pools.iter().for_each(|(pool, selection)| backends(pool, selection, &chained, &record, &mut image));
+    pools.iter().for_each(|(pool, selection)| {
+        let way = Way {
+            encap: pool.encap,
+            chain: chained.contains(pool.name.as_str()),
+            gateway: desired.redirects.through.contains(&pool.cluster),
+        };
+        backends(pool, selection, way, &record, &mut image);
+    });
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
     let delay = desired.roll_delay;
     let roll = (delay > 0).then(|| Roll { delay, serving: Live::serving(&record, &serving) });
     let book = Book::new(old, (Live::of(&record), roll), &past, generation, sizes, now);
-    let mut assembly = Assembly { old, record, image, book, chained, cache };
+    let own = desired.redirects.own.as_deref();
+    let mut assembly = Assembly { old, record, image, book, chained, own, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
     let (mut record, image, histories) = assembly.close();
@@ -73,15 +83,35 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
             service.ports.iter().for_each(|port| listen(&mut keys, vip.address, port, index));
         }
     }
+    let redirects = &desired.redirects;
+    redirects.addresses.iter().for_each(|address| keys.tunnel(*address));
     let ranges = keys.lines()?;
     identity::fits(Resource::VipKeys, ranges.len(), sizes.services)?;
     let (table, vips) = keys.place(sizes.half_log2)?;
     let (k0, k1) = desired.secret;
     let (epoch, tunnel_keys) = entries::tunnel_keys(desired.tunnel_key);
     let replies = [desired.replies.echo, desired.replies.too_big];
+    let taken = redirects.taken.port;
+    let redirected = NetworkU16::new(if redirects.addresses.is_empty() { 0 } else { taken });
+    let mut access: BTreeMap<_, _> = policies().map(|(index, one)| (index, entries::access(one))).collect();
+    let mut prefixes: BTreeMap<_, _> = policies().map(|(index, one)| (index, one.prefixes.clone())).collect();
+    if !redirects.taken.gateways.is_empty() {
+        access.insert(GATEWAYS, entries::gateways(&redirects.taken.gateways));
+        prefixes.insert(GATEWAYS, redirects.taken.gateways.clone());
+    }
     Ok(MapImage {
         generation: 0,
-        control: Control { vips: table, k0, k1, inserts: sizes.inserts(), replies, epoch, tunnel_keys },
+        control: Control {
+            vips: table,
+            k0,
+            k1,
+            inserts: sizes.inserts(),
+            replies,
+            epoch,
+            tunnel_keys,
+            redirects: redirected,
+            ..Control::default()
+        },
         filter: keys.filter(),
         vips,
         ranges,
@@ -92,8 +122,8 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
         backends: BTreeMap::new(),
         tunnels: BTreeMap::new(),
         quic_servers: quic::servers(desired, record, sizes)?,
-        access: policies().map(|(index, policy)| (index, entries::access(policy))).collect(),
-        prefixes: policies().map(|(index, policy)| (index, policy.prefixes.clone())).collect(),
+        access,
+        prefixes,
     })
 }
 
@@ -120,6 +150,8 @@ struct Assembly<'a> {
     book: Book<'a>,
     /// Pools of services that track by chain.
     chained: BTreeSet<&'a str>,
+    /// The cluster this gateway stands in.
+    own: Option<&'a str>,
     cache: &'a mut Cache,
 }
 
@@ -145,14 +177,25 @@ impl Assembly<'_> {
 
     fn service(&mut self, service: &Service) -> Result<(), CompileError> {
         let select = self.select(service)?;
-        let access = service.access.as_ref().and_then(|name| self.record.access_index(name));
+        let (local, access) = (self.local(service), self.access(service));
         let Some(record) = self.record.services.get_mut(&service.name) else { return Ok(()) };
         record.pool = select.single_pool().and_then(|pool| u16::try_from(pool).ok());
         if select != Selector::NONE && record.pool.is_none() {
             record.table = select.table();
         }
-        self.image.services.insert(record.index, entries::service(select, access, service));
+        self.image.services.insert(record.index, entries::service((select, local), access, service));
         Ok(())
+    }
+
+    fn access(&self, service: &Service) -> Option<u32> {
+        service.access.as_ref().and_then(|name| self.record.access_index(name))
+    }
+
+    /// What other clusters' gateways send here goes to the pool in this cluster, of which a service has one at most,
+    /// whatever its weight: the weights were asked before it was sent.
+    fn local(&self, service: &Service) -> Option<u16> {
+        let share = self.own.and_then(|own| service.shares.iter().find(|share| share.cluster == own));
+        share.and_then(|share| self.record.pools.get(&share.pool)).map(|pool| pool.index)
     }
 
     /// A service with one pool names it, unless its flows were sent by something else and are remembered.
@@ -212,18 +255,11 @@ fn chained(desired: &Desired) -> BTreeSet<&str> {
     services.flat_map(|service| &service.shares).map(|share| share.pool.as_str()).collect()
 }
 
-fn backends(
-    pool: &Pool,
-    selection: &Selection,
-    chained: &BTreeSet<&str>,
-    record: &Record,
-    image: &mut MapImage,
-) {
-    let chain = chained.contains(pool.name.as_str());
+fn backends(pool: &Pool, selection: &Selection, way: Way, record: &Record, image: &mut MapImage) {
     let Some(record) = record.pools.get(&pool.name) else { return };
     image.tunnels.extend(entries::tunnel(pool.encap).map(|entry| (u32::from(record.index), entry)));
     for member in &pool.members {
-        let entry = entries::backend(member, (pool.encap, chain), record.index, selection);
+        let entry = entries::backend(member, way, record.index, selection);
         image.backends.insert(record.backends[&member.address].index.into(), entry);
     }
 }

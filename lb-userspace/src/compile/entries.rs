@@ -2,7 +2,7 @@
 
 use super::members::Selection;
 use super::quic;
-use crate::config::model::{AccessPolicy, Affinity, EncapKind, Secret, Tracking, UdpOnChange};
+use crate::config::model::{AccessList, AccessPolicy, Affinity, EncapKind, Secret, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
     AccessFlags, BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry,
@@ -18,7 +18,11 @@ pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2
 }
 
 /// A service's entry.
-pub(super) fn service(select: Selector, access: Option<u32>, service: &Service) -> ServiceEntry {
+pub(super) fn service(
+    (select, local): (Selector, Option<u16>),
+    access: Option<u32>,
+    service: &Service,
+) -> ServiceEntry {
     let flags = match service.tracking {
         Tracking::Transition => ServiceFlags::default(),
         Tracking::Chain => ServiceFlags::UNTRACKED.with(ServiceFlags::CHAIN),
@@ -32,7 +36,8 @@ pub(super) fn service(select: Selector, access: Option<u32>, service: &Service) 
     let flags = if service.quic.is_empty() { flags } else { flags.with(ServiceFlags::QUIC) };
     let flags = if access.is_some() { flags.with(ServiceFlags::ADMISSION) } else { flags };
     let (quic, access) = (quic::lengths(&service.quic), access.unwrap_or(0));
-    let flow = ServiceEntry { select, flags, quic, access, ..ServiceEntry::default() };
+    let local = ServiceEntry::local(local);
+    let flow = ServiceEntry { select, local, flags, quic, access, ..ServiceEntry::default() };
     let client = |v4: u8, v6: u8| ServiceEntry {
         flags: flags.with(ServiceFlags::CLIENT_AFFINITY),
         mask_v4: prefix_mask_v4(v4.into()),
@@ -56,26 +61,37 @@ pub(super) fn access(policy: &AccessPolicy) -> lb_common::abi::AccessPolicy {
     lb_common::abi::AccessPolicy { flags, interval, seal: policy.prefixes.fingerprint() }
 }
 
+/// What says that the prefixes of other clusters' gateways are there. It admits everybody, as that entry does without it:
+/// a service meets it whose own policy is being taken away.
+pub(super) fn gateways(list: &AccessList) -> lb_common::abi::AccessPolicy {
+    lb_common::abi::AccessPolicy { seal: list.fingerprint(), ..lb_common::abi::AccessPolicy::default() }
+}
+
 /// Whether packets may be sent to a member.
 pub(super) fn serves(member: &Member, selection: &Selection) -> bool {
     member.reach != Reach::Unresolved && (member.state != MemberState::Down || selection.failed_open)
 }
 
-/// A backend's entry; `chain`: of a pool of which a service tracks by chain. Of one that cannot be reached it names no more than the address.
-pub(super) fn backend(
-    member: &Member,
-    (encap, chain): (EncapKind, bool),
-    pool: u16,
-    selection: &Selection,
-) -> BackendEntry {
-    let mut flags = tunnel_flags(encap, chain);
+/// How a pool's endpoints are reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    pub(super) encap: EncapKind,
+    /// A service of it tracks by chain.
+    pub(super) chain: bool,
+    /// They are gateways of their cluster.
+    pub(super) gateway: bool,
+}
+
+/// A backend's entry. Of one that cannot be reached it names no more than the address.
+pub(super) fn backend(member: &Member, way: Way, pool: u16, selection: &Selection) -> BackendEntry {
+    let mut flags = tunnel_flags(way);
     if serves(member, selection) {
         flags = flags.with(BackendFlags::SERVES);
     }
     if member.address.is_ipv6() {
         flags = flags.with(BackendFlags::OUTER_V6);
     }
-    let port = NetworkU16::new(encap.port());
+    let port = NetworkU16::new(way.encap.port());
     let destination = Address::from(member.address);
     let base = BackendEntry {
         route: Route { flags, interface: 0 },
@@ -93,8 +109,9 @@ pub(super) fn backend(
     }
 }
 
-fn tunnel_flags(encap: EncapKind, chain: bool) -> BackendFlags {
+fn tunnel_flags(Way { encap, chain, gateway }: Way) -> BackendFlags {
     match encap {
+        EncapKind::Gue { .. } if gateway => BackendFlags::GUE.with(BackendFlags::GATEWAY),
         EncapKind::Ipip => BackendFlags::default(),
         EncapKind::Gue { tag, .. } => {
             let flags = if chain { BackendFlags::GUE.with(BackendFlags::CHAIN) } else { BackendFlags::GUE };

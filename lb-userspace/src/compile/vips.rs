@@ -47,6 +47,11 @@ impl Keys {
         self.ranges.entry((address, protocol)).or_default().push(range);
     }
 
+    /// Adds an address of this gateway that other clusters' gateways send to.
+    pub fn tunnel(&mut self, address: IpAddr) {
+        self.put(VipKey::of_tunnel(Family::of(address), address.into()), 0, VipFlags::default());
+    }
+
     /// Adds the keys of ranges, and returns the lines that they lead to. To be called once all ports are added.
     ///
     /// # Errors

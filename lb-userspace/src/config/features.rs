@@ -2,13 +2,23 @@
 
 use lb_common::abi::Features;
 
-use super::model::{Config, EncapKind, Service, Tracking};
+use super::model::{Cluster, Config, EncapKind, Service, Tracking, Via};
 
 /// The features without which the program could not serve it.
 pub fn features(config: &Config) -> Features {
-    let clusters = config.clusters.iter().map(|cluster| encapsulation(cluster.encap.kind));
+    let clusters = config.clusters.iter().map(cluster);
     let services = config.services.iter().map(service);
-    clusters.chain(services).fold(Features::default(), Features::with)
+    let redirects = !config.gateway.redirects.gateways.is_empty();
+    let gateway = if redirects { Features::REDIRECT } else { Features::default() };
+    clusters.chain(services).fold(gateway, Features::with)
+}
+
+fn cluster(cluster: &Cluster) -> Features {
+    let encapsulation = encapsulation(cluster.encap.kind);
+    match cluster.via {
+        Via::Nodes => encapsulation,
+        Via::Gateway => encapsulation.with(Features::REDIRECT),
+    }
 }
 
 fn service(service: &Service) -> Features {

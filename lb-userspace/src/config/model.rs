@@ -3,16 +3,19 @@
 
 mod access;
 mod encap;
+mod health;
 mod node;
 mod quic;
+mod redirects;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
+pub use health::{CheckKind, HealthCheck, ProbeVia};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use quic::{QuicConfig, ServerId};
+pub use redirects::{Redirects, Via};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +109,8 @@ pub struct Gateway {
     pub admin: PathBuf,
     /// What the gateway sends by itself.
     pub replies: Replies,
+    /// What other clusters' gateways send to it.
+    pub redirects: Redirects,
 }
 
 /// Packets that the gateway sends by itself, at most so many a second.
@@ -190,7 +195,9 @@ pub struct Cluster {
     pub name: String,
     /// Whether it takes new flows.
     pub state: ClusterState,
-    /// How packets reach its nodes.
+    /// Whether packets are sent to its nodes or to its gateways.
+    pub via: Via,
+    /// How packets reach them.
     pub encap: Encap,
 }
 
@@ -344,53 +351,4 @@ pub struct Endpoint {
     pub weight: u16,
     /// What its QUIC connection ids say of it. There, and of the right length, if a service of the pool reads them.
     pub server_id: Option<ServerId>,
-}
-
-/// How a pool's nodes are probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// Unique name.
-    pub name: String,
-    /// What is sent and what must come back.
-    pub kind: CheckKind,
-    /// How a probe reaches the node.
-    pub via: ProbeVia,
-    /// Port that is probed, host order. `None`: the service's own, only of checks through the tunnel.
-    pub port: Option<u16>,
-    /// Time between the starts of two probes.
-    pub interval: Duration,
-    /// Time after which a probe has failed; not more than the interval.
-    pub timeout: Duration,
-    /// Passes in a row that make a node up.
-    pub rise: u32,
-    /// Failures in a row that make a node down.
-    pub fall: u32,
-    /// Each interval is changed by up to this many percent, 0..=100.
-    pub jitter_percent: u8,
-}
-
-/// How a probe reaches a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProbeVia {
-    /// To its own address.
-    #[default]
-    Direct,
-    /// As a client's packets do: to a VIP, encapsulated to the node.
-    Tunnel,
-}
-
-/// The kinds of health check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckKind {
-    /// The connection opens.
-    Tcp,
-    /// A GET is answered with an expected status.
-    Http {
-        /// Path and query.
-        path: String,
-        /// `Host` header; `None`: the node's address.
-        host: Option<String>,
-        /// Statuses that pass.
-        expect: RangeInclusive<u16>,
-    },
 }

@@ -66,6 +66,7 @@ fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
     pools::no_endpoint_is_a_vip(file, names, problems);
     quic::servers_are_told_apart(file, names, problems);
     clusters::mtu_fits(file, names, problems);
+    clusters::redirects_have_a_cluster(file, problems);
 }
 
 /// The elements that could be built; the others were reported.

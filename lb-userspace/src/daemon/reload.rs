@@ -284,6 +284,7 @@ mod tests {
             limits: Limits::default(),
             admin: "/run/a.sock".into(),
             replies: Replies::default(),
+            redirects: crate::config::model::Redirects::default(),
         }
     }
 

@@ -107,7 +107,7 @@ impl Loaded {
         let maps = KernelMaps::open(pins, sizes, Access::Write)?;
         let devices = Devices::open(pins)?;
         let probes = Probes::open(pins)?;
-        programs(&mut ebpf)?;
+        programs(&mut ebpf, features)?;
         Ok(Self { ebpf, log, reader: None, features, maps, devices, probes, adopted })
     }
 
@@ -120,7 +120,7 @@ impl Loaded {
     /// interfaces until this one is attached to them.
     pub fn renew(&mut self, pins: &Pins, sizes: &Sizes, features: Features) -> Result<(), RenewError> {
         let mut ebpf = object(pins, sizes, self.log, features).map_err(LoadError::from)?;
-        programs(&mut ebpf)?;
+        programs(&mut ebpf, features)?;
         (self.ebpf, self.features) = (ebpf, features);
         self.log_packets()?;
         Ok(())
@@ -189,11 +189,12 @@ pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp,
     program.try_into()
 }
 
-/// Loads all programs, and lets the gateway's call the others: from now on one that is on an interface calls these
-/// too, which know the same maps and no less of their content.
-fn programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+/// Loads the programs that these features need, and lets the gateway's call the others: from now on one that is on an
+/// interface calls these too, which know the same maps and no less of their content.
+fn programs(ebpf: &mut Ebpf, features: Features) -> Result<(), LoadError> {
     program(ebpf, PROGRAM)?.load()?;
-    for called in Program::ALL {
+    let needed = |called: &Program| called.feature().is_none_or(|feature| features.has(feature));
+    for called in Program::ALL.into_iter().filter(needed) {
         let loaded = program(ebpf, called.name())?;
         loaded.load()?;
         let fd = loaded.fd()?.try_clone().map_err(ProgramError::IOError)?;

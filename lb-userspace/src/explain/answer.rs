@@ -42,6 +42,9 @@ pub struct Explanation {
     /// Addresses of the other nodes that are asked if `node.backend` does not know the connection, in this order; empty
     /// but for services that track by chain.
     pub chain: Vec<IpAddr>,
+    /// `gateway` if `node.backend` is a gateway of its cluster, which chooses among that cluster's nodes; else `nodes`. `None`
+    /// for a flow that is not sent.
+    pub via: Option<&'static str>,
     /// The header in front; `None` for a flow that is not encapsulated.
     pub outer: Option<Outer>,
     /// The way out; `None` for a flow that is not sent, and where it is not known.
@@ -96,7 +99,7 @@ pub struct Outer {
 
 /// The key that the flow's connection would be recorded under; `None` if it is for no service.
 pub fn connection<T: Tables>(query: &Query, tables: &T) -> Option<u64> {
-    super::way::connection(&query.flow(), tables)
+    super::way::connection(query, tables)
 }
 
 /// Index of the access policy that the flow's service has; `None`: it has none, or the flow is for no service.
@@ -121,9 +124,14 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
         reason_name: reason_name.map(Reason::name),
         node,
         chain: chain(earlier, tables),
+        via: sent.map(|owner| if is_gateway(owner.backend) { "gateway" } else { "nodes" }),
         outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
         next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
     }
+}
+
+fn is_gateway(backend: &BackendEntry) -> bool {
+    backend.route.flags.has(BackendFlags::GATEWAY)
 }
 
 fn chain<T: Tables>(earlier: Earlier, tables: &T) -> Vec<IpAddr> {
@@ -155,6 +163,14 @@ fn sentence(reason: Option<Reason>, taker: Option<Owner>, node: Option<&NodeStep
     let named = taker.filter(|owner| owner.decision == Decision::Quic);
     match (reason, node) {
         (Some(reason), _) => reason.sentence().to_owned(),
+        (None, Some(NodeStep { row, .. }))
+            if let Some(owner) = taker.filter(|owner| is_gateway(owner.backend)) =>
+        {
+            let gateway = IpAddr::from(owner.backend.destination);
+            format!(
+                "{gateway} takes row {row}; it is a gateway, which chooses among the nodes of its cluster."
+            )
+        }
         _ if let Some(owner) = named => {
             format!("{} is the server that the connection id names.", IpAddr::from(owner.backend.destination))
         }

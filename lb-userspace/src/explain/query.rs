@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use lb_common::abi::Redirected;
 use lb_common::flow::Flow;
 use lb_common::net::{Family, NetworkU16};
 use lb_ebpf::quic::ConnectionId;
@@ -24,6 +25,8 @@ pub struct Query {
     pub first: bool,
     /// The QUIC connection id in it, in full.
     pub connection_id: Option<ConnectionId>,
+    /// Whether it is asked as of a packet that another cluster's gateway sent here.
+    pub redirected: Redirected,
 }
 
 /// No packet has addresses of two families.
@@ -48,7 +51,14 @@ impl Query {
         if source.is_ipv4() != destination.is_ipv4() {
             return Err(MixedFamilies { source_ip: source.ip(), destination_ip: destination.ip() });
         }
-        Ok(Self { protocol, source, destination, first: false, connection_id: None })
+        Ok(Self {
+            protocol,
+            source,
+            destination,
+            first: false,
+            connection_id: None,
+            redirected: Redirected::NO,
+        })
     }
 
     /// As the program sees it.
@@ -70,6 +80,12 @@ impl Query {
     #[must_use]
     pub fn first(self) -> Self {
         Self { first: true, ..self }
+    }
+
+    /// A packet of the same flow that another cluster's gateway sent here.
+    #[must_use]
+    pub fn redirected(self) -> Self {
+        Self { redirected: Redirected::YES, ..self }
     }
 
     /// A packet of the same flow with this QUIC connection id.

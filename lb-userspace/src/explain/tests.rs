@@ -1,7 +1,7 @@
 //! The oracle's flows, explained by a configuration of its world.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 
 use lb_ebpf::frame::SliceFrame;
@@ -92,13 +92,18 @@ fn service(service: &Value) -> Value {
 
 /// JSON is YAML.
 fn imagined(world: &Value) -> (MapImage, Record) {
+    configured(world, &configuration(world))
+}
+
+/// With the keys of the world.
+fn configured(world: &Value, config: &Value) -> (MapImage, Record) {
     let directory = tempfile::tempdir().unwrap();
     for (name, digits) in [("hash.key", &world["secret"]), ("tunnel.key", &world["tunnelKey"]["key"])] {
         let file = directory.path().join(name);
         std::fs::write(&file, digits.as_str().unwrap()).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let config = config::parse(&configuration(world).to_string(), "world", directory.path());
+    let config = config::parse(&config.to_string(), "world", directory.path());
     offline::imagine(&config.unwrap_or_else(|problems| panic!("{problems}"))).unwrap()
 }
 
@@ -119,7 +124,8 @@ fn unhex(digits: &str) -> Vec<u8> {
 fn asked(frame: &str) -> Option<Query> {
     let mut bytes = unhex(frame);
     let frame = SliceFrame::new(&mut bytes, 0, 1);
-    let network = parse::network(&frame).ok()?;
+    // What another cluster's gateway sent here is asked about otherwise.
+    let network = parse::network(&frame).ok().filter(|network| !OWN.contains(&network.destination.into()))?;
     let flow = parse::transport(&frame, &network).ok()?.flow;
     let connection_id = ConnectionId::find(&frame, &MemoryMaps::default());
     let protocol = if flow.protocol == 6 { Protocol::Tcp } else { Protocol::Udp };
@@ -128,6 +134,10 @@ fn asked(frame: &str) -> Option<Query> {
     let query = Query::new(protocol, source, place(flow.destination, flow.destination_port.get())).ok()?;
     Some(Query { connection_id, ..query })
 }
+
+/// The gateway's own addresses.
+const OWN: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// The reason of a packet whose sender is told that it does not fit.
 const TOLD: &str = "too-big-reported";
@@ -253,6 +263,7 @@ fn the_answer_has_the_documented_shape() {
         "reason": "203.0.113.22 owns row 29 and serves.",
         "reasonName": null,
         "chain": [],
+        "via": "nodes",
         "outer": {"kind": "ipip", "source": "192.0.2.1", "destination": "203.0.113.22", "sourcePort": 61490,
                   "destinationPort": null},
         "nextHop": null,
@@ -278,6 +289,36 @@ fn a_connection_id_names_its_server_whatever_the_rows_say() {
     assert_eq!(cut["decision"], "current", "too short for the configuration");
     fail(&mut maps.0, |address| address == IpAddr::from([203, 0, 113, 112]));
     assert_eq!(told(&flow.with_connection_id(&id), &maps)["node"]["backend"], "203.0.113.111");
+}
+
+/// The world's own configuration, of a gateway in eu-1 whose cluster us-1 is reached by way of its gateways.
+fn between_clusters() -> (MapImage, Record) {
+    let world: Value = serde_json::from_str(WORLD).unwrap();
+    let mut config = configuration(&world);
+    config["clusterSet"]["self"] = json!("eu-1");
+    let us = config["clusters"].as_array_mut().unwrap().iter_mut().find(|one| one["name"] == "us-1").unwrap();
+    (us["via"], us["encap"]) = (json!("gateway"), json!({"kind": "gue"}));
+    configured(&world, &config)
+}
+
+#[test]
+fn a_far_gateway_decides_and_what_it_redirects_stays_here() {
+    let maps = between_clusters();
+    let from = |port| query(Protocol::Tcp, &format!("192.0.2.7:{port}"), "198.51.100.10:443");
+    let far =
+        (40_000..50_000).map(from).find(|query| told(query, &maps)["cluster"]["name"] == "us-1").unwrap();
+    let answer = told(&far, &maps);
+    assert_eq!((&answer["via"], &answer["outer"]["kind"]), (&json!("gateway"), &json!("gue")));
+    assert!(
+        answer["reason"].as_str().unwrap().contains("chooses among the nodes of its cluster"),
+        "{answer}"
+    );
+    let answer = told(&far.redirected(), &maps);
+    assert_eq!((&answer["cluster"]["name"], &answer["via"]), (&json!("eu-1"), &json!("nodes")));
+    assert!(answer["cluster"]["row"].is_null() && answer["decision"] == "current", "{answer}");
+    let nowhere = query(Protocol::Udp, "192.0.2.7:40000", "198.51.100.10:443").redirected();
+    assert_eq!(told(&nowhere, &maps)["reasonName"], "no-backend", "its one pool is in us-1");
+    assert_ne!(connection(&far, &maps.0), connection(&far.redirected(), &maps.0));
 }
 
 #[test]

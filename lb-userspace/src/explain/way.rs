@@ -1,4 +1,4 @@
-use lb_common::abi::{Control, ServiceFlags, VipKey};
+use lb_common::abi::{Connection, Control, ServiceFlags, VipKey};
 use lb_common::flow::{Flow, FlowHash};
 use lb_ebpf::chain::Earlier;
 use lb_ebpf::select::{self, MISSING, Place};
@@ -41,11 +41,12 @@ pub(super) fn walk<'t, T: Tables>(query: &Query, tables: &'t T) -> Way<'t> {
     match arrive(flow, tables) {
         Err(end) => Way { service: None, outcome: Err(end), earlier: Earlier::NONE },
         Ok((control, service)) => {
-            let choice = pipeline::choose(flow, || id, service, control, tables, || segment);
+            let told = (query.redirected, || segment);
+            let choice = pipeline::choose(flow, || id, service, control, tables, told);
             let earlier =
-                choice.map(|choice| pipeline::earlier(&choice, flow.protocol, service, tables, || segment));
+                choice.map(|choice| pipeline::earlier(&choice, flow.protocol, service, tables, told));
             Way {
-                service: Some(steps(flow, service, control, tables)),
+                service: Some(steps(query, service, control, tables)),
                 outcome: choice.map(|choice| choice.owner),
                 earlier: earlier.unwrap_or(Earlier::NONE),
             }
@@ -64,9 +65,10 @@ fn arrive<'t, T: Tables>(flow: &Flow, tables: &'t T) -> Result<(&'t Control, u32
 }
 
 /// What the connection would be recorded under; `None` if the flow is for no service.
-pub(super) fn connection<T: Tables>(flow: &Flow, tables: &T) -> Option<u64> {
-    let (control, service) = arrive(flow, tables).ok()?;
-    Some(flow.connection(service, control.key()))
+pub(super) fn connection<T: Tables>(query: &Query, tables: &T) -> Option<u64> {
+    let flow = query.flow();
+    let (control, service) = arrive(&flow, tables).ok()?;
+    Some(flow.connection(Connection::service_in_key(service, query.redirected), control.key()))
 }
 
 /// The access policy of the flow's service.
@@ -77,11 +79,11 @@ pub(super) fn access_policy<T: Tables>(flow: &Flow, tables: &T) -> Option<u32> {
 }
 
 /// The steps of `choose`, as far as they go: it tells them only of a flow that somebody takes.
-fn steps<T: Tables>(flow: &Flow, index: u32, control: &Control, tables: &T) -> Steps {
+fn steps<T: Tables>(query: &Query, index: u32, control: &Control, tables: &T) -> Steps {
     let nothing = Steps { index, hash: None, cluster: None, pool: None, node: None };
     let Some(service) = tables.service(index) else { return nothing };
-    let hash = select::hash(flow, service, control.key());
-    let Ok((pool, cluster)) = select::pool(service, hash, tables) else {
+    let hash = select::hash(&query.flow(), service, control.key());
+    let Ok((pool, cluster)) = select::pool(service.selector(query.redirected), hash, tables) else {
         return Steps { hash: Some(hash), ..nothing };
     };
     Steps { index, hash: Some(hash), cluster, pool: Some(pool), node: node(pool, hash, tables) }

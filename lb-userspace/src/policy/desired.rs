@@ -1,11 +1,13 @@
 //! What should be served: the policy's result, and all that the compiler reads.
 
 use super::observed::NextHop;
+use crate::config::model;
 use crate::config::model::{
     AccessPolicy, Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, Secret,
     ServerId, ServicePort, Tracking, UdpOnChange,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What the maps should come to say.
@@ -31,6 +33,21 @@ pub struct Desired {
     pub pools: Vec<Pool>,
     /// The access policies that services name, in the configuration's order.
     pub access: Vec<AccessPolicy>,
+    /// What goes by way of gateways, here and elsewhere.
+    pub redirects: Redirects,
+}
+
+/// What other clusters' gateways send here, and what is sent to them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Redirects {
+    /// The cluster this gateway stands in, whose nodes take what is sent here.
+    pub own: Option<String>,
+    /// Clusters whose pools have gateways, not nodes.
+    pub through: BTreeSet<String>,
+    /// Addresses that others send to; none: nobody does.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Who they are, and the port.
+    pub taken: model::Redirects,
 }
 
 /// A cluster as it stands.

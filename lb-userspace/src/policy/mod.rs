@@ -12,8 +12,8 @@ pub mod observed;
 #[cfg(test)]
 mod tests;
 
-use crate::config::model::{self, ClusterState, Config, Encap};
-use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip};
+use crate::config::model::{self, ClusterState, Config, Encap, Via};
+use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip};
 use observed::{NextHop, Observed, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,7 +36,40 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
         services,
         pools,
         access: access(config),
+        redirects: redirects(config, observed),
     }
+}
+
+fn redirects(config: &Config, observed: &Observed) -> Redirects {
+    let through = config.clusters.iter().filter(|cluster| cluster.via == Via::Gateway);
+    Redirects {
+        own: config.cluster_set.self_cluster.clone(),
+        through: through.map(|cluster| cluster.name.clone()).collect(),
+        addresses: tunnel_ends(config, observed),
+        taken: config.gateway.redirects.clone(),
+    }
+}
+
+/// Where other clusters' gateways send to: of each family the source of outer headers, if it is configured, else all
+/// addresses of this machine that others can mean; not its VIPs.
+fn tunnel_ends(config: &Config, observed: &Observed) -> BTreeSet<IpAddr> {
+    let gateway = &config.gateway;
+    if gateway.redirects.gateways.is_empty() {
+        return BTreeSet::new();
+    }
+    let configured = [gateway.source_v4.map(IpAddr::V4), gateway.source_v6.map(IpAddr::V6)];
+    let is_open = |own: &&IpAddr| !configured.iter().flatten().any(|one| one.is_ipv4() == own.is_ipv4());
+    let is_vip = |own: &IpAddr| config.services.iter().any(|service| service.vips.contains(own));
+    let own = observed.own_addresses.iter().filter(is_open).copied();
+    configured.into_iter().flatten().chain(own).filter(|own| is_reachable(own) && !is_vip(own)).collect()
+}
+
+fn is_reachable(address: &IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !link_local && !address.is_loopback() && !address.is_unspecified()
 }
 
 /// The policies that a service names.

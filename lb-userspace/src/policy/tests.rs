@@ -9,6 +9,7 @@ fn config() -> Config {
     let cluster = |name: &str, mtu| model::Cluster {
         name: name.into(),
         state: ClusterState::Active,
+        via: model::Via::Nodes,
         encap: Encap { kind: EncapKind::Ipip, mtu },
     };
     let endpoint =
@@ -40,6 +41,7 @@ fn config() -> Config {
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![cluster("eu", None), cluster("us", Some(1400))],
         services: vec![model::Service {

@@ -257,7 +257,7 @@ impl Tables for MemoryMaps {
         let was_closing = held.is_closing();
         held.seen = self.clock.get();
         if closing {
-            held.state = Connection::CLOSING;
+            held.state |= Connection::CLOSING;
         }
         Some((held.backend, was_closing))
     }

@@ -5,7 +5,7 @@
 use lb_common::abi::{Control, TagEpoch, TunnelKey};
 
 /// The order in which `control` is stored: keys before the epoch that names one, the VIP table last.
-pub(super) const KEYS_EPOCH_VIPS: &[usize] = &[6, 7, 8, 9, 1, 2, 3, 4, 5, 0];
+pub(super) const KEYS_EPOCH_VIPS: &[usize] = &[6, 7, 8, 9, 10, 1, 2, 3, 4, 5, 0];
 /// Of its words, the first of its keys.
 const FIRST_KEY: usize = 6;
 /// Words of a key.

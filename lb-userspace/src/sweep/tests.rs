@@ -50,7 +50,7 @@ impl World {
     fn connection(&self, service: &str) -> Connection {
         let service = self.record.services[service].index;
         let hash = 0x1234_5678_9abc_def0;
-        let way = way(&self.image.services[&service], FlowHash(hash), &self.image).unwrap();
+        let way = way(&self.image.services[&service], Redirected::NO, FlowHash(hash), &self.image).unwrap();
         let backend = u16::try_from(way.backend).unwrap();
         Connection { backend, state: 0, service, hash, seen: (NOW - 1) * 1_000_000 }
     }

@@ -71,9 +71,14 @@ def private(addresses: list, seal: bytes) -> bytes:
     return struct.pack(">BBBB", 1, len(addresses), 0, TAGGED if seal else 0) + seal + b"".join(addresses)
 
 
-def gue(inner_is_ipv6: bool, addresses: list, seal: bytes) -> bytes:
+def hop_count(encap: dict) -> bytes:
+    """What travels to another cluster's gateway: version 1, no addresses, flag 4: one redirect left."""
+    return bytes((1, 0, 0, 4)) if encap.get("via") == "gateway" else b""
+
+
+def gue(inner_is_ipv6: bool, addresses: list, seal: bytes, encap: dict) -> bytes:
     """The GUE header: variant 0, no control message, length of the private data, the packet's protocol, no flags."""
-    behind = private(addresses, seal)
+    behind = private(addresses, seal) or hop_count(encap)
     return struct.pack(">BBH", len(behind) // 4, PROTOCOL_IPV6 if inner_is_ipv6 else PROTOCOL_IPV4, 0) + behind
 
 
@@ -86,7 +91,7 @@ def vxlan(vni: int, mac: bytes, inner_is_ipv6: bool) -> bytes:
 def between(encap: dict, inner_is_ipv6: bool, inner_length: int, source_port: int, addresses: list, seal: bytes) -> bytes:
     """What stands between the outer IP header and the packet."""
     if encap["kind"] == "gue":
-        return udp(source_port, encap["port"], gue(inner_is_ipv6, addresses, seal), inner_length)
+        return udp(source_port, encap["port"], gue(inner_is_ipv6, addresses, seal, encap), inner_length)
     if encap["kind"] == "vxlan":
         mac = bytes.fromhex(encap["mac"].replace(":", ""))
         return udp(source_port, encap["port"], vxlan(encap["vni"], mac, inner_is_ipv6), inner_length)

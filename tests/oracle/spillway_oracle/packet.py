@@ -7,7 +7,7 @@ transport, service, admission, selection, encapsulation. What is not for a VIP p
 import struct
 from typing import NamedTuple
 
-from . import chain, flowhash, headers, icmp, tag
+from . import chain, flowhash, headers, icmp, redirect, tag
 
 TCP, UDP, ICMPV6 = 6, 17, 58
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
@@ -71,6 +71,7 @@ PASS_DISCOVERY = Outcome("pass", "neighbour-discovery")
 DROP_TRUNCATED = Outcome("drop", "truncated")
 DROP_FRAGMENT = Outcome("drop", "fragment")
 DROP_NO_SERVICE = Outcome("drop", "no-service")
+DROP_BAD_REDIRECT = Outcome("drop", "bad-redirect")
 DROP_TOO_MANY = Outcome("drop", "too-many-headers")
 
 
@@ -308,19 +309,50 @@ def flow_of(world, frame: bytes, inner: Inner):
 
 def walk(world, frame: bytes) -> Outcome:
     """What becomes of a frame in a world, which remembers fragments."""
+    kind, start = link_layer(frame)
+    found = redirect.find(world.redirects, frame, kind, start)
+    if found is None:
+        return balance(world, frame)
+    source, ecn, end, at, version = found
+    if not world.redirects.knows(source):
+        return Outcome("drop", "unknown-gateway")
+    bare = redirect.bare(frame, start - 2, at, version, end)
+    if bare is None:
+        return DROP_BAD_REDIRECT
+    outcome = balance(world, bare, ecn)
+    if outcome.verdict == "pass" and outcome.reason == "local":
+        return kept(outcome, bare, start, ecn)
+    return DROP_BAD_REDIRECT if outcome.verdict == "pass" else outcome
+
+
+def kept(outcome: Outcome, bare: bytes, start: int, ecn: int) -> Outcome:
+    """A redirected packet to this machine, without its outer headers."""
+    packet = bare[start:]
+    inner = (packet[1] if packet[0] >> 4 == 4 else packet[1] >> 4) & 3
+    if (ecn, inner) == (redirect.CONGESTION, 0):
+        return Outcome("drop", "bad-redirect", None, outcome.service)
+    return outcome._replace(frame=bare[:start] + redirect.with_ecn(packet, redirect.ecn(ecn, inner)))
+
+
+def balance(world, frame: bytes, redirected: int | None = None) -> Outcome:
+    """What becomes of a packet. `redirected`: the ECN bits of the outer header that it came in."""
     inner = parse(frame, world.vips)
     if isinstance(inner, Outcome):
         return inner
     if is_discovery(frame, inner):
         return PASS_DISCOVERY
+    if redirected is not None:
+        inner = inner._replace(tos=inner.tos & 0xFC | redirect.ecn(redirected, inner.tos & 3))
     about = inner.fragment is None and inner.protocol == (icmp.ICMP if len(inner.source) == 4 else icmp.ICMPV6)
     flow = message(frame, inner) if about else flow_of(world, frame, inner)
     if isinstance(flow, Outcome):
-        return flow
+        return DROP_BAD_REDIRECT if redirected is not None and flow.reason == "echo-reply" else flow
     client, protocol, ports = flow
     service = world.service(inner.destination, protocol, ports[1])
     if service is None:
         return DROP_NO_SERVICE
+    if redirected is not None:
+        service = redirect.local(service)
     if service.access is not None and not service.access.admits(client):
         return Outcome("drop", "denied", None, service.name)
     return forward(world, service, frame, inner, flow, may_tell=not about and not inner.later)

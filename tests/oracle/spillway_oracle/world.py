@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 
 from . import flowhash, hrw, maglev, nodehrw, quic
-from .headers import BETWEEN, OVERHEAD, ethernet, private_length
+from .headers import BETWEEN, OVERHEAD, ethernet, hop_count, private_length
 from .siphash13 import key_words
 
 TABLES = {"maglev": maglev.table, "hrw": nodehrw.table}
@@ -89,6 +89,25 @@ class Service:
     """Its packets carry who had their rows before."""
     earlier: list
     """Of each cluster row, up to two Pools that had it before, the newest first."""
+    local: Pool | None
+    """The one in the gateway's own cluster."""
+
+
+@dataclass(slots=True)
+class Redirects:
+    """What other clusters' gateways send here."""
+
+    own: str | None
+    """The gateway's cluster."""
+    addresses: frozenset
+    """Where they send it."""
+    port: int
+    gateways: list
+    """Networks of theirs."""
+
+    def knows(self, source: bytes) -> bool:
+        """Whether it is one of theirs."""
+        return any(ipaddress.ip_address(source) in network for network in self.gateways)
 
 
 @dataclass(slots=True)
@@ -101,6 +120,7 @@ class World:
     """(address, protocol, port) to Service; port 0 is any."""
     ranges: dict
     """(address, protocol) to [(first port, last port, Service)]."""
+    redirects: Redirects
     fragments: dict = field(default_factory=dict)
     """What first fragments told: (source, destination, protocol, identification) to (protocol, ports)."""
 
@@ -133,8 +153,8 @@ def backend(entry: dict, cluster: dict, sources: dict, failed_open: bool, chaine
     serving = entry.get("serving", alive) and (local or hop is not None)
     header = b"" if hop is None else ethernet(mac(hop["mac"]), mac(hop["source"]), hop.get("vlan"), len(address) == 16)
     source = sources["v6" if len(address) == 16 else "v4"]
-    encap = cluster.get("encap", IPIP)
-    largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]]
+    encap = {**cluster.get("encap", IPIP), "via": cluster.get("via", "nodes")}
+    largest = entry.get("mtu", cluster["mtu"]) - OVERHEAD[len(address)] - BETWEEN[encap["kind"]] - len(hop_count(encap))
     seal = seal if encap.get("tag") else None
     largest -= private_length(3 if chained else 0, address, seal is not None)
     name = cluster["name"]
@@ -196,7 +216,7 @@ def cluster_rows(weighted: dict) -> list:
     return [names[cluster] for cluster in hrw.cluster_rows(dict(weighted.values()))]
 
 
-def service(entry: dict, pools: dict, policies: dict, past: list) -> Service:
+def service(entry: dict, pools: dict, policies: dict, past: list, own: str | None) -> Service:
     """A service with its cluster rows; one weighted pool needs none. `past`: weights before, the newest first."""
     weights = lambda of: {n: (pools[n].cluster, of.get(n, pools[n].weight)) for n in entry["pools"]}
     weighted = lambda of: {name: pair for name, pair in weights(of).items() if pair[1] > 0}
@@ -214,7 +234,8 @@ def service(entry: dict, pools: dict, policies: dict, past: list) -> Service:
         named = {id: backend for name in entry["pools"] for id, backend in pools[name].servers.items()}
         servers = quic.Servers(entry["quic"]["configs"], named)
     policy = policies[entry["access"]] if "access" in entry else None
-    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers, policy, chain, earlier)
+    local = next((pools[name] for name in entry["pools"] if pools[name].cluster == own), None)
+    return Service(entry["name"], entry.get("affinity", "flow"), prefix, rows, only, servers, policy, chain, earlier, local)
 
 
 def as_before(entry: dict, before: dict) -> dict:
@@ -228,6 +249,13 @@ def tunnel_key(entry: dict | None) -> tuple | None:
     return None if entry is None else (entry["epoch"], key_words(bytes.fromhex(entry["key"])))
 
 
+def redirected(entry: dict) -> Redirects:
+    """What other clusters' gateways send here; nothing, if the world does not say so."""
+    addresses = frozenset(packed(address) for address in entry.get("addresses", []))
+    networks = [ipaddress.ip_network(text) for text in entry.get("gateways", [])]
+    return Redirects(entry.get("self"), addresses, entry.get("port", 0), networks)
+
+
 def build(tree: dict) -> World:
     """A world from its JSON tree."""
     clusters = {c["name"]: c for c in tree["clusters"]}
@@ -239,9 +267,9 @@ def build(tree: dict) -> World:
         for p in tree["pools"]
     }
     policies = {p["name"]: access(p) for p in tree.get("accessPolicies", [])}
-    services, ranges = {}, {}
+    redirects, services, ranges = redirected(tree.get("redirects", {})), {}, {}
     for entry in tree["services"]:
-        built = service(entry, pools, policies, [before.get("weights", {}) for before in past])
+        built = service(entry, pools, policies, [before.get("weights", {}) for before in past], redirects.own)
         for vip in entry["vips"]:
             for port in entry["ports"]:
                 place = packed(vip), PROTOCOLS[port["protocol"]], port["port"]
@@ -252,7 +280,7 @@ def build(tree: dict) -> World:
                 if services.setdefault(place, built) is not built:
                     raise ValueError(f"service {entry['name']}: {vip} {port} belongs to another service too")
     vips = frozenset([*(address for address, _, _ in services), *(address for address, _ in ranges)])
-    return World(key_words(bytes.fromhex(tree["secret"])), vips, services, ranges)
+    return World(key_words(bytes.fromhex(tree["secret"])), vips, services, ranges, redirects)
 
 
 def load(path) -> World:

@@ -17,7 +17,7 @@ use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;
 use lb_userspace::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
 };
 use lb_userspace::policy::observed::NextHop;
 use lb_userspace::reconcile::reconcile;
@@ -124,6 +124,7 @@ pub(super) fn address(block: u8, number: u16) -> IpAddr {
 fn desired(distinct: bool) -> Desired {
     Desired {
         access: Vec::new(),
+        redirects: Redirects::default(),
         config_digest: String::new(),
         replies: Replies::default(),
         secret: (1, 2),

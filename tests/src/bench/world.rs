@@ -15,7 +15,7 @@ use lb_userspace::config::model::{
     ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
 };
 use lb_userspace::policy::observed::NextHop;
 
@@ -145,6 +145,7 @@ fn desired(interface: u32) -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
         access: Vec::new(),
+        redirects: Redirects::default(),
         config_digest: String::new(),
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),

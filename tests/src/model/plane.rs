@@ -1,6 +1,6 @@
 //! What packets go through.
 
-use lb_common::abi::{Connection, VipKey};
+use lb_common::abi::{Connection, Redirected, VipKey};
 use lb_common::flow::Flow;
 use lb_ebpf::tables::Tables;
 use lb_ebpf::track::Segment;
@@ -32,7 +32,12 @@ impl Plane for MemoryMaps {
         let (word, bit) = VipKey::filter_bit(flow.family, &flow.destination);
         let control = self.control().filter(|_| self.filter(word).unwrap_or(0) & bit != 0)?;
         let service = classify::service(flow, control.vips, self).ok()?;
-        Some(pipeline::choose(flow, || None, service, control, self, || segment).ok()?.owner.index)
+        Some(
+            pipeline::choose(flow, || None, service, control, self, (Redirected::NO, || segment))
+                .ok()?
+                .owner
+                .index,
+        )
     }
 
     fn connections(&self) -> Vec<(u64, Connection)> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lb_userspace::compile::Sizes;
 use lb_userspace::config::model::{
     Affinity, Algorithm, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway,
-    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    Limits, OnNoBackend, Pool, Protocol, Redirects, Replies, Secret, Service, ServicePort, Tracking,
+    UdpOnChange, Via,
 };
 use lb_userspace::policy::observed::{Health, NextHop, Observed, Verdict};
 
@@ -250,6 +251,7 @@ fn config() -> Config {
     let cluster = |number: u8| Cluster {
         name: format!("c{number}"),
         state: ClusterState::Active,
+        via: Via::Nodes,
         encap: Encap { kind: encap(number), mtu: None },
     };
     let pool = |number: u8| Pool {
@@ -280,6 +282,7 @@ fn config() -> Config {
             limits: Limits::default(),
             admin: "/".into(),
             replies: Replies::default(),
+            redirects: Redirects::default(),
         },
         clusters: (0..POOLS).map(cluster).collect(),
         services: (0..).zip(SERVICES).map(|(number, service)| self::service(number, service)).collect(),

@@ -53,7 +53,7 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Writes the configuration: the gateway's own part, and the lists of `rest`.
+    /// Writes the configuration: the gateway's own part, with what `rest` adds to it, and the lists of `rest`.
     pub(crate) fn configure(&self, interfaces: &[&str], rest: &Value) -> Result<()> {
         let admin = self.admin();
         let mut config = json!({
@@ -66,8 +66,13 @@ impl Gateway {
                 "listen": {"admin": admin},
             },
         });
-        if let (Some(config), Some(rest)) = (config.as_object_mut(), rest.as_object()) {
-            config.extend(rest.clone());
+        let mut rest = rest.clone();
+        let own = rest.as_object_mut().and_then(|rest| rest.remove("gateway"));
+        if let (Some(gateway), Some(Value::Object(own))) = (config["gateway"].as_object_mut(), own) {
+            gateway.extend(own);
+        }
+        if let (Some(config), Value::Object(rest)) = (config.as_object_mut(), rest) {
+            config.extend(rest);
         }
         // What is JSON is YAML.
         self.write_config(&serde_json::to_string_pretty(&config)?)

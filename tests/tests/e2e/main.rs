@@ -21,4 +21,5 @@ mod restart;
 mod storm;
 mod tag;
 mod tunnel_devices;
+mod via_gateway;
 mod wire;

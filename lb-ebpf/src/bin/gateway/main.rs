@@ -27,9 +27,27 @@ fn gateway(context: XdpContext) -> u32 {
     let tables = BpfTables { context: context.ctx };
     match pipeline::usual(&mut XdpFrame::new(XdpContext::new(context.ctx)), &tables) {
         Err(End::NOT_OURS) => XDP_PASS,
-        Err(End::MESSAGE) => maps::call(Program::Message, &context),
-        Err(End::PART) => maps::call(Program::Part, &context),
-        went => verdict(went, &tables),
+        Err(End::REDIRECTED) => maps::call(Program::Redirected, &context),
+        went => usual(went, &context, &tables),
+    }
+}
+
+/// Balances what other clusters' gateways send here. A program of its own, for the same reasons as the next.
+#[xdp]
+#[inline(always)]
+fn redirected(context: XdpContext) -> u32 {
+    let tables = BpfTables { context: context.ctx };
+    let went = pipeline::redirected(&mut XdpFrame::new(XdpContext::new(context.ctx)), &tables);
+    usual(went, &context, &tables)
+}
+
+/// Where those two end.
+#[inline(always)]
+fn usual(went: Result<Action, End>, context: &XdpContext, tables: &BpfTables) -> u32 {
+    match went {
+        Err(End::MESSAGE) => maps::call(Program::Message, context),
+        Err(End::PART) => maps::call(Program::Part, context),
+        went => verdict(went, tables),
     }
 }
 

@@ -123,7 +123,7 @@ impl Tables for BpfTables {
             let was_closing = (*held).is_closing();
             (*held).seen = now();
             if closing {
-                (*held).state = Connection::CLOSING;
+                (*held).state |= Connection::CLOSING;
             }
             ((*held).backend, was_closing)
         };

@@ -23,7 +23,7 @@ fn sum_v6(packet: &[u8]) -> u16 {
 }
 
 /// An echo request with this identifier, sequence number and payload, behind an Ethernet header.
-fn echo(to: IpAddr, id: u16, seq: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn echo(to: IpAddr, id: u16, seq: u16, payload: &[u8]) -> Vec<u8> {
     let header = etherparse::IcmpEchoHeader { id, seq };
     let mut frame = Vec::new();
     let link = PacketBuilder::ethernet2([2; 6], [4; 6]);
@@ -97,7 +97,7 @@ fn only_vips_are_answered_for() {
 }
 
 /// An ICMP error of a router about what a backend sent from the VIP to the client, of which so much is quoted.
-fn error_v4(kind: u8, code: u8, from: [u8; 4], quoted: usize) -> Vec<u8> {
+pub(super) fn error_v4(kind: u8, code: u8, from: [u8; 4], quoted: usize) -> Vec<u8> {
     let mut about = Vec::new();
     let answer = PacketBuilder::ipv4(from, CLIENT_V4, 3).udp(443, 40_000);
     answer.write(&mut about, &[0; 100]).unwrap();

@@ -1,12 +1,13 @@
 //! Two services on two VIPs, one pool each, one backend each: UDP 443 by IPv4, UDP 80 by IPv6.
 
 use crate::probe::{Fate, Probes};
+use crate::redirect::GATEWAYS;
 use crate::tables::Tables;
 use core::cell::RefCell;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress, PoolEntry, ProbeEntry,
-    ProbeMark, QuicKey, QuicServer, Route, Selector, ServiceEntry, TableEntry, TunnelEntry, VipBucket,
-    VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
+    AccessFlags, AccessKey, BackendEntry, BackendFlags, Control, Features, FragmentEntry, LinkAddress,
+    PoolEntry, ProbeEntry, ProbeMark, QuicKey, QuicServer, Route, Selector, ServiceEntry, TableEntry,
+    TunnelEntry, VipBucket, VipFlags, VipKey, VipSlot, VipTable, outer_v4_sum,
 };
 use lb_common::net::{Family, NetworkU16};
 use lb_common::reason::Reason;
@@ -55,6 +56,8 @@ pub(super) struct World {
     pub(super) servers: BTreeMap<QuicKey, QuicServer>,
     pub(super) probes: BTreeMap<u32, ProbeEntry>,
     pub(super) fates: RefCell<Vec<Fate>>,
+    /// Other clusters' gateways, by the keys that their packets are looked up by.
+    gateways: Vec<AccessKey>,
     counts: RefCell<Vec<Count>>,
 }
 
@@ -104,6 +107,7 @@ impl World {
             servers: BTreeMap::new(),
             probes: BTreeMap::new(),
             fates: RefCell::default(),
+            gateways: Vec::new(),
             counts: RefCell::default(),
         };
         world.add_vip(VIP_V4.into(), Family::V4, flags);
@@ -122,6 +126,18 @@ impl World {
         }
     }
 
+    /// Takes what `gateways` send to `own`, all of IPv4.
+    pub(super) fn take_redirects(&mut self, own: [u8; 4], gateways: &[[u8; 4]]) {
+        let (family, address) = (Family::V4, IpAddr::from(own).into());
+        let (word, bit) = VipKey::filter_bit(family, &address);
+        *self.filter.entry(word).or_default() |= bit;
+        let key = VipKey::of_tunnel(family, address);
+        self.insert(family, VipSlot { key, service: 0, flags: VipFlags::default() });
+        self.control.redirects = NetworkU16::new(TUNNEL_PORT);
+        let key = |from: &[u8; 4]| AccessKey::of_source(GATEWAYS, family, IpAddr::from(*from).into());
+        self.gateways = gateways.iter().map(key).collect();
+    }
+
     fn insert(&mut self, family: Family, slot: VipSlot) {
         let (first, second) = slot.key.buckets(family, TABLE);
         let free = [first, second].into_iter().find_map(|bucket| {
@@ -137,7 +153,7 @@ impl World {
     }
 }
 
-fn backend(source: IpAddr, destination: IpAddr) -> BackendEntry {
+pub(super) fn backend(source: IpAddr, destination: IpAddr) -> BackendEntry {
     let sum = match (source, destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             outer_v4_sum(u32::from_ne_bytes(from.octets()), u32::from_ne_bytes(to.octets()))
@@ -184,6 +200,9 @@ impl Tables for World {
     }
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(index as usize)
+    }
+    fn access(&self, source: &AccessKey) -> Option<AccessFlags> {
+        self.gateways.contains(source).then_some(AccessFlags::default())
     }
     fn fragment(&self, key: u64) -> Option<FragmentEntry> {
         self.fragments.borrow().get(&key).copied()

@@ -3,6 +3,7 @@
 mod chain;
 mod moving;
 mod properties;
+mod redirects;
 mod vectors;
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::config::model::{
     ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
 };
 use crate::policy::observed::NextHop;
 use crate::reconcile::{MemoryMaps, reconcile};
@@ -80,6 +81,7 @@ fn world() -> Desired {
     let cluster = |name: &str| Cluster { name: name.into(), state: ClusterState::Active };
     Desired {
         access: Vec::new(),
+        redirects: Redirects::default(),
         config_digest: "d1".into(),
         secret: (1, 2),
         replies: Replies::default(),

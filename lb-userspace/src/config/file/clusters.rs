@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 
 use super::encap::Encap;
 use super::tunnel_key::TunnelKey;
-use crate::config::model::ClusterState;
+use crate::config::model::{ClusterState, Via};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
 use crate::config::scalar::{Choice, Time, Word};
@@ -66,11 +66,11 @@ pub(crate) struct Cluster {
     /// Whether it takes new flows.
     #[schemars(extend("default" = "active"))]
     pub(crate) state: Option<Located<Choice<ClusterState>>>,
-    /// How packets reach its nodes: straight.
+    /// How packets reach its nodes: straight, or by way of the cluster's gateways, which are then the endpoints of its
+    /// pools.
     #[schemars(extend("default" = "nodes"))]
-    #[expect(dead_code, reason = "has one value: read so that it is checked")]
     pub(crate) via: Option<Located<Choice<Via>>>,
-    /// Encapsulation toward its nodes.
+    /// Encapsulation toward its nodes, or its gateways.
     pub(crate) encap: Option<Located<Encap>>,
 }
 
@@ -118,16 +118,8 @@ impl Read for Labels {
     }
 }
 
-/// Whether packets go to the nodes or to their gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// To the nodes.
-    Nodes,
-}
-
 impl Word for Via {
-    const KNOWN: &'static [(&'static str, Self)] = &[("nodes", Self::Nodes)];
-    const LATER: &'static [&'static str] = &["gateway"];
+    const KNOWN: &'static [(&'static str, Self)] = &[("nodes", Self::Nodes), ("gateway", Self::Gateway)];
 }
 
 impl Word for ClusterState {

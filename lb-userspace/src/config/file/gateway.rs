@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::config::model::XdpMode;
+use super::encap::Gue;
+use crate::config::model::{Prefix, XdpMode};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
 use crate::config::scalar::{Choice, Integer, Size, Word};
@@ -29,6 +30,11 @@ pub(crate) struct Gateway {
     pub(crate) listen: Option<Located<Listen>>,
     /// What the gateway sends by itself.
     pub(crate) icmp: Option<Located<Icmp>>,
+    /// Prefixes of other clusters' gateways, which may send packets here for this cluster's nodes; nobody when left out.
+    #[schemars(length(min = 1))]
+    pub(crate) gateways: Option<Located<List<Prefix>>>,
+    /// Where they send them.
+    pub(crate) gue: Option<Located<Gue>>,
 }
 
 impl Read for Gateway {
@@ -41,6 +47,8 @@ impl Read for Gateway {
             limits: section.optional("limits"),
             listen: section.optional("listen"),
             icmp: section.optional("icmp"),
+            gateways: section.optional("gateways"),
+            gue: section.optional("gue"),
         };
         section.close(&[]);
         Some(gateway)

@@ -38,6 +38,13 @@ pub struct AccessList {
     fingerprint: u64,
 }
 
+impl Default for AccessList {
+    /// No prefix.
+    fn default() -> Self {
+        Self::new(BTreeMap::new())
+    }
+}
+
 impl AccessList {
     /// Of these prefixes.
     pub fn new(verdicts: BTreeMap<Prefix, Admit>) -> Self {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, ProbeVia, QuicConfig, Tracking, XdpMode,
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, ProbeVia, QuicConfig, Tracking, Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, parse};
 use lb_common::abi::Features;
@@ -94,6 +94,10 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(modes, [XdpMode::Auto, XdpMode::Native, XdpMode::Generic]);
     assert_eq!(config.gateway.source_v6, Some("2001:db8::1".parse().unwrap()));
     assert_eq!(config.gateway.limits.rows, 1 << 20);
+    let others: Vec<_> =
+        config.gateway.redirects.gateways.iter().map(|(prefix, _)| prefix.to_string()).collect();
+    assert_eq!(others, ["203.0.113.0/28", "2001:db8:2::1/128"]);
+    assert_eq!((config.gateway.redirects.port, config.clusters[5].via), (6082, Via::Gateway));
     assert_eq!(config.gateway.admin, Path::new("/run/blue.sock"));
     assert_eq!(config.clusters[0].encap.mtu, Some(1320));
     assert_eq!(config.services[0].affinity, Affinity::ClientPrefix { v4: 20, v6: 48 });
@@ -144,7 +148,7 @@ fn encapsulations_and_their_defaults_arrive_in_the_model() {
     let config = good("every-key.yaml");
     let kinds: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap.kind).collect();
     let vxlan = EncapKind::Vxlan { port: 8472, vni: 16, mac: [2, 0, 0, 10, 11, 12] };
-    assert_eq!(kinds[2..], [EncapKind::Ipip, EncapKind::Gue { port: 6081, tag: true }, vxlan]);
+    assert_eq!(kinds[2..5], [EncapKind::Ipip, EncapKind::Gue { port: 6081, tag: true }, vxlan]);
     assert_eq!(features(&config), Features::ALL);
     let config = good("tunnel-defaults.yaml");
     let encap: Vec<_> = config.clusters.iter().map(|cluster| cluster.encap).collect();

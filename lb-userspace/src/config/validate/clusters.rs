@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::names::{Names, label, resolve};
 use super::{encap, secret, time, tunnel_key};
 use crate::config::file::{self, File, Pool, elements};
-use crate::config::model::{Cluster, ClusterSet, Tracking};
-use crate::config::problem::Problems;
+use crate::config::model::{Cluster, ClusterSet, Tracking, Via};
+use crate::config::problem::{Place, Problems, quoted};
 use crate::config::read::Located;
 use lb_ebpf::chain::header;
 use lb_ebpf::encapsulate::outer;
@@ -30,8 +30,12 @@ pub(super) fn cluster_set(
     if let Some(id) = set.id.as_ref() {
         label(id, problems);
     }
-    if let Some(name) = &set.self_cluster {
-        resolve("cluster", name, &names.clusters, problems);
+    if let Some(name) = &set.self_cluster
+        && let Some(cluster) = resolve("cluster", name, &names.clusters, problems)
+        && is_via_gateway(cluster)
+    {
+        let reason = format!("this gateway stands in {}, which has `via: gateway`", quoted(name));
+        problems.add(&name.place, reason, "remove `via` there: a gateway sends to its own cluster's nodes");
     }
     let change_window = Some(time(set.change_window.as_ref(), CHANGE_WINDOW, &CHANGE_WINDOWS, problems));
     let roll_delay = time(set.roll_delay.as_ref(), Duration::ZERO, &ROLL_DELAYS, problems);
@@ -56,11 +60,45 @@ pub(super) fn cluster(
     let has_key = set.is_none_or(|set| set.tunnel_key.is_some());
     let name = cluster.name.as_ref()?;
     label(name, problems);
+    if let Some(via) = cluster.via.as_ref().filter(|_| is_via_gateway(cluster)) {
+        reaches_gateways(cluster.encap.as_ref(), &via.place, problems);
+    }
     Some(Cluster {
         name: name.value.clone(),
         state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
+        via: cluster.via.as_ref().map(|via| via.value.0).unwrap_or_default(),
         encap: encap::encap(cluster.encap.as_ref(), has_key, problems),
     })
+}
+
+/// Reports an encapsulation by which a cluster's gateways cannot be told what they may do.
+fn reaches_gateways(encap: Option<&Located<file::Encap>>, via: &Place, problems: &mut Problems) {
+    if !encap::carries(encap) {
+        let reason = "its gateways are not reached over GUE, which alone tells them what they may do";
+        problems.add(via, reason, "give the cluster `encap: {kind: gue}`");
+    } else if encap.is_some_and(|encap| encap::is_tagged(encap)) {
+        let reason = "its gateways take no tags: what they are sent carries a hop count in the place of one";
+        problems.add(via, reason, "remove `tag` from the cluster's `encap`");
+    }
+}
+
+/// Whether packets are sent to the cluster's gateways.
+pub(super) fn is_via_gateway(cluster: &file::Cluster) -> bool {
+    cluster.via.as_ref().is_some_and(|via| via.value.0 == Via::Gateway)
+}
+
+/// Reports gateways of other clusters that may send here, where nothing says what here is.
+pub(super) fn redirects_have_a_cluster(file: &File, problems: &mut Problems) {
+    let gateways = file.gateway.as_ref().and_then(|gateway| gateway.gateways.as_ref());
+    let itself = file.cluster_set.as_ref().and_then(|set| set.self_cluster.as_ref());
+    if let (Some(gateways), None) = (gateways, itself) {
+        let mend = "name the cluster this gateway stands in: `clusterSet: {self: …}`";
+        problems.add(
+            &gateways.place,
+            "what they send is for this cluster's nodes, and nothing says which it is",
+            mend,
+        );
+    }
 }
 
 /// The smallest MTU each IP version guarantees (RFC 791's 576, RFC 8200's 1,280), in bytes.
@@ -81,7 +119,8 @@ pub(super) fn mtu_fits(file: &File, names: &Names<'_>, problems: &mut Problems) 
             .get(name)
             .copied()
             .unwrap_or((SMALLEST_INNER[0], OUTER[0] + header::room(false, false, encap::is_tagged(encap))));
-        let outer = outer + encap::between(encap);
+        let hops = if is_via_gateway(cluster) { header::Header::LENGTH } else { 0 };
+        let outer = outer + encap::between(encap) + hops;
         if bytes < inner + outer {
             let reason = format!(
                 "{bytes} bytes are too few: packets to its VIPs may need {inner}, the outer headers {outer}"

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::addresses::unicast;
-use super::{limits, within};
+use super::encap::GUE_PORT;
+use super::{limits, node, within};
 use crate::config::file::{self, Icmp, Listen, Source};
-use crate::config::model::{Gateway, Interface, Replies};
+use crate::config::model::{AccessList, Admit, Gateway, Interface, Redirects, Replies};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -26,6 +28,9 @@ const LONGEST_SOCKET: usize = 107;
 /// Longest name of an interface in bytes: the kernel's `IFNAMSIZ` less its final zero.
 const LONGEST_INTERFACE: usize = 15;
 
+/// Who is listed in `gateways`.
+const OTHERS: &str = "list the addresses that other clusters' gateways send from, or remove the key";
+
 /// Packets a second that a gateway may be told to send by itself.
 const REPLIES: RangeInclusive<u32> = 0..=1_000_000;
 
@@ -42,8 +47,19 @@ pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut P
         limits: limits::effective(gateway),
         admin: admin(gateway.listen.as_ref(), problems),
         replies: replies(gateway.icmp.as_ref(), problems),
+        redirects: redirects(gateway, problems),
         interfaces: interfaces(gateway.interfaces.as_ref()?, "the VIPs' packets", problems),
     })
+}
+
+fn redirects(gateway: &file::Gateway, problems: &mut Problems) -> Redirects {
+    let port = gateway.gue.as_ref().and_then(|gue| gue.port.as_ref());
+    let gateways = gateway.gateways.as_ref().map(|list| node::gateways(list, OTHERS, problems));
+    let verdicts = gateways.into_iter().flatten().map(|prefix| (prefix, Admit::Allow));
+    Redirects {
+        gateways: Arc::new(AccessList::new(verdicts.collect())),
+        port: within(port, GUE_PORT, &(1..=u16::MAX), problems),
+    }
 }
 
 fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {

@@ -37,7 +37,7 @@ pub(crate) fn node(file: &file::NodeFile, base: &Path, problems: &mut Problems) 
     let clamp_mss = node.clamp_mss.as_ref().is_none_or(|clamp| clamp.value);
     let remember = remember(node.remember.as_ref(), problems);
     let pin_path = pin_path(node.pin_path.as_ref(), PIN_PATH, problems);
-    let gateways = node.gateways.as_ref().map(|list| gateways(list, problems));
+    let gateways = node.gateways.as_ref().map(|list| gateways(list, SENDERS, problems));
     let interfaces = interfaces(node.interfaces.as_ref()?, "tunnel packets", problems);
     if !problems.is_empty() {
         return None;
@@ -73,8 +73,11 @@ fn addresses(list: &Located<List<IpAddr>>, problems: &mut Problems) -> Vec<IpAdd
     list.iter().map(|address| address.value).collect()
 }
 
-fn gateways(list: &Located<List<Prefix>>, problems: &mut Problems) -> Vec<Prefix> {
-    let mend = "list the addresses that gateways, and nodes that send on, send from";
+/// Who is listed in `gateways`.
+const SENDERS: &str = "list the addresses that gateways, and nodes that send on, send from";
+
+/// Those who may send tunnel packets; `mend`: who they are.
+pub(super) fn gateways(list: &Located<List<Prefix>>, mend: &str, problems: &mut Problems) -> Vec<Prefix> {
     some_but_not_too_many("gateway", mend, list, problems);
     each_once("the prefix", list, problems);
     list.iter().map(|prefix| well_formed(prefix, problems)).collect()

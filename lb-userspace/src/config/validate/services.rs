@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::addresses::unicast;
+use super::clusters::is_via_gateway;
 use super::encap::carries;
 use super::names::{Names, namespaced, resolve};
 use super::{ports, within};
@@ -29,6 +30,10 @@ pub(super) fn service(
     let pools = service.pools.as_ref().map(|pools| self::pools(pools, names, problems));
     if let Some(tracking) = service.tracking.as_ref().filter(|tracking| tracking.value.0 == Tracking::Chain) {
         chain(&tracking.place, service, names, problems);
+        beyond_gateways("`tracking: chain`", &tracking.place, service, names, problems);
+    }
+    if let Some(quic) = &service.quic {
+        beyond_gateways("`quic`", &quic.place, service, names, problems);
     }
     if let Some(access) = &service.access {
         resolve("policy", access, &names.access, problems);
@@ -103,6 +108,28 @@ fn chain(place: &Place, service: &file::Service, names: &Names<'_>, problems: &m
             let cluster = quoted(cluster.name.as_ref().map_or("", |name| name));
             let reason = format!("the nodes of {} are not reached over GUE, cluster {cluster}", quoted(name));
             problems.add(place, reason, "give that cluster `encap: {kind: gue}`, or leave `tracking` out");
+        }
+    }
+}
+
+/// Reports what asks for nodes where a pool has gateways.
+fn beyond_gateways(
+    what: &str,
+    place: &Place,
+    service: &file::Service,
+    names: &Names<'_>,
+    problems: &mut Problems,
+) {
+    for name in elements(service.pools.as_ref()) {
+        let cluster = names.pools.get(name.as_str()).and_then(|pool| pool.cluster.as_ref());
+        let Some(cluster) = cluster.and_then(|cluster| names.clusters.get(cluster.as_str())) else {
+            continue;
+        };
+        if is_via_gateway(cluster) {
+            let cluster = quoted(cluster.name.as_ref().map_or("", |name| name));
+            let reason =
+                format!("{what} needs nodes, and {} has the gateways of cluster {cluster}", quoted(name));
+            problems.add(place, reason, "reach that cluster with `via: nodes`, or leave this key out");
         }
     }
 }

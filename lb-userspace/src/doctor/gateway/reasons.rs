@@ -65,6 +65,14 @@ fn judgement(reason: Reason) -> (Severity, &'static str) {
         Reason::RateLimited => {
             (Hint, "if these sources may begin so many flows, raise the limit of the access policy")
         }
+        Reason::UnknownGateway => (
+            Warning,
+            "if another cluster's gateway sends them, add its outer source to gateway.gateways; else see who does",
+        ),
+        Reason::BadRedirect => (
+            Error,
+            "give this gateway the services, VIPs and ports that the other clusters' gateways redirect here",
+        ),
     }
 }
 

@@ -111,6 +111,7 @@ fn config(hosts: u8) -> Config {
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![],
         services: vec![],

@@ -2,8 +2,9 @@ use std::net::IpAddr;
 
 use lb_common::abi::{
     BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, EARLIER, FragmentEntry,
-    NO_BACKEND, PoolEntry, ProbeCounters, ProbeEntry, ProbeMark, QUIC_CONFIGS, QuicKey, QuicServer, Selector,
-    ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters, TunnelEntry,
+    NO_BACKEND, PoolEntry, ProbeCounters, ProbeEntry, ProbeMark, QUIC_CONFIGS, QuicKey, QuicServer,
+    Redirected, Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
+    TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -55,10 +56,12 @@ pub enum Decoded {
     },
     /// `port_ranges`: the services of ranges.
     PortRanges(Vec<Range>),
-    /// `services`: one pool, or a cluster table, or neither; under client affinity the masks.
+    /// `services`: one pool, or a cluster table, or neither; the pool that takes what other clusters' gateways send here;
+    /// under client affinity the masks.
     Service {
         pool: Option<u32>,
         cluster_table: Option<u32>,
+        local_pool: Option<u32>,
         tracking: &'static str,
         udp_on_change: &'static str,
         affinity: &'static str,
@@ -81,6 +84,7 @@ pub enum Decoded {
         pool: u16,
         serves: bool,
         local: bool,
+        gateway: bool,
         encap: &'static str,
         port: Option<u16>,
         source: Option<IpAddr>,
@@ -94,7 +98,7 @@ pub enum Decoded {
     /// `backend_stats`, over all CPUs.
     BackendCounters { packets: u64, bytes: u64 },
     /// `connections`; `seen` in seconds of the kernel's monotonic clock.
-    Connection { service: u32, backend: u16, closing: bool, hash: String, seen: u64 },
+    Connection { service: u32, backend: u16, closing: bool, redirected: bool, hash: String, seen: u64 },
     /// `fragments`: what a first fragment told.
     #[serde(rename_all = "camelCase")]
     Fragment { source_port: u16, destination_port: u16, protocol: u32 },
@@ -172,6 +176,7 @@ impl Decoded {
         Self::Service {
             pool,
             cluster_table: table.then(|| entry.select.table()),
+            local_pool: entry.selector(Redirected::YES).single_pool(),
             tracking: if entry.flags.has(ServiceFlags::CHAIN) {
                 "chain"
             } else if entry.flags.has(ServiceFlags::UNTRACKED) {
@@ -222,6 +227,7 @@ impl Decoded {
             pool: entry.pool,
             serves: entry.serves(),
             local: entry.route.flags.has(BackendFlags::LOCAL),
+            gateway: entry.route.flags.has(BackendFlags::GATEWAY),
             encap: encapsulation(entry),
             port: Some(entry.port.get()).filter(|port| *port != 0),
             source: Some(IpAddr::from(entry.source)).filter(|source| !source.is_unspecified()),
@@ -263,6 +269,7 @@ impl Entry {
             service: connection.service,
             backend: connection.backend,
             closing: connection.is_closing(),
+            redirected: connection.redirected().is(),
             hash: format!("0x{:016x}", connection.hash),
             seen: connection.seen / 1_000_000_000,
         };

@@ -19,7 +19,7 @@ impl Live {
     /// What the entries of a snapshot name.
     pub fn of(snapshot: &MemoryMaps) -> Self {
         let slots = snapshot.vips.iter().flat_map(|bucket| &bucket.slots);
-        let ports = slots.filter(|slot| slot.key.protocol() != 0);
+        let ports = slots.filter(|slot| slot.key.protocol() != 0 && !slot.key.is_of_tunnel());
         let single = ports.filter(|slot| !slot.key.is_of_ranges()).map(|slot| slot.service);
         let lines = snapshot.ranges.iter().filter(|line| **line != PortRanges::default());
         let services = single.chain(lines.flat_map(PortRanges::services)).collect();

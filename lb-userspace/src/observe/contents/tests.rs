@@ -120,7 +120,7 @@ fn get(name: &'static str, key: &str) -> Result<Value, NoEntry> {
 
 #[test]
 fn what_is_recorded_is_shown_under_its_key() {
-    let value = json!({"service": 2, "backend": 1, "closing": true, "hash": "0x0000000000000007", "seen": 5});
+    let value = json!({"service": 2, "backend": 1, "closing": true, "redirected": false, "hash": "0x0000000000000007", "seen": 5});
     let entry = json!({"key": "0x000000000000beef", "value": value});
     assert_eq!(dump(map::CONNECTIONS), std::slice::from_ref(&entry));
     assert_eq!(get(map::CONNECTIONS, "beef").unwrap(), entry);
@@ -204,7 +204,7 @@ fn services_of_zeros_are_shown_if_a_vip_names_them() {
     let keys: Vec<_> = dump(map::SERVICES).iter().map(|entry| entry["key"].clone()).collect();
     assert_eq!(keys, [0, 2]);
     let expected = json!({
-        "pool": 0, "clusterTable": null, "tracking": "transition", "udpOnChange": "keep", "affinity": "flow",
+        "pool": 0, "clusterTable": null, "localPool": null, "tracking": "transition", "udpOnChange": "keep", "affinity": "flow",
         "access": null, "maskV4": null, "maskV6": null, "quic": null,
     });
     assert_eq!(get(map::SERVICES, "0").unwrap(), json!({"key": 0, "value": expected}));

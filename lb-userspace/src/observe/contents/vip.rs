@@ -11,16 +11,16 @@ use super::{Decoded, Entry, Key, NoEntry};
 use crate::reconcile::MemoryMaps;
 
 /// What a key looks like.
-const EXPECTED: &str =
-    "a bucket's index, a VIP as ADDRESS:PORT/tcp (or /udp; port 0: any), or an address alone";
+const EXPECTED: &str = "a bucket's index, a VIP as ADDRESS:PORT/tcp (or /udp; port 0: any), an address alone, or ADDRESS/redirects";
 
 /// A slot in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// `ADDRESS:PORT/PROTOCOL`, port 0 for any; of ranges `ADDRESS:ranges/PROTOCOL`; of an address as such, the address.
+    /// `ADDRESS:PORT/PROTOCOL`, port 0 for any; of ranges `ADDRESS:ranges/PROTOCOL`; of an address as such, the address;
+    /// of one that other clusters' gateways send to `ADDRESS/redirects`.
     pub vip: String,
-    /// Index of the service; `None` for an address as such, and for ranges.
+    /// Index of the service; `None` for an address as such or of redirects, and for ranges.
     pub service: Option<u32>,
     /// The address is also one of this machine.
     pub local: bool,
@@ -34,7 +34,8 @@ impl Slot {
     /// `None` of an empty one.
     fn of(slot: &VipSlot) -> Option<Self> {
         slot.key.family()?;
-        let (ranged, is_port) = (slot.key.is_of_ranges(), slot.key.protocol() != 0);
+        let ranged = slot.key.is_of_ranges();
+        let is_port = slot.key.protocol() != 0 && !slot.key.is_of_tunnel();
         Some(Self {
             vip: name(&slot.key),
             service: (is_port && !ranged).then_some(slot.service),
@@ -57,6 +58,7 @@ fn name(key: &VipKey) -> String {
         place => place,
     };
     match key.protocol() & 0x7f {
+        _ if key.is_of_tunnel() => format!("{address}/redirects"),
         0 => address.to_string(),
         protocol::TCP => format!("{place}/tcp"),
         protocol::UDP => format!("{place}/udp"),
@@ -113,6 +115,10 @@ fn parse(text: &str) -> Option<(Family, VipKey)> {
         return Some((Family::of(address), VipKey::of_address(Family::of(address), address.into())));
     }
     let (place, word) = text.split_once('/')?;
+    if word == "redirects" {
+        let address: IpAddr = place.parse().ok()?;
+        return Some((Family::of(address), VipKey::of_tunnel(Family::of(address), address.into())));
+    }
     let place: SocketAddr = place.parse().ok()?;
     let number = match word.to_ascii_lowercase().as_str() {
         "tcp" => protocol::TCP,

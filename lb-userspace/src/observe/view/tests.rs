@@ -12,7 +12,7 @@ use super::*;
 use crate::compile::MapImage;
 use crate::config::model::{
     Affinity, Algorithm, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway,
-    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange,
+    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange, Via,
 };
 use crate::explain::offline;
 use crate::observe::published::{Agent, Drained, InterfaceState};
@@ -23,7 +23,7 @@ const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 fn config() -> Config {
     let cluster = |name: &str, state| {
         let encap = Encap { kind: EncapKind::Ipip, mtu: None };
-        Cluster { name: name.into(), state, encap }
+        Cluster { name: name.into(), state, via: Via::Nodes, encap }
     };
     let endpoint =
         |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
@@ -73,6 +73,7 @@ fn config() -> Config {
             limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64, access_prefixes: 16 },
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
         services: vec![

@@ -4,7 +4,7 @@ use super::histories::{flows, world};
 use super::observer::resolve;
 use super::*;
 use crate::config::model::{AccessList, AccessPolicy, Admit, Prefix};
-use lb_common::abi::{AccessFlags, AccessKey};
+use lb_common::abi::{AccessFlags, AccessKey, Redirected};
 use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 use lb_ebpf::track::Segment;
@@ -103,7 +103,7 @@ fn a_source_begins_as_many_flows_in_a_second_as_the_policy_says() {
     let send = |agent: &Agent, flow: &Flow, segment: Segment| -> Result<(), u32> {
         let control = agent.maps.control.first().unwrap();
         let service = classify::service(flow, control.vips, &agent.maps).unwrap();
-        pipeline::choose(flow, || None, service, control, &agent.maps, || segment)
+        pipeline::choose(flow, || None, service, control, &agent.maps, (Redirected::NO, || segment))
             .map(drop)
             .map_err(End::reason)
     };

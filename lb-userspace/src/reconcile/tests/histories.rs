@@ -5,7 +5,7 @@ use crate::config::model::{
     ServerId, ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
 };
 use crate::policy::observed::NextHop;
 use lb_common::flow::Flow;
@@ -23,7 +23,7 @@ const VIPS: u8 = 4;
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     /// It is to serve this.
-    Follow(Desired),
+    Follow(Box<Desired>),
     /// A probe fails.
     MarkDown(u16),
     /// It is replaced.
@@ -32,7 +32,7 @@ pub(super) enum Change {
 
 pub(super) fn histories() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
-        6 => desired().prop_map(Change::Follow),
+        6 => desired().prop_map(|desired| Change::Follow(desired.into())),
         1 => (0_u16..20).prop_map(Change::MarkDown),
         1 => Just(Change::Restart),
     ];
@@ -74,6 +74,7 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
         services,
         pools,
         access: Vec::new(),
+        redirects: Redirects::default(),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::super::{MemoryMaps, Op};
 use crate::compile::MapImage;
 use lb_common::abi::{
-    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, PortRanges, ServiceEntry, TableEntry,
-    TunnelEntry, VipBucket, VipKey,
+    BackendEntry, BackendFlags, Control, NO_BACKEND, PoolEntry, PortRanges, Redirected, ServiceEntry,
+    TableEntry, TunnelEntry, VipBucket, VipKey,
 };
 use lb_common::flow::Flow;
 use lb_common::net::Address;
@@ -30,7 +30,8 @@ pub(super) fn resolve(flow: &Flow, tables: &impl Tables) -> Result<Found, End> {
         return Err(End::NOT_OURS);
     }
     let (control, service) = (tables.control().unwrap(), service(flow, tables)?);
-    let choice = pipeline::choose(flow, || None, service, control, tables, || Segment::Middle)?;
+    let choice =
+        pipeline::choose(flow, || None, service, control, tables, (Redirected::NO, || Segment::Middle))?;
     let (owner, pool) = (choice.owner, choice.selection.unwrap().pool);
     assert_eq!(u32::from(owner.backend.pool), pool, "a backend of another pool");
     assert!(owner.backend.route.flags.has(BackendFlags::SERVES));

@@ -3,7 +3,7 @@
 import ipaddress
 
 from .. import headers, packet, world
-from . import admitted, chained, encapsulated, passed_and_dropped, quic, ranged, tagged, unusual
+from . import admitted, chained, encapsulated, passed_and_dropped, quic, ranged, redirected, tagged, unusual
 
 ENDS = {"4": ("192.0.2.1", "203.0.113.11"), "6": ("2001:db8::1", "2001:db8:e::11")}
 SHAPES = ((0x00, 40, 0), (0x2E, 1480, 0x1), (0xB9, 60, 0xFFFF), (0xFF, 1, 0xBEEF))
@@ -69,7 +69,7 @@ def frame_case(built, about: str, frame: bytes, expected: str) -> dict:
 def frames_file(path) -> dict:
     """Every case of the lists. They are walked in order: a world remembers fragments."""
     built = world.load(path)
-    lists = encapsulated, quic, passed_and_dropped, unusual, admitted, ranged, chained, tagged
+    lists = encapsulated, quic, passed_and_dropped, unusual, admitted, ranged, chained, tagged, redirected
     cases = [case for each in lists for case in each.cases(built)]
     return {
         "about": "Whole frames through the gateway of world.json: input, verdict (pass, drop, tx), reason, what was selected (null where nothing was), output (null unless tx).",

@@ -114,7 +114,7 @@ pub(super) fn look(maps: &MemoryMaps, flow: &Flow, service: usize) -> Option<See
     let entry: &ServiceEntry = maps.services.get(service)?;
     let control = maps.control.first()?;
     let hash = select::hash(flow, entry, control.key());
-    let (pool, _) = select::pool(entry, hash, maps).ok()?;
+    let (pool, _) = select::pool(entry.select, hash, maps).ok()?;
     let nodes = (0..u32::from(POOLS)).map(|pool| {
         let pool = maps.pools.get(pool as usize)?;
         let table = maps.tables.get(pool.table as usize).filter(|_| pool.table != 0)?;
