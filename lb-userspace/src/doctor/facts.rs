@@ -143,6 +143,11 @@ pub fn overhead(kind: EncapKind, destination: IpAddr, chained: bool) -> u32 {
     )
 }
 
+/// Bytes that GUE carries besides to another cluster's gateway.
+pub fn hop_count() -> u32 {
+    bytes(header::Header::LENGTH)
+}
+
 /// As an MTU is counted.
 fn bytes(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
@@ -181,6 +186,14 @@ mod tests {
                 let outer: IpAddr = outer.parse().unwrap();
                 assert_eq!(overhead(kind, outer, false) as usize, program);
                 assert_eq!(largest(&entry, all), 1500 - program);
+                if kind == (EncapKind::Gue { port: 6080, tag: false }) {
+                    let mut gateway = entry;
+                    gateway.route.flags = entry.route.flags.with(BackendFlags::GATEWAY);
+                    assert_eq!(
+                        largest(&gateway, all),
+                        1500 - (overhead(kind, outer, false) + hop_count()) as usize
+                    );
+                }
                 if flags.has(BackendFlags::GUE) {
                     entry.route.flags = entry.route.flags.with(BackendFlags::CHAIN);
                     assert_eq!(largest(&entry, all), 1500 - overhead(kind, outer, true) as usize);

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::query::Query;
 use super::way::{Steps, Way, walk};
 use crate::compile::Record;
-use crate::observe::names::{Names, encapsulation, mode};
+use crate::observe::names::{Names, encapsulation, mode, via};
 use crate::observe::next_hop::{InterfaceName, NextHop};
 
 /// Where a flow goes, and why.
@@ -124,7 +124,7 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
         reason_name: reason_name.map(Reason::name),
         node,
         chain: chain(earlier, tables),
-        via: sent.map(|owner| if is_gateway(owner.backend) { "gateway" } else { "nodes" }),
+        via: sent.map(|owner| via(owner.backend)),
         outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
         next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
     }

@@ -44,6 +44,11 @@ pub fn mode(row: Row) -> &'static str {
     }
 }
 
+/// Whom a backend's packets are sent to: `nodes`, or its cluster's `gateway`, which chooses.
+pub fn via(backend: &BackendEntry) -> &'static str {
+    if backend.route.flags.has(BackendFlags::GATEWAY) { "gateway" } else { "nodes" }
+}
+
 /// How a backend's packets are encapsulated: `ipip`, `gue` or `vxlan`.
 pub fn encapsulation(backend: &BackendEntry) -> &'static str {
     if backend.route.flags.has(BackendFlags::GUE) {

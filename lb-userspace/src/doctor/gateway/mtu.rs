@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::GatewayFacts;
-use crate::config::model::{Cluster, Encap, Pool, Tracking};
+use crate::config::model::{Cluster, Encap, Pool, Tracking, Via};
 use crate::datapath::nexthop::{NextHop, Resolution};
-use crate::doctor::facts::{kind_name, overhead};
+use crate::doctor::facts::{hop_count, kind_name, overhead};
 use crate::doctor::finding::{Finding, Severity, Topic};
 
 /// Every IPv6 packet may be this long (RFC 8200, section 5), and every IPv4 host takes 576 bytes (RFC 791).
@@ -74,7 +74,8 @@ fn of_endpoint(cluster: &Cluster, address: IpAddr, hop: &NextHop, is_chained: bo
         configured: mtu.map(u32::from),
         egress: hop.interface_name.clone(),
         mtu: hop.mtu,
-        overhead: overhead(kind, address, is_chained),
+        overhead: overhead(kind, address, is_chained)
+            + if cluster.via == Via::Gateway { hop_count() } else { 0 },
     }
 }
 

@@ -9,7 +9,7 @@ use super::Seen;
 use super::share::{owned, part};
 use crate::compile::members::select;
 use crate::compile::record::{BackendRecord, PoolRecord};
-use crate::observe::names::encapsulation;
+use crate::observe::names::{encapsulation, via};
 use crate::observe::next_hop::NextHop;
 use crate::policy::desired::{Member, MemberState, Reach};
 
@@ -46,6 +46,8 @@ pub struct BackendView {
     pub reason: Option<String>,
     /// `ipip`, `gue` or `vxlan`.
     pub encap: &'static str,
+    /// `nodes`, or `gateway`: it is its cluster's, and chooses among that cluster's nodes.
+    pub via: &'static str,
     /// The way there; `None` if it is this machine, or the way is not known.
     pub next_hop: Option<NextHop>,
 }
@@ -95,6 +97,7 @@ fn of_backend<T: Tables>(
         last_change: moment(backend.last_change),
         reason: reason(backend, entry),
         encap: entry.map_or("ipip", encapsulation),
+        via: entry.map_or("nodes", via),
         next_hop: entry.and_then(|entry| NextHop::of(entry, seen.interface_name)),
     }
 }

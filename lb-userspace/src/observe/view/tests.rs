@@ -281,6 +281,7 @@ fn backends_have_the_documented_shape() {
         "lastChange": "1970-01-01T00:00:01.5Z",
         "reason": "200 OK",
         "encap": "ipip",
+        "via": "nodes",
         "nextHop": {"interface": "eth2", "mac": "02:00:00:00:00:09", "vlan": null, "mtu": 1500},
     });
     assert_eq!(backends[1], expected);
