@@ -6,6 +6,8 @@
 pub const ROWS_PER_WORD: u32 = 4;
 /// Indices that fit a row: 14 bits.
 pub const MAX_INDEX: u16 = 0x3fff;
+/// Where the mode's bits begin, above those of the index.
+const MODE: u32 = 14;
 
 /// What a row's owner means for flows that were there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub enum Mode {
     Moving,
     /// The window is over; recorded connections still point elsewhere.
     Residue,
+    /// As [`Mode::Clean`], and the table remembers another owner of it, who may have connections of services that track
+    /// by chain.
+    Chained,
 }
 
 /// One row, as it lies in the slab: mode in the top two bits, index below.
@@ -32,8 +37,9 @@ impl Row {
             Mode::Clean => 0,
             Mode::Moving => 1,
             Mode::Residue => 2,
+            Mode::Chained => 3,
         };
-        Self(index & MAX_INDEX | mode << 14)
+        Self(index & MAX_INDEX | mode << MODE)
     }
 
     /// The owner's index.
@@ -45,11 +51,18 @@ impl Row {
     /// The row's mode.
     #[inline(always)]
     pub const fn mode(self) -> Mode {
-        match self.0 >> 14 {
+        match self.mode_bits() {
             0 => Mode::Clean,
             1 => Mode::Moving,
-            _ => Mode::Residue,
+            2 => Mode::Residue,
+            _ => Mode::Chained,
         }
+    }
+
+    /// The mode's two bits; 0 of one that is [`Mode::Clean`].
+    #[inline(always)]
+    pub const fn mode_bits(self) -> u32 {
+        self.0 as u32 >> MODE
     }
 
     /// Whether the row is [`Mode::Clean`]; one comparison for any number of rows that are or-ed together.
@@ -85,11 +98,12 @@ mod tests {
 
     #[test]
     fn index_and_mode_share_two_bytes() {
-        for mode in [Mode::Clean, Mode::Moving, Mode::Residue] {
+        for mode in [Mode::Clean, Mode::Moving, Mode::Residue, Mode::Chained] {
             for index in [0, 1, 255, MAX_INDEX] {
                 let row = Row::new(index, mode);
                 assert_eq!((row.index(), row.mode()), (u32::from(index), mode));
                 assert_eq!(row.is_clean(), mode == Mode::Clean);
+                assert_eq!(row.mode_bits() == 0, mode == Mode::Clean);
                 assert_eq!(row.or(Row::new(5, Mode::Clean)).is_clean(), mode == Mode::Clean);
                 assert_eq!(row.in_mode(Mode::Clean), Row::new(index, Mode::Clean));
             }

@@ -78,26 +78,9 @@ pub fn earlier<T: Tables>(
     first: u32,
     tables: &T,
 ) -> Earlier {
-    let pool = selection.pool;
     let cluster = if select.single_pool().is_some() { NO_TABLE } else { select.table() };
-    if had_others(hash, cluster, pool, selection.node.row.index(), tables) {
-        collect(hash, cluster, pool, first, tables)
-    } else {
-        Earlier::NONE
-    }
-}
-
-/// Whether a row of the flow's had another owner than this pool, or this node. A function of its own in the kernel
-/// program, as the next: what lives on from the stages before would be verified in each of its states.
-#[inline(never)]
-fn had_others<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, node: u32, tables: &T) -> bool {
-    let differs = |table: &TableEntry, number: u32, owner: u32| {
-        table.remembers() && before(table, 0, number, tables) != Some(owner)
-    };
-    let Some(nodes) = tables.pool(pool).and_then(|pool| tables.table(pool.table)) else { return false };
-    let moved = cluster != NO_TABLE
-        && tables.table(cluster).is_some_and(|table| differs(table, hash.cluster_row(), pool));
-    moved || differs(nodes, hash.node_row(nodes.log2_rows), node)
+    let from = selection.pool & POOL | selection.both().mode_bits() << POOL.count_ones();
+    collect(hash, cluster, from, first, tables)
 }
 
 /// Owner of a row before the current one (`at` 0), or before that.
@@ -108,6 +91,8 @@ fn before<T: Tables>(table: &TableEntry, at: usize, number: u32, tables: &T) -> 
     Some(Row::of_word(tables.slab(slot / ROWS_PER_WORD)?, slot).index())
 }
 
+/// Bits of a pool's index.
+const POOL: u32 = 0xffff;
 /// In the place of a cluster table: there is none. Index 0 is never used.
 const NO_TABLE: u32 = 0;
 /// In the place of a pool: there is none.
@@ -122,9 +107,16 @@ enum Which {
     Older,
 }
 
-/// A function of its own in the kernel program: few packets need it, and all is found again from the hash.
+/// A function of its own in the kernel program: few packets need it, and all is found again from the hash. `from`: the
+/// pool, and the modes of the flow's rows above it. That they are clean is asked here, where the compiler cannot know that
+/// it was asked before: it makes ways of that which the verifier refuses.
 #[inline(never)]
-fn collect<T: Tables>(hash: FlowHash, cluster: u32, pool: u32, first: u32, tables: &T) -> Earlier {
+fn collect<T: Tables>(hash: FlowHash, cluster: u32, from: u32, first: u32, tables: &T) -> Earlier {
+    // A row that remembers another owner is not clean: who never had one costs nothing more.
+    if from <= POOL {
+        return Earlier::NONE;
+    }
+    let pool = from & POOL;
     let Some(family) = tables.backend(first).map(|first| first.route.flags.only(BackendFlags::OUTER_V6))
     else {
         return Earlier::NONE;

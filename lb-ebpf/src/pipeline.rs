@@ -100,12 +100,13 @@ fn forward<F: Frame, T: Tables>(
     let connection_id = || ConnectionId::find(frame, tables);
     let told = (network.redirected, || transport.segment());
     let choice = choose(&transport.flow, connection_id, service, control, tables, told)?;
+    // Asked for at once: what the rows' modes are is to live no longer, for the verifier knows it.
+    let earlier = earlier(&choice, transport.flow.protocol, service, tables, told);
     let flags = choice.owner.backend.route.flags;
     let covered = network.redirected.bits(flags.of(BackendFlags::LOCAL)) != 0;
     if covered || !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
-    let earlier = earlier(&choice, transport.flow.protocol, service, tables, told);
     deliver(frame, network, &choice, earlier, service, tables)
 }
 

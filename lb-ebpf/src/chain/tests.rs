@@ -16,6 +16,8 @@ struct World {
     pools: Vec<PoolEntry>,
     tables: BTreeMap<u32, TableEntry>,
     backends: Vec<BackendEntry>,
+    /// Of all rows.
+    mode: Mode,
 }
 
 /// Owners of a region: its number is its first row divided by this.
@@ -51,6 +53,7 @@ impl World {
                 .collect(),
             tables,
             backends: std::vec![BackendEntry { route: chain, ..BackendEntry::default() }; 16],
+            mode: Mode::Chained,
         }
     }
 
@@ -87,7 +90,7 @@ impl Tables for World {
     }
     fn slab(&self, word: u32) -> Option<u64> {
         let owner = u16::try_from(word * ROWS_PER_WORD / REGION).unwrap();
-        Some(bytemuck::cast([Row::new(owner, Mode::Clean); 4]))
+        Some(bytemuck::cast([Row::new(owner, self.mode); 4]))
     }
     fn backend(&self, index: u32) -> Option<&BackendEntry> {
         self.backends.get(index as usize)
@@ -104,6 +107,15 @@ impl Tables for World {
 fn who_has_no_past_is_asked_alone() {
     assert_eq!(World::new(&[[5, 5, 5]], [0; 3]).chain(), []);
     assert_eq!(World::new(&[[5, 5, 5], [6, 6, 6]], [0; 3]).chain(), []);
+}
+
+#[test]
+fn a_clean_row_is_not_asked_for_others() {
+    let world = |mode| World { mode, ..World::new(&[[5, 6, 7]], [0; 3]) };
+    assert_eq!(world(Mode::Clean).chain(), []);
+    for mode in [Mode::Moving, Mode::Residue, Mode::Chained] {
+        assert_eq!(world(mode).chain(), [6, 7], "{mode:?}");
+    }
 }
 
 #[test]

@@ -200,12 +200,12 @@ fn attempt<F: Frame, T: Tables>(
     };
     let told = (network.redirected, || found.segment);
     let choice = choose(&found.flow, connection_id, service, control, tables, told)?;
+    let earlier = earlier(&choice, found.flow.protocol, service, tables, told);
     let flags = choice.owner.backend.route.flags;
     if network.redirected.bits(flags.of(BackendFlags::LOCAL)) != 0 {
         return Err(keep(frame, network, &choice, service, tables));
     }
     if encapsulate::fits(network, choice.owner.backend, tables.features()) {
-        let earlier = earlier(&choice, found.flow.protocol, service, tables, told);
         deliver(frame, network, &choice, earlier, service, tables)
     } else {
         Err(tell(frame, network, found, &choice, tables))

@@ -7,7 +7,7 @@ use super::receiver;
 use crate::datapath::pins::Tenant;
 use crate::observe::node;
 use crate::observe::view::{
-    AgentView, InterfaceView, ProbesView, ReasonCount, Seen, StatusView, Tracked, status,
+    AgentView, InterfaceView, ProbesView, ReasonCount, RowCounts, Seen, StatusView, Tracked, status,
 };
 
 /// As the kernel knows the agent's process.
@@ -74,7 +74,9 @@ pub(super) fn interfaces(interfaces: &[InterfaceView]) -> String {
 }
 
 fn rows(view: &StatusView) -> String {
-    format!("{} clean, {} moving, {} residue", view.rows.clean, view.rows.moving, view.rows.residue)
+    let RowCounts { clean, moving, residue, chained } = view.rows;
+    let chained = if chained > 0 { format!(", {chained} chained") } else { String::new() };
+    format!("{clean} clean, {moving} moving, {residue} residue{chained}")
 }
 
 fn tracked(tracked: &Tracked) -> String {
@@ -97,7 +99,6 @@ pub(super) fn not_sent(reason: &ReasonCount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::view::RowCounts;
     use time::OffsetDateTime;
 
     fn view(running: bool) -> StatusView {

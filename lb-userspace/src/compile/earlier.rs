@@ -16,8 +16,14 @@ pub struct Earlier {
 impl Earlier {
     /// As the slab holds them beside the current owners. `None`: no row had another owner.
     pub fn adopt(rows: [Arc<[Row]>; EARLIER], owners: &[Row]) -> Option<Self> {
-        let known = rows[0].iter().zip(owners).any(|(newer, owner)| newer.index() != owner.index());
-        known.then_some(Self { rows })
+        let earlier = Self { rows };
+        let known = earlier.has_others(owners).any(|known| known);
+        known.then_some(earlier)
+    }
+
+    /// For each row of these owners, whether it had another.
+    pub fn has_others(&self, owners: &[Row]) -> impl Iterator<Item = bool> {
+        self.rows[0].iter().zip(owners).map(|(newer, owner)| newer.index() != owner.index())
     }
 
     /// Of rows that belonged to `held`, who remembered `before`, and now belong to `owners`. If `held` are fewer, each

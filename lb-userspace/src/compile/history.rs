@@ -47,8 +47,10 @@ impl History {
 
     /// Rows as another agent left them. What is not clean counts as so from now on: to look a connection up
     /// for longer than needed is never wrong.
-    pub fn adopt(rows: Arc<[Row]>, stable: Arc<[Row]>, now: u64) -> Self {
+    pub fn adopt(rows: &[Row], stable: Arc<[Row]>, now: u64) -> Self {
         let since = vec![now; rows.len()];
+        let own = |row: &Row| if row.mode() == Mode::Chained { row.in_mode(Mode::Clean) } else { *row };
+        let rows = rows.iter().map(own).collect();
         Self { rows, moved: Some(Moved { stable, since }), earlier: None }.tidy()
     }
 
@@ -82,9 +84,19 @@ impl History {
         self.earlier.as_ref()
     }
 
-    /// Owners and modes, as the slab holds them.
+    /// Owners and modes; of clean rows not whether they remember others.
     pub fn rows(&self) -> &Arc<[Row]> {
         &self.rows
+    }
+
+    /// Owners and modes, as the slab holds them: clean rows that remember others are CHAINED there, so that packets on all
+    /// others need not ask.
+    pub fn marked(&self) -> Arc<[Row]> {
+        let Some(earlier) = &self.earlier else { return self.rows.clone() };
+        let mark = |(row, has_others): (&Row, bool)| {
+            if row.is_clean() && has_others { row.in_mode(Mode::Chained) } else { *row }
+        };
+        self.rows.iter().zip(earlier.has_others(&self.rows)).map(mark).collect()
     }
 
     /// The stable owners, if a row is MOVING.
@@ -216,7 +228,7 @@ fn step(held: Row, (stable, since): (Row, u64), owner: Row, now: u64) -> (Row, R
     let moving = owner.in_mode(Mode::Moving);
     match held.mode() {
         Mode::Moving => (moving, stable, since),
-        Mode::Clean | Mode::Residue => (moving, held.in_mode(Mode::Clean), now),
+        Mode::Clean | Mode::Chained | Mode::Residue => (moving, held.in_mode(Mode::Clean), now),
     }
 }
 

@@ -39,9 +39,10 @@ impl Ledger {
         ledger.record.tables.retain(|index, _| named.contains(index));
         for (index, table) in &mut ledger.record.tables {
             table.gone = None;
-            let rows = |base| maps.rows(base, 1 << table.log2_rows).into();
-            let history = History::adopt(rows(table.current), rows(table.stable), now);
-            ledger.histories.insert(*index, history.adopt_earlier(table.earlier.map(rows)));
+            let rows = |base| maps.rows(base, 1 << table.log2_rows);
+            let history = History::adopt(&rows(table.current), rows(table.stable).into(), now);
+            let earlier = table.earlier.map(|base| rows(base).into());
+            ledger.histories.insert(*index, history.adopt_earlier(earlier));
         }
         let backends = ledger.record.pools.values().flat_map(|pool| pool.backends.values());
         ledger.resting = backends.map(|backend| backend.index).filter(|index| maps.rests(*index)).collect();

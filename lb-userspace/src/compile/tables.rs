@@ -323,7 +323,7 @@ impl Tables {
             let earlier = history.earlier().filter(|_| table.earlier[0] != table.current);
             let [newer, older] =
                 [0, 1].map(|at| earlier.map(|all| (table.earlier[at], all.rows()[at].clone())));
-            Some([Some((table.current, history.rows().clone())), stable, newer, older])
+            Some([Some((table.current, history.marked())), stable, newer, older])
         });
         regions.flatten().flatten().collect()
     }

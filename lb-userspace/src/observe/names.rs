@@ -35,12 +35,13 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A row's mode: `clean`, `moving` or `residue`.
+/// A row's mode: `clean`, `moving`, `residue` or `chained`.
 pub fn mode(row: Row) -> &'static str {
     match row.mode() {
         Mode::Clean => "clean",
         Mode::Moving => "moving",
         Mode::Residue => "residue",
+        Mode::Chained => "chained",
     }
 }
 

@@ -12,6 +12,8 @@ fn world(owners: usize) -> World {
         let flags = &mut world.services[service].flags;
         *flags = flags.with(ServiceFlags::UNTRACKED).with(ServiceFlags::CHAIN);
         let own = u16::try_from(service).unwrap();
+        let mode = if owners > 0 { Mode::Chained } else { Mode::Clean };
+        world.slab[service] = bytemuck::cast([Row::new(own, mode); 4]);
         for number in 0..2 {
             let index = u16::try_from(world.backends.len()).unwrap();
             world.backends.push(BackendEntry {

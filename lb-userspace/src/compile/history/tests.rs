@@ -97,8 +97,8 @@ fn tables_of_two_lengths_meet_at_the_longer() {
 #[test]
 fn an_heir_counts_from_its_own_beginning() {
     let moved = history(&[1, 2]).advance(&owners(&[1, 3]), 10);
-    let heir = History::adopt(moved.rows().clone(), moved.stable().unwrap().clone(), 1000);
+    let heir = History::adopt(moved.rows(), moved.stable().unwrap().clone(), 1000);
     assert_eq!((modes(&heir), heir.next_expiry(WINDOW)), (modes(&moved), Some(1100)));
     let clean = history(&[1, 2]);
-    assert!(History::adopt(clean.rows().clone(), clean.rows().clone(), 7).is_clean());
+    assert!(History::adopt(clean.rows(), clean.rows().clone(), 7).is_clean());
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use lb_common::abi::EARLIER;
-use lb_common::row::Row;
+use lb_common::row::{Mode, Row};
 use std::sync::Arc;
 
 /// The service of one pool, and one of both, track by chain.
@@ -47,14 +47,23 @@ fn a_row_that_moved_remembers_who_had_it_for_as_long_as_that_is_a_member() {
         assert_eq!(older[number].index(), current[number].index(), "row {number}");
     }
     // Long after the window.
+    bench.compile_at(100_000, &drained(1));
+    bench.ledger.settle(100_000, |_, _| false);
     let image = bench.compile_at(100_000, &drained(1));
-    assert!(image.tables[&pool_table(&image, &bench.ledger, "eu").0].remembers());
+    let (current, [newer, _]) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    for (row, before) in current.iter().zip(newer.iter()) {
+        let marked = if row.index() == before.index() { Mode::Clean } else { Mode::Chained };
+        assert_eq!(row.mode(), marked, "packets of all others need not ask");
+    }
     // It is no member any more.
     let (mut without, gone) = (drained(1), index(&bench, 1));
     without.pools[0].members.remove(0);
     let image = bench.compile_at(100_001, &without);
     let (_, earlier) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
     assert!(earlier.iter().all(|rows| rows.iter().all(|row| row.index() != gone)));
+    let (owners, _) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    let mut marks = owners.iter().zip(earlier[0].iter()).filter(|(row, _)| row.mode() == Mode::Chained);
+    assert!(marks.all(|(row, before)| row.index() != before.index()), "who is gone leaves no mark");
 }
 
 #[test]

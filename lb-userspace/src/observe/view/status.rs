@@ -98,6 +98,8 @@ pub struct RowCounts {
     pub moving: u64,
     /// The window is over; recorded connections still point elsewhere.
     pub residue: u64,
+    /// As clean, and other owners are remembered: packets of services that track by chain carry their addresses.
+    pub chained: u64,
 }
 
 /// The agent.
@@ -181,6 +183,7 @@ fn rows<T: Tables>(seen: &Seen<T>) -> RowCounts {
             Mode::Clean => counts.clean += 1,
             Mode::Moving => counts.moving += 1,
             Mode::Residue => counts.residue += 1,
+            Mode::Chained => counts.chained += 1,
         }
     }
     counts
