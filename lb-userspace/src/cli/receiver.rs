@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_line_for_each_question() {
         let mut view = NodeStatus {
-            abi: 4,
+            abi: 5,
             version: Some("0.1.0".into()),
             config_digest: Some("d1".into()),
             config_age: Some(7300),
@@ -207,7 +207,7 @@ mod tests {
                 .into(),
         };
         let expected = "\
-agent       pid 42, version 0.1.0, ABI 4, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
+agent       pid 42, version 0.1.0, ABI 5, took over pinned maps: NOT RUNNING (started 1970-01-01T00:00:00Z); tunnel packets are taken apart as they were when it ended
 config      d1, read 2 h ago
 interfaces  eth0 (native, program 55)
 accepts     ipip, gue (port 6080), vxlan (port 4789, vni 100)
