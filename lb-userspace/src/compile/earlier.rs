@@ -46,11 +46,17 @@ impl Earlier {
         })
     }
 
-    /// Without owners that are no more: their index may come to mean another.
+    /// Whether one of these is remembered by a row of another owner.
+    pub fn has_other(&self, owners: &[Row], is_one: impl Fn(u32) -> bool) -> bool {
+        let mut pairs = self.rows.iter().flat_map(|rows| rows.iter().zip(owners));
+        pairs.any(|(row, owner)| row.index() != owner.index() && is_one(row.index()))
+    }
+
+    /// Without owners that are no more, whose index may come to mean another, or that have no connections.
     #[must_use]
     pub fn forget(self, owners: &[Row], is_gone: impl Fn(u32) -> bool) -> Option<Self> {
         let gone = |row: &Row| is_gone(row.index());
-        if !self.rows.iter().any(|rows| rows.iter().any(gone)) {
+        if !self.has_other(owners, &is_gone) {
             return Some(self);
         }
         Self::of_rows(owners, |number| {

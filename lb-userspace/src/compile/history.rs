@@ -177,9 +177,19 @@ impl History {
         }
     }
 
+    /// Whether a row remembers one of these owners as another than its own.
+    pub fn has_others(&self, is_one: impl Fn(u32) -> bool) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.has_other(&self.rows, is_one))
+    }
+
+    /// Earlier owners of whom nobody is to be asked any more make way for the current ones.
+    pub fn overlook(&mut self, is_one: impl Fn(u32) -> bool) {
+        self.earlier = self.earlier.take().and_then(|earlier| earlier.forget(&self.rows, is_one));
+    }
+
     /// Stable and earlier owners that are no more make way for the current ones: their index may come to mean another.
     pub fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
-        self.earlier = self.earlier.take().and_then(|earlier| earlier.forget(&self.rows, &is_gone));
+        self.overlook(&is_gone);
         let Some(moved) = &mut self.moved else { return };
         if moved.stable.iter().any(|row| is_gone(row.index())) {
             let pairs = Arc::make_mut(&mut moved.stable).iter_mut().zip(self.rows.iter());

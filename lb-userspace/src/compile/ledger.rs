@@ -8,6 +8,7 @@ use super::slab::Slab;
 use lb_common::abi::{ACCESS_POLICIES, MAX_LOG2_ROWS};
 use lb_common::row::MAX_INDEX;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
 
 /// The record, the past of its tables, and the sizes of the maps that its indices must fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +143,31 @@ impl Ledger {
                 |owner: u32| nodes && u16::try_from(owner).is_ok_and(|owner| resting.contains(&owner));
             history.settle(before, |number, row| is_held(*index, number) || rests(row.index()));
         }
+    }
+
+    /// Rows forget earlier owners that have no connections: backends for which `is_idle`, by pool and address, and pools
+    /// of such alone. Not where owners are announced, for the next has none yet. Returns whether any did, which the next
+    /// compilation puts in force.
+    pub fn overlook(&mut self, is_idle: impl Fn(&str, &IpAddr) -> bool) -> bool {
+        let Self { record, histories, .. } = self;
+        let (mut idle, mut pools, mut found) = (BTreeSet::new(), BTreeSet::new(), false);
+        for (name, pool) in &record.pools {
+            let backends = pool.backends.iter().filter(|(address, _)| is_idle(name, address));
+            let backends: Vec<_> = backends.map(|(_, backend)| u32::from(backend.index)).collect();
+            if backends.len() == pool.backends.len() {
+                pools.insert(u32::from(pool.index));
+            }
+            idle.extend(backends);
+        }
+        for (index, table) in record.tables.iter().filter(|(_, table)| table.next.is_none()) {
+            let owners = if table.tier == Tier::Cluster { &pools } else { &idle };
+            let remembers = |owner: u32| owners.contains(&owner);
+            if let Some(history) = histories.get_mut(index).filter(|history| history.has_others(remembers)) {
+                history.overlook(remembers);
+                found = true;
+            }
+        }
+        found
     }
 
     /// What rows become without anything being changed: MOVING ones whose window is over become RESIDUE, as do

@@ -93,6 +93,58 @@ fn it_remembers_the_last_two_others() {
 }
 
 #[test]
+fn who_has_no_connections_is_forgotten_though_it_is_a_member() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    bench.compile_at(10, &drained(2));
+    let [a, b] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+    let remembered = |bench: &mut Bench| {
+        let image = bench.compile_at(20, &drained(2));
+        let table = pool_table(&image, &bench.ledger, "eu").0;
+        let (_, earlier) = regions(&image, table);
+        let has = |last| earlier.iter().any(|rows| rows.iter().any(|row| row.index() == index(bench, last)));
+        (image.tables[&table].remembers(), has(1), has(2))
+    };
+    assert_eq!(remembered(&mut bench), (true, true, true));
+    assert!(!bench.ledger.overlook(|pool, address| pool == "us" && [a, b].contains(address)));
+    assert!(bench.ledger.overlook(|pool, address| pool == "eu" && *address == a));
+    assert_eq!(remembered(&mut bench), (true, false, true));
+    assert!(!bench.ledger.overlook(|_, address| *address == a), "once is enough");
+    assert!(bench.ledger.overlook(|_, _| true));
+    assert_eq!(remembered(&mut bench), (false, false, false), "and the rows are free that it took");
+    // Whoever is current stays so, with connections or without.
+    assert!(!bench.ledger.overlook(|_, _| true));
+}
+
+#[test]
+fn a_pool_without_connections_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    let mut without = chained();
+    without.services[1].shares[0].weight = 0;
+    let remembers = |image: &MapImage, bench: &Bench| {
+        let select = image.services[&bench.ledger.record().services["a/both"].index].select;
+        select.single_pool().is_none() && image.tables[&select.table()].remembers()
+    };
+    let image = bench.compile_at(10, &without);
+    assert!(remembers(&image, &bench));
+    let some = |pool: &str, address: &IpAddr| pool == "eu" && *address != IpAddr::from([10, 0, 0, 1]);
+    assert!(!bench.ledger.overlook(some), "one of its nodes has some");
+    assert!(bench.ledger.overlook(|pool, _| pool == "eu"));
+    let image = bench.compile_at(20, &without);
+    assert!(!remembers(&image, &bench));
+}
+
+#[test]
+fn who_is_announced_is_not_forgotten() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &rolling(chained()));
+    let image = bench.compile_at(10, &rolling(drained(1)));
+    assert!(!bench.ledger.overlook(|_, _| true));
+    assert_eq!(bench.compile_at(20, &rolling(drained(1))).slab, image.slab);
+}
+
+#[test]
 fn who_sends_by_transition_remembers_nothing_for_long() {
     let mut bench = Bench::new();
     let transition = |draining: bool| {
