@@ -124,8 +124,8 @@ pub use probe::{ProbeCounters, ProbeEntry, ProbeMark};
 pub use program::Program;
 pub use quic::{MAX_SERVER_ID, QUIC_CONFIGS, QuicKey, QuicLengths, QuicServer};
 pub use receiver::{
-    Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS,
-    SegmentLimits, TunnelCounters, TunnelKind, WANTED_HOPS, receiver_map,
+    Accepted, AcceptedFlags, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS, RECEIVER_STATE_WORDS, REFUSALS,
+    RefusedKey, SegmentLimits, TunnelCounters, TunnelKind, WANTED_HOPS, receiver_map,
 };
 pub use service::{Redirected, Selector, ServiceEntry, ServiceFlags};
 pub use table::{ASKED, EARLIER, MAX_LOG2_ROWS, NO_BACKEND, PoolEntry, TableEntry};

@@ -3,24 +3,20 @@
 //!
 //! The largest segment size (RFC 9293, section 3.7.1) that counts stands in the answer to a SYN, which no gateway sees:
 //! it goes from the node straight to the client. What the node's kernel says there is what its own link takes, without
-//! outer headers.
-//!
-//! An answer is a VIP's if its source is no address of the node's own. Nothing else needs to be known: no list of VIPs,
-//! no state. A pod that answers by an address of its own is taken for a VIP: its clients' segments are a little shorter.
+//! outer headers. Where a pod's own address is taken for a VIP ([`leave`](crate::leave)), its clients' segments are a little
+//! shorter.
 
 use crate::frame::{Frame, SliceFrame};
-use crate::parse::{self, ETHERNET_LENGTH, IPV4_LENGTH, Network, VLAN_LENGTH};
-use crate::wire::{TcpChecksum, TcpOption, TcpState, protocol};
+use crate::leave::{FLAGS, Sender, TCP_LENGTH, segment};
+use crate::parse::{ETHERNET_LENGTH, Network, VLAN_LENGTH};
+use crate::wire::{TcpChecksum, TcpOption, TcpState};
 use lb_common::checksum;
-use lb_common::net::{Address, Family, NetworkU16};
+use lb_common::net::{Family, NetworkU16};
 
-/// Bytes of a TCP header without options.
-const TCP_LENGTH: usize = 20;
 /// Where [`TcpChecksum`] lies in it, and the checksum itself.
 const TAIL: usize = size_of::<TcpState>();
 const CHECKSUM: usize = TAIL + 2;
-/// Flags: FIN, SYN, RST, ACK; and those of an answer to a SYN.
-const FLAGS: u16 = 0b1_0111;
+/// Those of [`FLAGS`] that an answer to a SYN has.
 const ANSWER: u16 = 0b1_0010;
 /// Kinds of options (RFC 9293, section 3.2).
 const END: u8 = 0;
@@ -33,19 +29,9 @@ const TOO_LONG: u8 = 41;
 const PLACES: usize = 37;
 
 /// What may be looked up and counted.
-pub trait Limits {
+pub trait Limits: Sender {
     /// The longest segments that fit the tunnels, in bytes; 0: no limit.
     fn limit(&self, family: Family) -> u16;
-
-    /// Whether the address is one of the node's own.
-    fn is_own(&self, address: &Address) -> bool;
-
-    /// The same word, of which the verifier knows nothing, as of that of
-    /// [`Tables::forgotten`](crate::tables::Tables::forgotten).
-    #[inline(always)]
-    fn forgotten(&self, word: u64) -> u64 {
-        word
-    }
 
     /// An answer says less than it did.
     fn count_clamped(&self);
@@ -76,8 +62,8 @@ pub struct Change {
 
 /// A frame's way out. It changes only if it accepts a connection to a VIP and asks for longer segments than fit.
 #[inline(always)]
-pub fn process<F: Outgoing, L: Limits>(frame: &mut F, limits: &L) {
-    if let Some(change) = change(frame, limits)
+pub fn process<F: Outgoing, L: Limits>(frame: &mut F, network: &Network, limits: &L) {
+    if let Some(change) = change(frame, network, limits)
         && frame.make(&change).is_some()
     {
         limits.count_clamped();
@@ -85,9 +71,8 @@ pub fn process<F: Outgoing, L: Limits>(frame: &mut F, limits: &L) {
 }
 
 #[inline(always)]
-fn change<F: Frame, L: Limits>(frame: &F, limits: &L) -> Option<Change> {
-    let network = parse::network(frame).ok()?;
-    let (segment, end) = answer(frame, &network)?;
+fn change<F: Frame, L: Limits>(frame: &F, network: &Network, limits: &L) -> Option<Change> {
+    let (segment, end) = answer(frame, network)?;
     let limit = limits.limit(network.family);
     if limit == 0 || limits.is_own(&network.source) {
         return None;
@@ -107,15 +92,11 @@ fn change<F: Frame, L: Limits>(frame: &F, limits: &L) -> Option<Change> {
     Some(Change { offset: at + 2, value, checksum, from, to })
 }
 
-/// Where the TCP header of an answer to a SYN begins and ends. What extension headers or a fragment's place are before it,
-/// no kernel sends.
+/// Where the TCP header of an answer to a SYN begins and ends.
 #[inline(always)]
 fn answer<F: Frame>(frame: &F, network: &Network) -> Option<(usize, usize)> {
-    if network.next != protocol::TCP || network.fragment || network.header_length < IPV4_LENGTH {
-        return None;
-    }
-    let start = network.offset + network.header_length;
-    let offset_flags = frame.header::<TcpState>(start)?.offset_flags.get();
+    let (start, state) = segment(frame, network)?;
+    let offset_flags = state.offset_flags.get();
     let end = start + usize::from(offset_flags >> 12) * 4;
     let answer = offset_flags & FLAGS == ANSWER && end <= network.end() && frame.holds(network.end());
     answer.then_some((start, end))

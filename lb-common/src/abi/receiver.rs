@@ -8,6 +8,7 @@
 //! | `tunnel_stats` | per-CPU array | [`TunnelKind`] | [`TunnelCounters`] |
 //! | `receiver_stats` | per-CPU array | [`ReceiverReason`](crate::reason::ReceiverReason) | packets, `u64` |
 //! | `clamp_stats` | per-CPU array, 1 | 0 | answers to SYNs that were made to ask for less, `u64` |
+//! | `refusals` | per-CPU LRU hash | [`RefusedKey`] | connections that were refused, `u64` |
 //! | `owned_flows` | LRU hash | [`OwnedKey`]: a flow that is remembered | [`Owned`] |
 //! | `node_hops` | hash | [`Address`](crate::net::Address): another node's, or [`NodeHop::ANY_V4`], [`NodeHop::ANY_V6`] | [`NodeHop`] |
 //! | `wanted_hops` | LRU hash | [`Address`](crate::net::Address): another node's, to which the way is not known | `u32`, 0 |
@@ -28,6 +29,9 @@ pub const OWNED_FLOWS: u32 = 65_536;
 /// Entries of `wanted_hops`.
 pub const WANTED_HOPS: u32 = 64;
 
+/// Entries of `refusals`.
+pub const REFUSALS: u32 = 1024;
+
 /// 64-bit words of a receiver's `state`.
 pub const RECEIVER_STATE_WORDS: u32 = 4096;
 
@@ -46,6 +50,8 @@ pub mod receiver_map {
     /// See the module's table.
     pub const CLAMP_STATS: &str = "clamp_stats";
     /// See the module's table.
+    pub const REFUSALS: &str = "refusals";
+    /// See the module's table.
     pub const OWNED_FLOWS: &str = "owned_flows";
     /// See the module's table.
     pub const NODE_HOPS: &str = "node_hops";
@@ -56,13 +62,14 @@ pub mod receiver_map {
     /// See the module's table. A gateway's map for the same has the same name.
     pub const STATE: &str = super::super::map::STATE;
     /// Every map.
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 12] = [
         ACCEPTED,
         OWN_ADDRESSES,
         PEERS,
         TUNNEL_STATS,
         RECEIVER_STATS,
         CLAMP_STATS,
+        REFUSALS,
         OWNED_FLOWS,
         NODE_HOPS,
         WANTED_HOPS,
@@ -224,6 +231,28 @@ impl Owned {
     }
 }
 
+/// To what connections are refused. 24 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct RefusedKey {
+    /// A VIP, or another address that is not the node's own.
+    pub address: Address,
+    /// The port, network order.
+    pub port: NetworkU16,
+    /// Zero.
+    pub reserved: u16,
+    /// IP protocol number.
+    pub protocol: u32,
+}
+
+impl RefusedKey {
+    /// Of a protocol's port at an address.
+    #[inline(always)]
+    pub const fn new(address: Address, port: NetworkU16, protocol: u8) -> Self {
+        Self { address, port, reserved: 0, protocol: protocol as u32 }
+    }
+}
+
 /// The way to another node: the next hop toward it. 24 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
@@ -286,6 +315,7 @@ const _: () = assert!(
         && size_of::<TunnelCounters>() == 16
         && size_of::<OwnedKey>() == 40
         && size_of::<NodeHop>() == 24
+        && size_of::<RefusedKey>() == 24
 );
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::frame::SliceFrame;
+use crate::parse;
 use etherparse::PacketBuilder;
+use lb_common::net::Address;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::vec;
@@ -26,12 +28,15 @@ impl World {
     }
 }
 
+impl Sender for World {
+    fn is_own(&self, address: &Address) -> bool {
+        self.own == Some(*address)
+    }
+}
+
 impl Limits for World {
     fn limit(&self, _family: Family) -> u16 {
         self.limit
-    }
-    fn is_own(&self, address: &Address) -> bool {
-        self.own == Some(*address)
     }
     fn count_clamped(&self) {
         self.clamped.set(self.clamped.get() + 1);
@@ -86,7 +91,10 @@ fn is_summed(frame: &[u8]) -> bool {
 
 fn run(world: &World, frame: &[u8]) -> Vec<u8> {
     let mut buffer = frame.to_vec();
-    process(&mut SliceFrame::new(&mut buffer, 0, 1), world);
+    let mut frame = SliceFrame::new(&mut buffer, 0, 1);
+    if let Ok(network) = parse::network(&frame) {
+        process(&mut frame, &network, world);
+    }
     buffer
 }
 

@@ -193,6 +193,7 @@ fn purpose(name: &str) -> &'static str {
         receiver_map::TUNNEL_STATS => "packets and bytes that were taken out of tunnels, by kind",
         receiver_map::RECEIVER_STATS => "tunnel packets that were dropped or sent on, by reason",
         receiver_map::CLAMP_STATS => "answers to SYNs that were made to ask for shorter segments",
+        receiver_map::REFUSALS => "connections that the node refused, by VIP and port",
         receiver_map::OWNED_FLOWS => "flows that the node took packets of",
         receiver_map::NODE_HOPS => "next hops toward other nodes",
         receiver_map::WANTED_HOPS => "nodes whose next hop is looked for",

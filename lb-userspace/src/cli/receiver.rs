@@ -8,7 +8,7 @@ use lb_common::reason::ReceiverReason;
 use time::OffsetDateTime;
 
 use super::Failure;
-use super::output::{listing, span};
+use super::output::{listing, moment, span};
 use super::status::{agent_text, interfaces, not_sent};
 use crate::datapath::attach::program_id;
 use crate::datapath::clock::monotonic;
@@ -16,10 +16,11 @@ use crate::datapath::egress;
 use crate::datapath::inventory::interface_name;
 use crate::datapath::mapping::Access;
 use crate::datapath::pins::{PinnedMode, Pins};
-use crate::datapath::receiver::{NodeHops, OwnedFlows, ReceiverMaps};
+use crate::datapath::receiver::{NodeHops, OwnedFlows, ReceiverMaps, Refusals};
 use crate::datapath::state;
 use crate::observe::node::{
-    Accepts, Clamped, Hop, NodeState, NodeStatus, Others, Remembered, Seen, Segments, Tags,
+    Accepts, Clamped, Hop, NodeState, NodeStatus, Others, Refused, RefusedPort, Remembered, Seen, Segments,
+    Tags,
 };
 use crate::observe::view::InterfaceView;
 
@@ -37,6 +38,7 @@ pub(super) fn look(pins: &Pins, flows: bool) -> Result<Seen, Failure> {
         taken: TunnelKind::ALL.into_iter().map(|kind| (kind, maps.taken(kind))).collect(),
         reasons: ReceiverReason::ALL.iter().map(|reason| (*reason, maps.reason_count(*reason))).collect(),
         clamped: maps.clamped(),
+        refused: Refusals::open(pins).map_err(kernel)?.all().map_err(kernel)?,
         interfaces: attached(pins)?,
         clamping: clamping(pins)?,
         state: written(&maps, pins)?,
@@ -94,12 +96,28 @@ pub(super) fn text(view: &NodeStatus) -> String {
             .iter()
             .map(|refused| ("not clamped", format!("{}: {}", refused.interface, refused.reason))),
     );
+    rows.extend(refused(&view.refused).into_iter().map(|line| ("refused", line)));
     let taken = |taken: &crate::observe::node::Taken| {
         ("taken out", format!("{} {}, {} bytes", taken.packets, taken.kind, taken.bytes))
     };
     rows.extend(view.taken.iter().filter(|taken| taken.packets > 0).map(taken));
     rows.extend(view.reasons.iter().map(|reason| (ended(reason.name), not_sent(reason))));
     listing(&rows)
+}
+
+/// The first few, of which most were.
+fn refused(refused: &Refused) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let since = refused.since.map_or_else(String::new, |since| format!(" since {}", moment(since)));
+    let line = |port: &RefusedPort| {
+        let connections = if port.refused == 1 { "connection" } else { "connections" };
+        format!("{} {connections} to {port}{since}", port.refused)
+    };
+    let mut lines: Vec<_> = refused.ports.iter().take(SHOWN).map(line).collect();
+    if refused.ports.len() > SHOWN {
+        lines.push(format!("{} others", refused.ports.len() - SHOWN));
+    }
+    lines
 }
 
 /// What became of packets that are counted by a reason.
@@ -178,6 +196,10 @@ mod tests {
     use crate::observe::node::{Taken, Unclamped, Vxlan};
     use crate::observe::view::{AgentView, ReasonCount};
 
+    fn port(port: u16, refused: u64) -> RefusedPort {
+        RefusedPort { address: "198.51.100.10".parse().unwrap(), port, protocol: "tcp", refused }
+    }
+
     #[test]
     fn a_line_for_each_question() {
         let mut view = NodeStatus {
@@ -202,6 +224,10 @@ mod tests {
             addresses: vec!["10.1.1.2".parse().unwrap()],
             taken: ["ipip", "gue"].map(|kind| Taken { kind, packets: 5, bytes: 500 }).into(),
             clamped: Clamped { answers: 7, interfaces: vec!["eth0".into()], refused: Vec::new() },
+            refused: Refused {
+                since: Some(OffsetDateTime::UNIX_EPOCH),
+                ports: vec![port(443, 9), port(80, 1)],
+            },
             reasons: [("unknown-peer", 9), ("sent-on", 4)]
                 .map(|(name, packets)| ReasonCount { name, packets, expected: true })
                 .into(),
@@ -218,11 +244,15 @@ gateways    192.0.2.1/32, 2001:db8::/64
 addresses   10.1.1.2
 clamped     7 answers to SYNs, to 1356 bytes over IPv4, 1336 over IPv6, on eth0
 last error  none
+refused     9 connections to 198.51.100.10:443/tcp since 1970-01-01T00:00:00Z
+refused     1 connection to 198.51.100.10:80/tcp since 1970-01-01T00:00:00Z
 taken out   5 ipip, 500 bytes
 taken out   5 gue, 500 bytes
 dropped     9 unknown-peer
 chain       4 sent-on";
         assert_eq!(text(&view), expected);
+        view.refused.ports = (0..12).map(|number| port(number, 1)).collect();
+        assert!(text(&view).contains("refused     2 others"), "{}", text(&view));
         (view.agent, view.addresses) = (None, Vec::new());
         view.tags.epochs.clear();
         let silent = text(&view);

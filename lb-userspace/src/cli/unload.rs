@@ -26,7 +26,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     // A filter is not gone with its pin.
     let handle = match pins.tenant() {
         Some(Tenant::Gateway) => egress::PROBE_HANDLE,
-        Some(Tenant::Node) | None => egress::CLAMP_HANDLE,
+        Some(Tenant::Node) | None => egress::LEAVING_HANDLE,
     };
     for interface in pins.egress_interfaces().with_context(place)? {
         egress::detach(&interface, handle, &pins.egress(&interface))

@@ -28,8 +28,8 @@ const EGRESS: TcAttachType = TcAttachType::Egress;
 /// Where the filter stands: before others, and under a handle ("SP" in ASCII, and the next) that others do not choose, as
 /// the kernel shows it. The agent owns what stands there.
 const PRIORITY: u16 = 1;
-/// Of a node's program.
-pub const CLAMP_HANDLE: u16 = 0x5350;
+/// Of a node's programs.
+pub const LEAVING_HANDLE: u16 = 0x5350;
 /// Of a gateway's program, which may be on the same interface.
 pub const PROBE_HANDLE: u16 = 0x5351;
 

@@ -3,6 +3,7 @@
 mod flows;
 mod hops;
 mod maps;
+mod refusals;
 
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
@@ -11,6 +12,7 @@ use lb_common::abi::receiver_map;
 pub use flows::OwnedFlows;
 pub use hops::NodeHops;
 pub use maps::ReceiverMaps;
+pub use refusals::Refusals;
 
 use super::attach::Carrier;
 use super::egress::{self, EgressError, Hold};
@@ -21,8 +23,25 @@ use super::pins::{Pins, Tenant};
 /// The receiver's object, empty in a build without the eBPF toolchain. Aligned, for it is read as ELF in place.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SPILLWAY_BPF_RECEIVER"));
 const PROGRAM: &str = "receiver";
-/// The program for what goes.
-pub const CLAMP: &str = "clamp";
+
+/// A program for what goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Counts what is refused, and clamps answers to SYNs.
+    Clamp,
+    /// Counts what is refused.
+    Refuse,
+}
+
+impl Leaving {
+    /// Its name in the kernel.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clamp => "clamp",
+            Self::Refuse => "refuse",
+        }
+    }
+}
 
 /// The program, in the kernel but on no interface yet, and its maps.
 pub struct Receiver {
@@ -58,21 +77,27 @@ impl Receiver {
         Ok(Self { ebpf, maps, adopted })
     }
 
-    /// Puts the program for what goes, over the same maps, onto what an interface sends: in place of that of an agent
+    /// Puts a program for what goes, over the same maps, onto what an interface sends: in place of that of an agent
     /// before, or anew.
     ///
     /// # Errors
     /// [`EgressError`]; also if the kernel refuses the program.
-    pub fn clamp(&mut self, interface: &str, pins: &Pins) -> Result<Hold, EgressError> {
+    pub fn look_at_leaving(
+        &mut self,
+        leaving: Leaving,
+        interface: &str,
+        pins: &Pins,
+    ) -> Result<Hold, EgressError> {
         let refused = |source| EgressError::Other { name: interface.to_owned(), source };
-        let program = clamp(&mut self.ebpf).map_err(refused)?;
-        egress::attach(program, interface, egress::CLAMP_HANDLE, &pins.egress(interface))
+        let program = loaded(&mut self.ebpf, leaving).map_err(refused)?;
+        egress::attach(program, interface, egress::LEAVING_HANDLE, &pins.egress(interface))
     }
 }
 
 /// Loaded when it is first asked for: a kernel that refuses it can take tunnels apart all the same.
-fn clamp(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProgramError> {
-    let program: &mut SchedClassifier = ebpf.program_mut(CLAMP).ok_or(ProgramError::NotLoaded)?.try_into()?;
+fn loaded(ebpf: &mut Ebpf, leaving: Leaving) -> Result<&mut SchedClassifier, ProgramError> {
+    let program: &mut SchedClassifier =
+        ebpf.program_mut(leaving.name()).ok_or(ProgramError::NotLoaded)?.try_into()?;
     if program.fd().is_err() {
         program.load()?;
     }

@@ -4,6 +4,7 @@
 pub mod contents;
 mod flow;
 mod hop;
+mod refused;
 mod state;
 mod status;
 #[cfg(test)]
@@ -11,13 +12,14 @@ mod tests;
 
 pub use flow::{Flow, flow_key};
 pub use hop::Hop;
+pub use refused::{Refused, RefusedPort};
 pub use state::{NodeState, Unclamped};
 pub use status::{Accepts, Clamped, NodeStatus, Others, Remembered, Segments, Tags, Taken, Vxlan, status};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::abi::{AccessKey, Owned, OwnedKey, TunnelCounters, TunnelKind};
+use lb_common::abi::{AccessKey, Owned, OwnedKey, RefusedKey, TunnelCounters, TunnelKind};
 use lb_common::reason::ReceiverReason;
 use time::OffsetDateTime;
 
@@ -35,6 +37,8 @@ pub struct Seen {
     pub reasons: Vec<(ReceiverReason, u64)>,
     /// Answers to SYNs that were made to ask for less.
     pub clamped: u64,
+    /// Connections that it refused.
+    pub refused: Vec<(RefusedKey, u64)>,
     /// Flows that it remembers, as far as they were read.
     pub flows: Vec<(OwnedKey, Owned)>,
     /// How many it can remember.
@@ -45,7 +49,7 @@ pub struct Seen {
     pub wanted: BTreeSet<IpAddr>,
     /// Interfaces with the program on them.
     pub interfaces: Vec<InterfaceView>,
-    /// Interfaces with the program for what they send.
+    /// Interfaces with a program for what they send.
     pub clamping: Vec<String>,
     /// What the agent wrote; `None`: nothing yet.
     pub state: Option<NodeState>,

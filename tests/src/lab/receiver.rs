@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, PerCpuArray, PerCpuHashMap, PerCpuValues};
 use aya::programs::tc::{SchedClassifier, TcAttachType, qdisc_add_clsact};
 use aya::programs::{ProgramInfo, TestRunOptions, Xdp};
 use aya::util::KernelVersion;
 use aya::{Ebpf, TestRun};
 use lb_common::abi::{
-    Accepted, AcceptedFlags, AccessKey, KnownKey, NodeHop, SegmentLimits, TunnelKey, TunnelKind,
+    Accepted, AcceptedFlags, AccessKey, KnownKey, NodeHop, RefusedKey, SegmentLimits, TunnelKey, TunnelKind,
 };
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
@@ -118,6 +118,18 @@ impl Receiver {
     pub fn clamped(&mut self) -> Result<u64> {
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map("clamp_stats")?)?;
         Ok(map.get(&0, 0)?.iter().sum())
+    }
+
+    /// What was refused, and how often.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn refused(&mut self) -> Result<Vec<(RefusedKey, u64)>> {
+        let map: PerCpuHashMap<_, [u8; 24], u64> = PerCpuHashMap::try_from(self.map("refusals")?)?;
+        let entry = |(key, counts): ([u8; 24], PerCpuValues<u64>)| {
+            (bytemuck::cast::<_, RefusedKey>(key), counts.iter().sum())
+        };
+        Ok(map.iter().map(|found| found.map(entry)).collect::<Result<_, _>>()?)
     }
 
     /// Runs it on a frame: the verdict (`enum xdp_action`), and the frame afterwards.

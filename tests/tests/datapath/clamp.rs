@@ -1,15 +1,20 @@
-//! What clamps segments, as the kernel runs it, beside its stages in ordinary memory.
+//! What looks at what a node sends, as the kernel runs it, beside its stages in ordinary memory.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use aya::util::KernelVersion;
-use etherparse::{PacketBuilder, TcpHeader};
-use lb_common::abi::{Accepted, SegmentLimits};
+use etherparse::icmpv4::DestUnreachableHeader;
+use etherparse::icmpv6::DestUnreachableCode;
+use etherparse::{Icmpv4Type, Icmpv6Type, PacketBuilder, TcpHeader};
+use lb_common::abi::{Accepted, RefusedKey, SegmentLimits};
 use lb_common::net::{Address, Family};
-use lb_ebpf::clamp::{self, Limits};
+use lb_ebpf::clamp::Limits;
 use lb_ebpf::frame::SliceFrame;
+use lb_ebpf::leave::{self, Sender};
+use lb_ebpf::refuse::Refusals;
 use lb_tests::fixture::{Chance, Effort, hex};
 use lb_tests::lab::{Objects, Receiver, is_root};
 
@@ -46,14 +51,31 @@ const SHORTEST: usize = 14 + 40;
 #[derive(Default)]
 struct Host {
     clamped: Cell<u64>,
+    refused: RefCell<BTreeMap<Refused, u64>>,
+}
+
+/// Address, port and protocol.
+type Refused = (IpAddr, u16, u32);
+
+fn refused(key: &RefusedKey) -> Refused {
+    (key.address.into(), key.port.get(), key.protocol)
+}
+
+impl Sender for Host {
+    fn is_own(&self, address: &Address) -> bool {
+        IpAddr::from(*address) == IpAddr::from(OWN)
+    }
+}
+
+impl Refusals for Host {
+    fn count_refused(&self, key: &RefusedKey) {
+        *self.refused.borrow_mut().entry(refused(key)).or_default() += 1;
+    }
 }
 
 impl Limits for Host {
     fn limit(&self, family: Family) -> u16 {
         SEGMENTS.of(family)
-    }
-    fn is_own(&self, address: &Address) -> bool {
-        IpAddr::from(*address) == IpAddr::from(OWN)
     }
     fn count_clamped(&self) {
         self.clamped.set(self.clamped.get() + 1);
@@ -63,7 +85,7 @@ impl Limits for Host {
 impl Host {
     fn run(&self, frame: &[u8]) -> Vec<u8> {
         let mut bytes = frame.to_vec();
-        clamp::process(&mut SliceFrame::new(&mut bytes, 0, 1), self);
+        leave::process(&mut SliceFrame::new(&mut bytes, 0, 1), self);
         bytes
     }
 }
@@ -120,6 +142,77 @@ fn answers_are_clamped_by_the_program_as_by_the_library() -> Result<()> {
     Ok(())
 }
 
+/// Refusals of both kinds: by a VIP over either family and by the node itself, with each list of tags.
+fn refusals() -> Result<Vec<Vec<u8>>> {
+    let mut frames = Vec::new();
+    for (source, tags) in [IpAddr::from([198, 51, 100, 10]), [9; 16].into(), OWN.into()]
+        .into_iter()
+        .flat_map(|source| TAGS.map(|tags| (source, tags)))
+    {
+        frames.push(reset(source, tags)?);
+        frames.push(unreachable(source, tags)?);
+    }
+    Ok(frames)
+}
+
+fn reset(source: IpAddr, tags: &[u8]) -> Result<Vec<u8>> {
+    let (builder, kind) = match source {
+        IpAddr::V4(v4) => (PacketBuilder::ipv4(v4.octets(), [203, 0, 113, 7], 64), [8, 0]),
+        IpAddr::V6(v6) => (PacketBuilder::ipv6(v6.octets(), [7; 16], 64), [0x86, 0xdd]),
+    };
+    let mut frame = [&LINK[..], tags, &kind].concat();
+    builder.tcp(443, 40_000, 0, 0).rst().ack(8).write(&mut frame, b"")?;
+    Ok(frame)
+}
+
+/// About a client's packet to port 53.
+fn unreachable(source: IpAddr, tags: &[u8]) -> Result<Vec<u8>> {
+    let mut quoted = Vec::new();
+    let mut frame = [&LINK[..], tags].concat();
+    match source {
+        IpAddr::V4(v4) => {
+            PacketBuilder::ipv4([203, 0, 113, 7], v4.octets(), 64)
+                .udp(40_000, 53)
+                .write(&mut quoted, b"q")?;
+            let message = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
+            frame.extend([8, 0]);
+            let answer = PacketBuilder::ipv4(v4.octets(), [203, 0, 113, 7], 64).icmpv4(message);
+            answer.write(&mut frame, &quoted)?;
+        }
+        IpAddr::V6(v6) => {
+            PacketBuilder::ipv6([7; 16], v6.octets(), 64).udp(40_000, 53).write(&mut quoted, b"q")?;
+            let message = Icmpv6Type::DestinationUnreachable(DestUnreachableCode::Port);
+            frame.extend([0x86, 0xdd]);
+            let answer = PacketBuilder::ipv6(v6.octets(), [7; 16], 64).icmpv6(message);
+            answer.write(&mut frame, &quoted)?;
+        }
+    }
+    Ok(frame)
+}
+
+#[test]
+fn refusals_are_counted_by_the_program_as_by_the_library() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: not root");
+        return Ok(());
+    }
+    let (mut program, host) = (program()?, Host::default());
+    for frame in (0..3).map(|_| refusals()).collect::<Result<Vec<_>>>()?.concat() {
+        let expected = host.run(&frame);
+        assert_eq!(expected, frame, "{}", hex(&frame));
+        assert_eq!(program.run_clamp(&frame)?, (NEXT, expected), "{}", hex(&frame));
+    }
+    let counted = program.refused()?;
+    let all: BTreeMap<_, _> = counted.iter().map(|(key, count)| (refused(key), *count)).collect();
+    assert_eq!(all, *host.refused.borrow());
+    assert_eq!(
+        all.into_values().collect::<Vec<_>>(),
+        [9; 4],
+        "of two VIPs, two protocols, three times behind three tags"
+    );
+    Ok(())
+}
+
 #[test]
 fn damaged_answers_are_what_the_library_makes_of_them() -> Result<()> {
     if !is_root() {
@@ -127,7 +220,7 @@ fn damaged_answers_are_what_the_library_makes_of_them() -> Result<()> {
         return Ok(());
     }
     let (mut program, host, effort) = (program()?, Host::default(), Effort::from_env(DAMAGED)?);
-    let (mut chance, frames) = (Chance::new(effort.seed), answers()?);
+    let (mut chance, frames) = (Chance::new(effort.seed), [answers()?, refusals()?].concat());
     for number in 0..effort.frames {
         let mut frame = frames[number % frames.len()].clone();
         for _ in 0..=chance.below(3) {

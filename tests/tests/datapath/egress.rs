@@ -13,7 +13,7 @@ use lb_common::abi::{Accepted, SegmentLimits};
 use lb_tests::lab::{
     End, FrameSocket, Namespace, Objects, Receiver, WorkDir, connect, is_root, offload_checksums,
 };
-use lb_userspace::datapath::egress::{self, CLAMP_HANDLE, EgressError, Hold};
+use lb_userspace::datapath::egress::{self, EgressError, Hold, LEAVING_HANDLE};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, connect as connect_socket, send,
     socket,
@@ -67,10 +67,10 @@ impl Wire {
         let mut program = Self::program(limit)?;
         self.node.enter(|| match hold {
             Hold::Filter => {
-                Ok(egress::attach_filter(program.clamp()?, INTERFACE, CLAMP_HANDLE, &self.pin())?)
+                Ok(egress::attach_filter(program.clamp()?, INTERFACE, LEAVING_HANDLE, &self.pin())?)
             }
             Hold::Link => {
-                let way = egress::attach(program.clamp()?, INTERFACE, CLAMP_HANDLE, &self.pin())?;
+                let way = egress::attach(program.clamp()?, INTERFACE, LEAVING_HANDLE, &self.pin())?;
                 let links = KernelVersion::current()? >= KernelVersion::new(6, 6, 0);
                 ensure!(way == if links { Hold::Link } else { Hold::Filter }, "{way:?}");
                 Ok(())
@@ -137,7 +137,7 @@ fn outlives_and_is_exchanged(hold: Hold) -> Result<()> {
     assert_eq!(wire.size()?, 1300, "the next agent's program, and no longer that of the first");
     wire.agent(1430, hold)?;
     assert_eq!(wire.size()?, 1430, "neither of those from before is left");
-    let detach = || wire.node.enter(|| Ok(egress::detach(INTERFACE, CLAMP_HANDLE, &wire.pin())?));
+    let detach = || wire.node.enter(|| Ok(egress::detach(INTERFACE, LEAVING_HANDLE, &wire.pin())?));
     detach()?;
     assert_eq!(wire.size()?, ASKED, "it is off");
     detach().context("what is not there is off")?;
@@ -170,7 +170,7 @@ fn what_cannot_be_is_said() -> Result<()> {
     let mut program = Wire::program(1400)?;
     let clamp = program.clamp()?;
     let (unknown, lo) = wire.node.enter(|| {
-        let mut refused = |name| egress::attach(clamp, name, CLAMP_HANDLE, &wire.pin()).err();
+        let mut refused = |name| egress::attach(clamp, name, LEAVING_HANDLE, &wire.pin()).err();
         Ok((refused("eth7"), refused("lo")))
     })?;
     assert!(

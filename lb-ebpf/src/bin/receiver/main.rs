@@ -11,10 +11,10 @@ use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use lb_ebpf::clamp;
+use lb_ebpf::leave;
 use lb_ebpf::program::{TcFrame, XdpFrame, redirect};
 use lb_ebpf::receive::{self, Verdict};
-use maps::{BpfLimits, BpfNode};
+use maps::{BpfNode, BpfSender};
 
 /// Takes outer headers off that a gateway put on, or sends the packet on to another node.
 #[xdp]
@@ -28,10 +28,18 @@ fn receiver(context: XdpContext) -> u32 {
     }
 }
 
-/// Lowers what answers to SYNs say of the length of segments. Whatever else looks at the frame has its turn.
+/// Counts what the node refuses, and lowers what its answers to SYNs say of the length of segments. Whatever else looks at
+/// the frame has its turn.
 #[classifier]
 fn clamp(context: TcContext) -> i32 {
-    clamp::process(&mut TcFrame::new(context), &BpfLimits);
+    leave::process(&mut TcFrame::new(context), &BpfSender);
+    TC_ACT_UNSPEC
+}
+
+/// The same, but for the answers to SYNs.
+#[classifier]
+fn refuse(context: TcContext) -> i32 {
+    leave::look(&TcFrame::new(context), &BpfSender);
     TC_ACT_UNSPEC
 }
 

@@ -2,18 +2,20 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, LruPerCpuHashMap, PerCpuArray};
 use lb_common::abi::{
     Accepted, AccessFlags, AccessKey, EPOCHS, KnownKey, NodeHop, OWNED_FLOWS, Owned, OwnedKey, PEERS,
-    RECEIVER_STATE_WORDS, TunnelCounters, TunnelKind, WANTED_HOPS,
+    RECEIVER_STATE_WORDS, REFUSALS, RefusedKey, TunnelCounters, TunnelKind, WANTED_HOPS,
 };
 use lb_common::flow::Flow;
 use lb_common::net::{Address, Family};
 use lb_common::reason::ReceiverReason;
 use lb_ebpf::clamp::Limits;
 use lb_ebpf::frame::Frame;
+use lb_ebpf::leave::Sender;
 use lb_ebpf::program::{by_way_of, now, trie_key};
 use lb_ebpf::receive::Node;
+use lb_ebpf::refuse::Refusals;
 
 use crate::sockets;
 
@@ -46,12 +48,15 @@ static TUNNEL_KEYS: Array<KnownKey> = Array::with_max_entries(EPOCHS, 0);
 /// Answers to SYNs that say less than they did, by CPU.
 #[map(name = "clamp_stats")]
 static CLAMP_STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+/// Connections that were refused, by CPU.
+#[map(name = "refusals")]
+static REFUSED: LruPerCpuHashMap<RefusedKey, u64> = LruPerCpuHashMap::with_max_entries(REFUSALS, 0);
 /// A word that the verifier is to forget.
 #[map(name = "scratch")]
 static SCRATCH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// The maps, as what is sent asks them.
-pub(crate) struct BpfLimits;
+pub(crate) struct BpfSender;
 
 /// The maps, and the packet's context, which the kernel wants to know when it is asked for a socket.
 pub(crate) struct BpfNode {
@@ -139,12 +144,7 @@ impl Node for BpfNode {
     }
 }
 
-impl Limits for BpfLimits {
-    #[inline(always)]
-    fn limit(&self, family: Family) -> u16 {
-        ACCEPTED.get(0).map_or(0, |accepted| accepted.segments.of(family))
-    }
-
+impl Sender for BpfSender {
     #[inline(always)]
     fn is_own(&self, address: &Address) -> bool {
         is_own(address)
@@ -153,6 +153,26 @@ impl Limits for BpfLimits {
     #[inline(always)]
     fn forgotten(&self, word: u64) -> u64 {
         forgotten(word)
+    }
+}
+
+impl Refusals for BpfSender {
+    /// Two CPUs that make an entry at once may count one.
+    #[inline(always)]
+    fn count_refused(&self, key: &RefusedKey) {
+        match REFUSED.get_ptr_mut(key) {
+            // SAFETY: the value is this CPU's own; with bottom halves off, frames that are sent do not interrupt each other
+            // on a CPU.
+            Some(count) => unsafe { *count += 1 },
+            None => _ = REFUSED.insert(key, 1, 0),
+        }
+    }
+}
+
+impl Limits for BpfSender {
+    #[inline(always)]
+    fn limit(&self, family: Family) -> u16 {
+        ACCEPTED.get(0).map_or(0, |accepted| accepted.segments.of(family))
     }
 
     #[inline(always)]

@@ -53,6 +53,7 @@ impl NodeAgent {
             adopted: receiver.adopted,
             refused_configs: 0,
             last_error: None,
+            refused_since: Some(counted_since(&receiver).unwrap_or(now)),
             unclamped: Vec::new(),
         };
         let ways = Ways::start(pins, &config.gateways)?;
@@ -175,6 +176,13 @@ impl NodeAgent {
             Err(reason) => error!(event = "publish", reason, "the state stays as it is"),
         }
     }
+}
+
+/// Since when refused connections are counted in maps that were there before, as an agent before wrote.
+fn counted_since(receiver: &Receiver) -> Option<OffsetDateTime> {
+    let text = state::read(&receiver.maps.state).ok().flatten().filter(|_| receiver.adopted)?;
+    let state: NodeState = serde_json::from_slice(&text).ok()?;
+    state.refused_since
 }
 
 fn image(config: &NodeConfig) -> std::io::Result<ReceiverImage> {

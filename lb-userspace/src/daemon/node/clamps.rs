@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::config::model::{Interface, NodeConfig};
 use crate::datapath::egress;
 use crate::datapath::pins::Pins;
-use crate::datapath::receiver::Receiver;
+use crate::datapath::receiver::{Leaving, Receiver};
 use crate::observe::node::Unclamped;
 
 const MEND: &str = "lower `advmss` on the routes to clients by it, or say `clampMss: false`";
@@ -61,7 +61,7 @@ impl Clamps {
     }
 
     fn attach(&mut self, receiver: &mut Receiver, name: &str, index: u32, pins: &Pins) {
-        match receiver.clamp(name, pins) {
+        match receiver.look_at_leaving(Leaving::Clamp, name, pins) {
             Ok(hold) => {
                 info!(event = "clamp", interface = name, hold = hold.name(), "answers to SYNs are clamped");
                 self.on.insert(name.to_owned(), index);
@@ -90,7 +90,7 @@ impl Clamps {
 }
 
 fn detach(name: &str, pins: &Pins) {
-    match egress::detach(name, egress::CLAMP_HANDLE, &pins.egress(name)) {
+    match egress::detach(name, egress::LEAVING_HANDLE, &pins.egress(name)) {
         Ok(()) => info!(event = "clamp", interface = name, "answers to SYNs are clamped there no more"),
         Err(reason) => warn!(event = "clamp", interface = name, %reason, "cannot be detached"),
     }

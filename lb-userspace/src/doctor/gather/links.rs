@@ -10,14 +10,14 @@ use netlink_packet_route::link::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
-use netlink_packet_route::tc::{TcAttribute, TcMessage};
+use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, route::RouteHeader};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::drivers::Drivers;
 use crate::datapath::egress;
 use crate::datapath::probe;
-use crate::datapath::receiver::CLAMP;
+use crate::datapath::receiver::Leaving;
 use crate::doctor::facts::{Link, LocalAddress, Place, Seen, Xdp};
 use crate::doctor::node::DefaultRoute;
 
@@ -49,7 +49,7 @@ impl Kernel {
 
     /// By a link, or by a filter.
     async fn clamps(&self, link: &Link) -> Option<bool> {
-        let linked = egress::has_link(&link.name, CLAMP);
+        let linked = egress::has_link(&link.name, Leaving::Clamp.name());
         if linked == Some(true) {
             return linked;
         }
@@ -79,11 +79,15 @@ async fn all<T>(stream: impl Stream<Item = Result<T, rtnetlink::Error>>) -> Seen
     stream.try_collect().await.map_err(|error| format!("netlink: {error}"))
 }
 
-/// The filter that the agent owns.
+/// The filter that the agent owns, with the program that clamps.
 fn is_clamp(filter: &TcMessage) -> bool {
-    let is_program = |attribute: &TcAttribute| matches!(attribute, TcAttribute::Kind(kind) if kind == "bpf");
+    let options = filter.attributes.iter().filter_map(|attribute| match attribute {
+        TcAttribute::Options(options) => Some(options),
+        _ => None,
+    });
+    let named = |option: &TcOption| matches!(option, TcOption::Bpf(TcFilterBpfOption::ProgName(name)) if *name == Leaving::Clamp.name());
     let handle = filter.header.handle;
-    (handle.major, handle.minor) == (0, egress::CLAMP_HANDLE) && filter.attributes.iter().any(is_program)
+    (handle.major, handle.minor) == (0, egress::LEAVING_HANDLE) && options.flatten().any(named)
 }
 
 fn link(message: &LinkMessage) -> Option<Link> {

@@ -1,9 +1,10 @@
 //! The content of a receiver's maps, decoded entry by entry, as `maps dump` and `maps get` print it.
 
-use lb_common::abi::{TunnelCounters, receiver_map};
+use lb_common::abi::{RefusedKey, TunnelCounters, receiver_map};
 use lb_common::reason::ReceiverReason;
 use serde::Serialize;
 
+use super::refused::refused_key;
 use super::{Accepts, Flow, Hop, NodeState, Seen, flow_key, prefix};
 use crate::config::model::Prefix;
 use crate::observe::contents::{self, Key, NoEntry};
@@ -51,6 +52,11 @@ pub enum Decoded {
     Clamped {
         /// Answers to SYNs that were made to ask for less.
         answers: u64,
+    },
+    /// `refusals`.
+    Refused {
+        /// Connections that were refused.
+        refused: u64,
     },
     /// `owned_flows`.
     Flow(Flow),
@@ -118,6 +124,12 @@ fn all(seen: &Seen, name: &str) -> Vec<Entry> {
         receiver_map::CLAMP_STATS => {
             vec![Entry { key: Key::Index(0), value: Decoded::Clamped { answers: seen.clamped } }]
         }
+        receiver_map::REFUSALS => {
+            let one = |(key, refused): &(RefusedKey, u64)| {
+                entry(refused_key(key), Decoded::Refused { refused: *refused })
+            };
+            seen.refused.iter().map(one).collect()
+        }
         receiver_map::OWNED_FLOWS => {
             let flow = |owned| Decoded::Flow(Flow::of(owned, seen.now, seen.clock));
             seen.flows.iter().map(|(key, owned)| entry(flow_key(key), flow(*owned))).collect()
@@ -177,6 +189,7 @@ fn expected(name: &str) -> &'static str {
             "write an address, as in `maps dump node_hops`; 0.0.0.0 and :: are all others"
         }
         receiver_map::WANTED_HOPS => "write an address, as in `maps dump wanted_hops`",
+        receiver_map::REFUSALS => "write ADDRESS:PORT/tcp, or /udp, as in `maps dump refusals`",
         receiver_map::OWNED_FLOWS => "write PROTOCOL/SOURCE/DESTINATION, as in `maps dump owned_flows`",
         receiver_map::TUNNEL_KEYS => "write an epoch, as in `maps dump tunnel_keys`",
         receiver_map::TUNNEL_STATS => "write `ipip`, `gue` or `vxlan`",

@@ -27,6 +27,9 @@ pub struct NodeState {
     /// What is wrong and still stands: a changed configuration that is refused, maps that cannot be written,
     /// interfaces that are gone.
     pub last_error: Option<String>,
+    /// Since when refused connections are counted.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub refused_since: Option<OffsetDateTime>,
     /// Interfaces whose answers to SYNs are not clamped, though the file says that they are to be.
     #[serde(default)]
     pub unclamped: Vec<Unclamped>,

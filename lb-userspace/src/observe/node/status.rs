@@ -5,7 +5,7 @@ use lb_common::net::NetworkU16;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Seen, Unclamped, prefix};
+use super::{Refused, Seen, Unclamped, prefix};
 use crate::observe::view::{AgentView, InterfaceView, ReasonCount};
 
 /// A node's receiver and its agent, as `status` prints them.
@@ -44,7 +44,8 @@ pub struct NodeStatus {
     pub taken: Vec<Taken>,
     /// What was done with answers to SYNs.
     pub clamped: Clamped,
-    /// Packets that were dropped, by reason; those that were counted at all.
+    /// Connections that it refused.
+    pub refused: Refused,
     /// Packets that were dropped, or another node's, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -209,6 +210,7 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
             interfaces: seen.clamping.clone(),
             refused: state.map(|state| state.unclamped.clone()).unwrap_or_default(),
         },
+        refused: Refused::of(seen),
         reasons: reasons.map(reason).collect(),
     }
 }

@@ -18,6 +18,7 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
         taken: vec![count(TunnelKind::Ipip, 7), count(TunnelKind::Gue, 0), count(TunnelKind::Vxlan, 0)],
         reasons: vec![(ReceiverReason::UnknownPeer, 3), (ReceiverReason::BadTunnel, 0)],
         clamped: 4,
+        refused: vec![(refused("198.51.100.10", 6), 1), (refused("2001:db8::10", 17), 3)],
         flows: vec![
             (flow(17), Owned::default().seen(4_100_000_000, 0, false)),
             (flow(6), Owned::default().seen(7_500_000_001, 9, true)),
@@ -36,6 +37,7 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
             adopted: false,
             refused_configs: 0,
             last_error: None,
+            refused_since: Some(OffsetDateTime::UNIX_EPOCH),
             unclamped: vec![Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() }],
         }),
         now: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(9),
@@ -64,6 +66,10 @@ fn flow(protocol: u32) -> OwnedKey {
     OwnedKey { source: source.into(), destination: destination.into(), ports, protocol }
 }
 
+fn refused(address: &str, protocol: u8) -> RefusedKey {
+    RefusedKey::new(address.parse::<IpAddr>().unwrap().into(), NetworkU16::new(443), protocol)
+}
+
 fn hop(node: &str, vlan: u16) -> (IpAddr, Hop) {
     let destination_mac = LinkAddress::new([2, 0, 0, 0, 0, 9], vlan);
     let hop = NodeHop { interface: 3, destination_mac, ..NodeHop::default() };
@@ -90,6 +96,7 @@ fn entries_are_found_under_the_keys_that_are_shown() {
     assert_eq!(keys(&seen, "node_hops"), ["0.0.0.0", "10.1.1.3", "fd00::3"]);
     let flows = ["udp/192.0.2.1:1234/198.51.100.10:53", "tcp/192.0.2.1:1234/198.51.100.10:53"];
     assert_eq!(keys(&seen, "owned_flows"), flows);
+    assert_eq!(keys(&seen, "refusals"), ["198.51.100.10:443/tcp", "[2001:db8::10]:443/udp"]);
     assert_eq!(keys(&seen, "tunnel_stats"), ["ipip"], "what counts nothing is left out");
 }
 
@@ -142,6 +149,13 @@ fn the_status_has_what_is_documented() {
             {"kind": "vxlan", "packets": 0, "bytes": 0},
         ],
         "clamped": {"answers": 4, "interfaces": ["eth0"], "refused": [{"interface": "ppp0", "reason": "no Ethernet"}]},
+        "refused": {
+            "since": "1970-01-01T00:00:00Z",
+            "ports": [
+                {"address": "2001:db8::10", "port": 443, "protocol": "udp", "refused": 3},
+                {"address": "198.51.100.10", "port": 443, "protocol": "tcp", "refused": 1},
+            ],
+        },
         "reasons": [{"name": "unknown-peer", "packets": 3, "expected": true}],
     });
     assert_eq!(serde_json::to_value(status(&seen(), |pid| pid == 42)).unwrap(), expected);
