@@ -18,4 +18,5 @@ pub mod health;
 pub mod observe;
 pub mod policy;
 pub mod reconcile;
+pub mod report;
 pub mod sweep;

@@ -90,11 +90,12 @@ pub(super) fn text(view: &NodeStatus) -> String {
         ("clamped", clamped(view)),
         ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
     ];
+    let without = if view.accepts.segments.is_some() { "not clamped" } else { "not counted" };
     rows.extend(
         view.clamped
             .refused
             .iter()
-            .map(|refused| ("not clamped", format!("{}: {}", refused.interface, refused.reason))),
+            .map(|refused| (without, format!("{}: {}", refused.interface, refused.reason))),
     );
     rows.extend(refused(&view.refused).into_iter().map(|line| ("refused", line)));
     let taken = |taken: &crate::observe::node::Taken| {
@@ -258,9 +259,11 @@ chain       4 sent-on";
         let silent = text(&view);
         assert!(silent.contains("tags        not looked at"), "{silent}");
         assert!(silent.contains("agent       none yet") && silent.contains("addresses   none"), "{silent}");
-        let refused = Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() };
-        (view.accepts.segments, view.clamped.refused) = (None, vec![refused]);
+        view.clamped.refused = vec![Unclamped { interface: "ppp0".into(), reason: "no Ethernet".into() }];
+        let refused = text(&view);
+        assert!(refused.contains("not clamped  ppp0: no Ethernet"), "{refused}");
+        view.accepts.segments = None;
         let off = text(&view);
-        assert!(off.contains("clamped      none") && off.contains("not clamped  ppp0: no Ethernet"), "{off}");
+        assert!(off.contains("clamped      none") && off.contains("not counted  ppp0: no Ethernet"), "{off}");
     }
 }

@@ -9,6 +9,7 @@ mod gateway;
 mod node;
 mod pools;
 mod quic;
+mod report;
 mod services;
 mod tunnel_key;
 

@@ -9,8 +9,9 @@
 //! At its end program and maps stay as they are: tunnel packets are taken apart on.
 
 mod agent;
-mod clamps;
 mod hops;
+mod leaving;
+mod reporting;
 mod ways;
 
 use std::path::{Path, PathBuf};

@@ -11,12 +11,14 @@ pub(super) struct Trouble {
     pub(super) interfaces: Option<String>,
     /// Endpoints cannot be probed through their tunnels.
     pub(super) probes: Option<String>,
+    /// The gateways are not told what they ask for.
+    pub(super) report: Option<String>,
 }
 
 impl Trouble {
     /// As one text.
     pub(super) fn last(&self) -> Option<String> {
-        let all = [&self.configuration, &self.tables, &self.interfaces, &self.probes];
+        let all = [&self.configuration, &self.tables, &self.interfaces, &self.probes, &self.report];
         let all: Vec<_> = all.into_iter().flatten().map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }

@@ -1,7 +1,10 @@
 //! What was seen of the world: the second half of the policy's input.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::model::Protocol;
 
 /// Everything a gateway knows beside its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +19,51 @@ pub struct Observed {
     pub drained_clusters: BTreeSet<String>,
     /// Addresses of this machine.
     pub own_addresses: BTreeSet<IpAddr>,
+    /// What nodes reported last, by endpoint address; what is too old is not in it.
+    pub reports: BTreeMap<IpAddr, NodeReport>,
+}
+
+/// What a node reported last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeReport {
+    /// When it was got, in milliseconds of the kernel's monotonic clock.
+    pub taken_ms: u64,
+    /// Since when the node counts refusals, in milliseconds since the Unix epoch; another moment: it began anew.
+    pub since_ms: u64,
+    /// Whether a port that is not in it has no connections.
+    pub complete: bool,
+    /// What it says of each port of a VIP.
+    pub services: BTreeMap<VipPort, PortCounts>,
+}
+
+/// A port of a VIP. Ordered so that the ports of an address and protocol lie beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VipPort {
+    /// The VIP.
+    pub address: IpAddr,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port, in host order.
+    pub port: u16,
+}
+
+impl fmt::Display for VipPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        write!(f, "{}/{protocol}", SocketAddr::new(self.address, self.port))
+    }
+}
+
+/// What a node says of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortCounts {
+    /// Connections that it refused since it began to count.
+    pub refused: u64,
+    /// Connections that it has.
+    pub connections: u64,
 }
 
 /// What a health check found.

@@ -16,6 +16,7 @@ mod nexthop_world;
 mod node;
 mod node_clamp;
 mod node_hops;
+mod node_report;
 mod node_world;
 mod reload;
 mod unload;

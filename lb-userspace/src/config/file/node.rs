@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use super::ApiVersion;
 use super::encap::{Gue, Mtu};
 use super::gateway::Interface;
+use super::report::NodeReport;
 use super::tunnel_key::TunnelKeys;
 use crate::config::model::Prefix;
 use crate::config::problem::{Place, Problems};
@@ -61,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) clamp_mss: Option<Located<bool>>,
     /// The flows that are remembered under `tracking: chain`.
     pub(crate) remember: Option<Located<Remember>>,
+    /// What the gateways can ask this node; nothing when left out.
+    pub(crate) report: Option<Located<NodeReport>>,
     /// Directory on a BPF file system below which the maps are pinned.
     #[schemars(extend("default" = "/sys/fs/bpf/spillway-node"))]
     pub(crate) pin_path: Option<Located<String>>,
@@ -78,6 +81,7 @@ impl Read for Node {
             mtu: section.optional("mtu"),
             clamp_mss: section.optional("clampMss"),
             remember: section.optional("remember"),
+            report: section.optional("report"),
             pin_path: section.optional("pinPath"),
         };
         section.close(&[]);

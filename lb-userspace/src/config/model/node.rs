@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub clamp_mss: bool,
     /// The flows that are remembered.
     pub remember: Remember,
+    /// TCP port at which gateways are told what it refused and has, in host order; `None`: they are not.
+    pub report: Option<u16>,
     /// Directory on a BPF file system below which the maps are pinned.
     pub pin_path: PathBuf,
 }

@@ -27,13 +27,14 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.accept, Accept { ipip: true, gue: Some(6081), vxlan: Some((8472, 16)) });
     assert_eq!((config.mtu, config.clamp_mss), (Some(1480), false));
     assert_eq!(config.remember, Remember { udp: false, tcp: true, flows: 1 << 20 });
+    assert_eq!(config.report, Some(6082));
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/blue"));
 }
 
 #[test]
 fn what_is_left_out_has_a_default() {
     let (minimal, written) = (good("node-minimal.yaml"), good("node-defaults-written.yaml"));
-    assert_eq!((minimal.mtu, minimal.clamp_mss), (None, true));
+    assert_eq!((minimal.mtu, minimal.clamp_mss, minimal.report), (None, true, None));
     assert_eq!((minimal.addresses.as_ref(), minimal.digest.len()), (None, 16));
     assert_eq!(minimal, NodeConfig { digest: minimal.digest.clone(), ..written });
 }

@@ -36,6 +36,8 @@ pub(crate) fn node(file: &file::NodeFile, base: &Path, problems: &mut Problems) 
     let mtu = node.mtu.as_ref().and_then(|mtu| path_mtu(mtu, problems));
     let clamp_mss = node.clamp_mss.as_ref().is_none_or(|clamp| clamp.value);
     let remember = remember(node.remember.as_ref(), problems);
+    let report =
+        node.report.as_ref().map(|report| within(report.port.as_ref(), 0, &(1..=u16::MAX), problems));
     let pin_path = pin_path(node.pin_path.as_ref(), PIN_PATH, problems);
     let gateways = node.gateways.as_ref().map(|list| gateways(list, SENDERS, problems));
     let interfaces = interfaces(node.interfaces.as_ref()?, "tunnel packets", problems);
@@ -52,6 +54,7 @@ pub(crate) fn node(file: &file::NodeFile, base: &Path, problems: &mut Problems) 
         mtu,
         clamp_mss,
         remember,
+        report,
         pin_path,
     })
 }

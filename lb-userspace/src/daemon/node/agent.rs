@@ -4,7 +4,8 @@ use std::path::Path;
 use time::OffsetDateTime;
 use tracing::{debug, error, info, warn};
 
-use super::clamps::{self, Clamps};
+use super::leaving::{Egresses, Wanted};
+use super::reporting::Reporting;
 use super::ways::Ways;
 use crate::compile::ReceiverImage;
 use crate::config::model::NodeConfig;
@@ -30,7 +31,9 @@ pub(super) struct NodeAgent {
     /// The configured interfaces that the program is on.
     attached: Vec<Attachment>,
     /// What is done with what they send.
-    clamps: Clamps,
+    egresses: Egresses,
+    /// What the gateways are told.
+    reporting: Reporting,
     trouble: Trouble,
     state: NodeState,
     /// What was published last.
@@ -44,6 +47,7 @@ impl NodeAgent {
     /// If that cannot be done; what was in force before is still.
     pub(super) fn start(config: NodeConfig, pins: &Pins, receiver: Receiver) -> Result<Self, RunError> {
         let now = OffsetDateTime::now_utc();
+        let since = counted_since(&receiver).unwrap_or(now);
         let state = NodeState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -53,14 +57,24 @@ impl NodeAgent {
             adopted: receiver.adopted,
             refused_configs: 0,
             last_error: None,
-            refused_since: Some(counted_since(&receiver).unwrap_or(now)),
+            refused_since: Some(since),
             unclamped: Vec::new(),
         };
         let ways = Ways::start(pins, &config.gateways)?;
         let (pins, attached, trouble) = (pins.clone(), Vec::new(), Trouble::default());
-        let clamps = Clamps::default();
-        let mut agent =
-            Self { config, pins, receiver, ways, attached, clamps, trouble, state, written: None };
+        let (egresses, reporting) = (Egresses::default(), Reporting::new(&pins, since));
+        let mut agent = Self {
+            config,
+            pins,
+            receiver,
+            ways,
+            attached,
+            egresses,
+            reporting,
+            trouble,
+            state,
+            written: None,
+        };
         agent.put(&agent.config.clone())?;
         agent.publish();
         Ok(agent)
@@ -80,7 +94,8 @@ impl NodeAgent {
         }
         interfaces::detach_others(&attached, &self.pins);
         self.attached = attached;
-        self.clamps.renew(&mut self.receiver, clamps::wanted(config), &self.pins);
+        self.egresses.renew(&mut self.receiver, Wanted::of(config), &self.pins);
+        self.reporting.follow(config);
         Ok(())
     }
 
@@ -103,7 +118,8 @@ impl NodeAgent {
         let wanted = &self.config.interfaces;
         self.trouble.interfaces =
             interfaces::follow(&mut self.receiver, &mut self.attached, wanted, &self.pins);
-        self.clamps.follow(&mut self.receiver, clamps::wanted(&self.config), &self.pins);
+        self.egresses.follow(&mut self.receiver, Wanted::of(&self.config), &self.pins);
+        self.reporting.follow(&self.config);
         let held = image(&self.config).and_then(|image| self.hold(&image)).and_then(|()| self.ways.follow());
         let trouble = held.err().map(|error| RunError::Receiver(error).to_string());
         if let Some(reason) = trouble.as_ref().filter(|reason| self.trouble.tables.as_ref() != Some(reason)) {
@@ -164,8 +180,9 @@ impl NodeAgent {
 
     /// Writes the state, unless it is what was written last.
     fn publish(&mut self) {
+        self.trouble.report = self.reporting.trouble();
         self.state.last_error = self.trouble.last();
-        self.state.unclamped = self.clamps.refused();
+        self.state.unclamped = self.egresses.refused();
         if self.written.as_ref() == Some(&self.state) {
             return;
         }

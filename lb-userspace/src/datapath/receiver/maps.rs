@@ -1,6 +1,6 @@
 //! The receiver's maps, opened from their pins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -56,10 +56,18 @@ impl ReceiverMaps {
     /// What the kernel said.
     pub fn image(&self) -> io::Result<ReceiverImage> {
         let Wire(accepted) = self.accepted.get(&0, 0).map_err(io::Error::other)?;
-        let own = self.own.keys().map(|key| key.map(|Wire(address)| IpAddr::from(address)));
-        let own = own.collect::<Result<_, _>>().map_err(io::Error::other)?;
+        let own = self.own()?;
         let peers = self.peers.all()?.into_iter().filter(admitted).map(|(key, _)| key).collect();
         Ok(ReceiverImage { accepted, own, peers, keys: self.tunnel_keys()? })
+    }
+
+    /// The addresses that it takes for the node's own.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn own(&self) -> io::Result<BTreeSet<IpAddr>> {
+        let own = self.own.keys().map(|key| key.map(|Wire(address)| IpAddr::from(address)));
+        own.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
     fn tunnel_keys(&self) -> io::Result<BTreeMap<u8, TunnelKey>> {

@@ -30,7 +30,8 @@ pub struct NodeState {
     /// Since when refused connections are counted.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub refused_since: Option<OffsetDateTime>,
-    /// Interfaces whose answers to SYNs are not clamped, though the file says that they are to be.
+    /// Interfaces whose answers to SYNs are not clamped, or whose refused connections are not counted, though the file says
+    /// that they are to be.
     #[serde(default)]
     pub unclamped: Vec<Unclamped>,
 }
