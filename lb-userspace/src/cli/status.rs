@@ -7,7 +7,8 @@ use super::receiver;
 use crate::datapath::pins::Tenant;
 use crate::observe::node;
 use crate::observe::view::{
-    AgentView, InterfaceView, ProbesView, ReasonCount, RowCounts, Seen, StatusView, Tracked, status,
+    AgentView, InterfaceView, ProbesView, ReasonCount, ReportsView, RowCounts, Seen, StatusView, Tracked,
+    status,
 };
 
 /// As the kernel knows the agent's process.
@@ -41,6 +42,7 @@ fn text(view: &StatusView) -> String {
         ("last error", view.last_error.clone().unwrap_or_else(|| "none".to_owned())),
     ];
     rows.extend(view.probes.iter().map(|view| ("probes", probes(view))));
+    rows.extend(view.reports.iter().map(|view| ("reports", reports(view))));
     rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
     listing(&rows)
 }
@@ -90,6 +92,19 @@ fn probes(view: &ProbesView) -> String {
     format!("through tunnels, by {}: {sent} packets sent, {dropped} dropped", interfaces.join(", "))
 }
 
+/// How many nodes, and the first few that do not.
+fn reports(view: &ReportsView) -> String {
+    const SHOWN: usize = 3;
+    let ReportsView { asked, reporting, silent } = view;
+    let told: Vec<_> =
+        silent.iter().take(SHOWN).map(|one| format!("{} ({})", one.address, one.reason)).collect();
+    let more = if silent.len() > SHOWN { ", and others" } else { "" };
+    match told.as_slice() {
+        [] => format!("{reporting} of {asked} nodes"),
+        told => format!("{reporting} of {asked} nodes; no answer from {}{more}", told.join(", ")),
+    }
+}
+
 /// How many packets, and why.
 pub(super) fn not_sent(reason: &ReasonCount) -> String {
     let defect = if reason.expected { "" } else { " (points to a defect)" };
@@ -99,7 +114,22 @@ pub(super) fn not_sent(reason: &ReasonCount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::view::Silent;
     use time::OffsetDateTime;
+
+    fn silent(last: u8) -> Silent {
+        Silent { address: [10, 0, 0, last].into(), reason: "connection refused".into() }
+    }
+
+    #[test]
+    fn a_few_nodes_that_do_not_report_are_named() {
+        let view = ReportsView { asked: 9, reporting: 0, silent: (1..=4).map(silent).collect() };
+        let text = reports(&view);
+        assert!(text.starts_with("0 of 9 nodes; no answer from 10.0.0.1 ("), "{text}");
+        assert!(text.contains("10.0.0.3 (") && text.ends_with(", and others"), "{text}");
+        let all = ReportsView { silent: Vec::new(), reporting: 9, ..view };
+        assert_eq!(reports(&all), "9 of 9 nodes");
+    }
 
     fn view(running: bool) -> StatusView {
         StatusView {
@@ -116,6 +146,7 @@ mod tests {
             agent: AgentView { pid: 42, running, started: OffsetDateTime::UNIX_EPOCH },
             applied_age: 3,
             probes: Some(ProbesView { interfaces: vec!["eth0".into()], sent: 70, dropped: 1 }),
+            reports: Some(ReportsView { asked: 8, reporting: 7, silent: vec![silent(1)] }),
             reasons: vec![ReasonCount { name: "missing-entry", packets: 9, expected: false }],
         }
     }
@@ -131,6 +162,7 @@ rows        256 clean, 0 moving, 0 residue
 tracked     0 of 0 connections, 0 refused, 0 evicted
 last error  none
 probes      through tunnels, by eth0: 70 packets sent, 1 dropped
+reports     7 of 8 nodes; no answer from 10.0.0.1 (connection refused)
 not sent    9 missing-entry (points to a defect)";
         assert_eq!(text(&view(true)), expected);
     }

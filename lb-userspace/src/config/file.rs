@@ -23,6 +23,7 @@ pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use quic::QuicConfig;
+pub(crate) use report::ClusterReport;
 pub(crate) use services::{Affinity, Service, ServicePort};
 pub(crate) use tunnel_key::{TunnelKey, TunnelKeys};
 

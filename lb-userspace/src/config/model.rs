@@ -7,6 +7,7 @@ mod health;
 mod node;
 mod quic;
 mod redirects;
+mod report;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
@@ -14,6 +15,7 @@ pub use health::{CheckKind, HealthCheck, ProbeVia};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
+pub use report::ClusterReport;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -199,6 +201,8 @@ pub struct Cluster {
     pub via: Via,
     /// How packets reach them.
     pub encap: Encap,
+    /// What they are asked; `None`: nothing.
+    pub report: Option<ClusterReport>,
 }
 
 /// Whether a cluster is used.

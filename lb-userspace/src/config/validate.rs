@@ -14,6 +14,7 @@ mod pools;
 mod ports;
 mod probed;
 mod quic;
+mod report;
 mod secret;
 mod services;
 mod tunnel_key;

@@ -12,6 +12,7 @@ use super::interfaces;
 use super::machine;
 use super::news::News;
 use super::probes::Probes;
+use super::reports::Reports;
 use super::start::{RunError, targets};
 use super::tracking::Tracking;
 use super::trouble::Trouble;
@@ -21,7 +22,7 @@ use crate::datapath::attach::Attachment;
 use crate::datapath::clock::monotonic;
 use crate::datapath::load::Loaded;
 use crate::datapath::pins::Pins;
-use crate::datapath::state;
+use crate::datapath::state::{self, StateError};
 use crate::observe::event::Told;
 use crate::observe::published::{self, Drained, Published};
 use crate::policy;
@@ -47,6 +48,8 @@ pub(super) struct Agent {
     pub(super) tracking: Tracking,
     /// What probes through tunnels need.
     pub(super) probes: Probes,
+    /// What nodes report, beside what is observed.
+    pub(super) reports: Reports,
     /// What was applied last.
     pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
@@ -88,6 +91,7 @@ impl Agent {
             trouble: Trouble::default(),
             tracking: Tracking::default(),
             probes: Probes::default(),
+            reports: Reports::default(),
             image: None,
             doubtful: true,
             written: None,
@@ -231,16 +235,28 @@ impl Agent {
                 backends: self.observed.drained_backends.clone(),
                 clusters: self.observed.drained_clusters.clone(),
             },
+            reports: self.reports.published(),
             record: self.ledger.record().clone(),
         };
         if self.written.as_ref() == Some(&published) {
             return Ok(());
         }
-        let text = serde_json::to_vec(&published).map_err(|error| error.to_string())?;
-        let map = self.loaded.maps.mapping(lb_common::abi::map::STATE);
-        state::write(map, &text).map_err(|error| error.to_string())?;
+        match self.write(&published) {
+            // The record has room in any case, what nodes report perhaps not.
+            Err(StateError::Full { .. }) if published.reports.is_some() => {
+                self.write(&Published { reports: None, ..published.clone() })
+            }
+            written => written,
+        }
+        .map_err(|error| error.to_string())?;
         self.written = Some(published);
         Ok(())
+    }
+
+    fn write(&self, published: &Published) -> Result<(), StateError> {
+        // Nothing in it has keys that are no texts, or is otherwise no JSON.
+        let text = serde_json::to_vec(published).map_err(|_| StateError::Damaged)?;
+        state::write(self.loaded.maps.mapping(lb_common::abi::map::STATE), &text)
     }
 
     /// Says what the program told.

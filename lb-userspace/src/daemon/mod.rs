@@ -22,6 +22,7 @@ pub mod node;
 mod probes;
 pub mod protocol;
 mod reload;
+mod reports;
 mod start;
 mod tracking;
 mod trouble;

@@ -150,6 +150,7 @@ impl Reload {
             for target in sources.checker.apply(&agent.config) {
                 agent.observed.health.remove(&(target.pool, target.address));
             }
+            sources.asker.apply(agent.ask_nodes());
         }
         agent.ask_ways(&sources.resolver, None);
         agent.forget_ways(&targets(&agent.config));

@@ -31,6 +31,7 @@ use crate::datapath::state;
 use crate::health::{self, Checker, HealthEvent};
 use crate::observe::published::Published;
 use crate::reconcile::Maps as _;
+use crate::report::{Asker, Heard};
 
 /// How long new tables wait for the next hops.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -99,6 +100,8 @@ pub(super) struct Sources {
     pub(super) next_hops: mpsc::Receiver<NextHopEvent>,
     pub(super) checker: Checker<health::Network>,
     pub(super) health: mpsc::Receiver<HealthEvent>,
+    pub(super) asker: Asker,
+    pub(super) reports: mpsc::Receiver<Heard>,
     pub(super) asks: mpsc::Receiver<Ask>,
     /// What the program tells.
     pub(super) told: AsyncFd<Events>,
@@ -228,12 +231,16 @@ fn sources(agent: &mut Agent, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunE
     agent.ask_ways(&resolver, None);
     let (config, pins) = (&agent.config, &agent.pins);
     let (sender, health) = mpsc::channel(EVENTS);
-    let options = health::Options { salt: salt(), ..health::Options::default() };
+    let salt = salt();
+    let options = health::Options { salt, ..health::Options::default() };
     let mut checker = Checker::start(health::Network { ways: agent.probes.ways.clone() }, options, sender);
     checker.apply(config);
     let told = Events::open(pins).map_err(LoadError::from)?;
     let told = told.watched().map_err(RunError::Events)?;
-    Ok(Sources { resolver, next_hops, checker, health, asks, told })
+    let (sender, reports) = mpsc::channel(EVENTS);
+    let mut asker = Asker::start(salt, sender);
+    asker.apply(agent.ask_nodes());
+    Ok(Sources { resolver, next_hops, checker, health, asker, reports, asks, told })
 }
 
 /// Gateways are not to probe in step; that is all this number is for.

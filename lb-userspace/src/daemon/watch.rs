@@ -14,6 +14,7 @@ use super::protocol::Reply;
 use super::reload::Reload;
 use super::start::Sources;
 use crate::datapath::events::Events;
+use crate::report::Heard;
 
 /// Events that come this close together lead to one table.
 pub(super) const COALESCE: Duration = Duration::from_millis(5);
@@ -49,6 +50,10 @@ enum Happened {
     Links,
     /// The program told of something.
     Told(io::Result<Event>),
+    /// A node reported, or did not.
+    Heard(Heard),
+    /// What nodes reported is to be published.
+    Reports,
     /// Time to compare everything.
     Resync,
     /// Time is over for something that was waited for.
@@ -97,6 +102,14 @@ impl Watch {
                 self.tell(told);
                 return true;
             }
+            Happened::Heard(heard) => {
+                self.agent.heard(heard);
+                return true;
+            }
+            Happened::Reports => {
+                self.agent.tell_reports();
+                return true;
+            }
             Happened::Resync => {
                 self.agent.refresh_addresses();
                 self.agent.follow_interfaces();
@@ -115,10 +128,13 @@ impl Watch {
 
     async fn next(&mut self) -> Happened {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
+        let gathered = self.agent.reports.deadline();
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
             Some(ask) = self.sources.asks.recv() => self.take(ask),
+            Some(heard) = self.sources.reports.recv() => return Happened::Heard(heard),
+            () = until(gathered) => return Happened::Reports,
             told = Events::next(&mut self.sources.told) => return Happened::Told(told),
             () = self.sources.resolver.links_changed() => return Happened::Links,
             () = self.files.changed() => return Happened::Files(false),

@@ -8,6 +8,7 @@
 //! row, and a probe that this machine could not carry out says nothing about the node.
 
 mod checker;
+mod fetch;
 mod judge;
 mod probe;
 mod schedule;
@@ -15,6 +16,7 @@ mod tunnel;
 mod worker;
 
 pub use checker::{Checker, Options, Plan, Target};
+pub use fetch::fetch;
 pub use judge::{Judge, Outcome, Verdict};
 pub use probe::{Failure, Network, Phase, Prober, probe};
 pub use schedule::{first_delay, next_delay, seed};

@@ -70,6 +70,12 @@ pub enum Failure {
         /// The check's.
         expected: RangeInclusive<u16>,
     },
+    /// More of a body than is taken.
+    #[error("answer is over {most} bytes")]
+    TooLong {
+        /// The limit.
+        most: usize,
+    },
     /// It is not known how a packet through the tunnel gets to the node, or nothing would encapsulate it: it says
     /// nothing about the node.
     #[error("no way through the tunnel to the node")]
@@ -197,7 +203,11 @@ async fn probe_over(
     expect.contains(&status).then_some(()).ok_or_else(unexpected)
 }
 
-fn request(path: &str, host: Option<&str>, address: SocketAddr) -> Result<Request<Empty<Bytes>>, Failure> {
+pub(super) fn request(
+    path: &str,
+    host: Option<&str>,
+    address: SocketAddr,
+) -> Result<Request<Empty<Bytes>>, Failure> {
     let host = host.map_or_else(|| authority(address), str::to_owned);
     let request = Request::get(path).header(HOST, host).header(USER_AGENT, AGENT).header(CONNECTION, "close");
     Ok(request.body(Empty::new())?)
@@ -213,7 +223,7 @@ fn authority(address: SocketAddr) -> String {
 }
 
 /// Sends the request and waits for the answer's header. Whoever holds `driver` keeps the connection open.
-async fn ask(
+pub(super) async fn ask(
     stream: TcpStream,
     request: Request<Empty<Bytes>>,
     driver: &mut JoinSet<hyper::Result<()>>,

@@ -1,7 +1,7 @@
 //! What lies in the `state` map beside the tables: the compiler's record and the agent's own condition, as one
 //! JSON text. A command reads it with no agent alive; a new agent continues with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct Published {
     /// What an operator drains.
     #[serde(default)]
     pub drained: Drained,
+    /// What nodes reported; `None`: none is asked, or there is no room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports: Option<Reports>,
     /// What has which index, and why.
     pub record: Record,
 }
@@ -31,6 +34,44 @@ pub struct Drained {
     pub backends: BTreeSet<(String, IpAddr)>,
     /// Names of clusters.
     pub clusters: BTreeSet<String>,
+}
+
+/// What nodes reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reports {
+    /// Nodes that are asked.
+    pub asked: usize,
+    /// Nodes of which there is a report that is not too old.
+    pub reporting: usize,
+    /// Nodes that did not answer when they were last asked, and why; of many, some.
+    pub silent: BTreeMap<IpAddr, String>,
+    /// By pool and endpoint.
+    pub backends: BTreeMap<String, BTreeMap<IpAddr, Reported>>,
+    /// What was refused between the last two reports of a node; of many, some.
+    pub refusing: Vec<Refusing>,
+}
+
+/// What a node reported of the ports of a pool's services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reported {
+    /// Connections that it refused since it began to count.
+    pub refused: u64,
+    /// Connections that it has.
+    pub connections: u64,
+}
+
+/// A port of a VIP at which a node refuses connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusing {
+    /// The node.
+    pub node: IpAddr,
+    /// VIP, port and protocol: `198.51.100.10:443/tcp`.
+    pub port: String,
+    /// Connections that it refused between its last two reports.
+    pub refused: u64,
 }
 
 /// The agent that wrote this.

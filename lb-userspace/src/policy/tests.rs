@@ -11,6 +11,7 @@ fn config() -> Config {
         state: ClusterState::Active,
         via: model::Via::Nodes,
         encap: Encap { kind: EncapKind::Ipip, mtu },
+        report: None,
     };
     let endpoint =
         |address: &str, weight| Endpoint { address: address.parse().unwrap(), weight, server_id: None };

@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! node:     map of refusals + sockets + remembered flows → count → serve
-//! gateway:  read → policy::observed::NodeReport
+//! gateway:  ask → read → policy::observed::NodeReport → of_pools
 //! ```
 //!
-//! The text is that of `docs/contract.md`, section 13. `count` and the text are pure.
+//! The text is that of `docs/contract.md`, section 13. `count`, the text and `of_pools` are pure.
 
+mod ask;
 mod count;
+mod of_pools;
 mod serve;
 mod sockets;
 mod text;
 
+pub use ask::{Asker, Heard, nodes};
 pub use count::{Counted, FLOW_IDLE, Socket, count};
+pub use of_pools::{growth, of_pools};
 pub use serve::{Clients, Source, listen, serve};
 pub use sockets::sockets;
 pub use text::{NotRead, Report, Service};

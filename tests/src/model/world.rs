@@ -253,6 +253,7 @@ fn config() -> Config {
         state: ClusterState::Active,
         via: Via::Nodes,
         encap: Encap { kind: encap(number), mtu: None },
+        report: None,
     };
     let pool = |number: u8| Pool {
         name: format!("p{number}"),

@@ -17,6 +17,7 @@ mod path;
 mod probes;
 mod quic;
 mod refusals;
+mod reports;
 mod restart;
 mod storm;
 mod tag;

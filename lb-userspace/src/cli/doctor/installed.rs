@@ -43,6 +43,7 @@ fn read(pin_path: &Path, pins: &Pins, watch: Duration) -> Result<Installed, Fail
         attached: attached(&view),
         linked: linked.into_iter().map(|link| link.interface).collect(),
         backends: backends(&look.seen()).into_iter().map(backend).collect(),
+        reports: look.published.reports.clone(),
         watched: watch.as_secs(),
         traffic: traffic(&before, &after),
         reasons: reasons(&before, &after),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::encap::Encap;
+use super::report::ClusterReport;
 use super::tunnel_key::TunnelKey;
 use crate::config::model::{ClusterState, Via};
 use crate::config::problem::{Place, Problems};
@@ -72,6 +73,8 @@ pub(crate) struct Cluster {
     pub(crate) via: Option<Located<Choice<Via>>>,
     /// Encapsulation toward its nodes, or its gateways.
     pub(crate) encap: Option<Located<Encap>>,
+    /// What its nodes are asked; nothing when left out.
+    pub(crate) report: Option<Located<ClusterReport>>,
 }
 
 const REFUSED: &[Refused] = &[("capacity", "remove it; shares are the pools' weights")];
@@ -85,6 +88,7 @@ impl Read for Cluster {
             state: section.optional("state"),
             via: section.optional("via"),
             encap: section.optional("encap"),
+            report: section.optional("report"),
         };
         section.close(REFUSED);
         Some(cluster)

@@ -100,6 +100,9 @@ fn every_key_arrives_in_the_model() {
     assert_eq!((config.gateway.redirects.port, config.clusters[5].via), (6082, Via::Gateway));
     assert_eq!(config.gateway.admin, Path::new("/run/blue.sock"));
     assert_eq!(config.clusters[0].encap.mtu, Some(1320));
+    let asked: Vec<_> = config.clusters.iter().filter_map(|cluster| cluster.report).collect();
+    let asked: Vec<_> = asked.iter().map(|report| (report.port, report.interval.as_secs())).collect();
+    assert_eq!(asked, [(6082, 5), (6083, 10)]);
     assert_eq!(config.services[0].affinity, Affinity::ClientPrefix { v4: 20, v6: 48 });
     assert_eq!(config.services[2].affinity, Affinity::ClientPrefix { v4: 24, v6: 56 });
     assert_eq!(config.services[3].affinity, Affinity::ThreeTuple);

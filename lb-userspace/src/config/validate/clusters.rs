@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::{encap, secret, time, tunnel_key};
+use super::{encap, report, secret, time, tunnel_key};
 use crate::config::file::{self, File, Pool, elements};
 use crate::config::model::{Cluster, ClusterSet, Tracking, Via};
 use crate::config::problem::{Place, Problems, quoted};
@@ -68,6 +68,7 @@ pub(super) fn cluster(
         state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
         via: cluster.via.as_ref().map(|via| via.value.0).unwrap_or_default(),
         encap: encap::encap(cluster.encap.as_ref(), has_key, problems),
+        report: cluster.report.as_ref().map(|report| report::of_cluster(report, problems)),
     })
 }
 

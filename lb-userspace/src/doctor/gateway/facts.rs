@@ -7,6 +7,7 @@ use lb_common::reason::Reason;
 
 use crate::config::model::Config;
 use crate::doctor::facts::{Ingress, Link, LocalAddress, Seen, Ways};
+use crate::observe::published::Reports;
 
 /// A gateway, its file and the kernel's side of both.
 #[derive(Debug, Clone)]
@@ -69,6 +70,8 @@ pub struct Installed {
     pub linked: Vec<String>,
     /// Every backend in force.
     pub backends: Vec<Backend>,
+    /// What nodes reported; `None`: none is asked.
+    pub reports: Option<Reports>,
     /// Seconds in which the counters below were watched.
     pub watched: u64,
     /// Packets for each service.

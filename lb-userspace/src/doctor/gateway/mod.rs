@@ -6,6 +6,7 @@ mod machine;
 mod mtu;
 mod probes;
 mod reasons;
+mod refused;
 #[cfg(test)]
 mod stage;
 mod traffic;
@@ -20,7 +21,7 @@ use super::link;
 
 /// Everything that can be said of a gateway.
 pub fn examine(facts: &GatewayFacts) -> Vec<Finding> {
-    let checks: [fn(&GatewayFacts) -> Vec<Finding>; 16] = [
+    let checks: [fn(&GatewayFacts) -> Vec<Finding>; 17] = [
         machine::privileges,
         machine::kernel,
         machine::file_system,
@@ -36,6 +37,7 @@ pub fn examine(facts: &GatewayFacts) -> Vec<Finding> {
         mtu::path,
         agent::agent,
         agent::configuration,
+        refused::refused,
         |facts| [traffic::pools(facts), traffic::services(facts), reasons::reasons(facts)].concat(),
     ];
     checks.iter().flat_map(|check| check(facts)).collect()

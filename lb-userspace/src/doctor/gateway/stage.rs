@@ -9,6 +9,7 @@ use crate::config;
 use crate::datapath::nexthop::{NextHop, Resolution, Silence, Unresolved, Way};
 use crate::doctor::facts::{Ingress, Link, LocalAddress, Place, Xdp};
 use crate::doctor::finding::{Finding, Severity};
+use crate::observe::published::Reports;
 
 pub(super) const ENDPOINT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 21));
 pub(super) const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
@@ -128,6 +129,7 @@ fn installed() -> Installed {
         attached: vec![("eth0".into(), 55)],
         linked: vec!["eth0".into()],
         backends: vec![Backend { pool: "web".into(), address: ENDPOINT, serving: true, reason: None }],
+        reports: Some(Reports { asked: 1, reporting: 1, ..Reports::default() }),
         watched: 1,
         traffic: vec![Traffic { service: "test/web".into(), sent: count(900, 9), dropped: count(0, 0) }],
         reasons: Vec::new(),
@@ -144,5 +146,5 @@ fn nothing_is_said_against_it() {
     let bad: Vec<_> = findings.iter().filter(|finding| finding.severity > Severity::Ok).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     let checks: BTreeSet<_> = findings.iter().map(|finding| finding.check).collect();
-    assert_eq!(checks.len(), 16, "each check has said something: {checks:?}");
+    assert_eq!(checks.len(), 17, "each check has said something: {checks:?}");
 }

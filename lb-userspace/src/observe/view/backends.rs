@@ -39,6 +39,12 @@ pub struct BackendView {
     pub packets: u64,
     /// Their bytes, from the inner IP header on.
     pub bytes: u64,
+    /// Connections to the pool's services that it says it refused since it began to count; left out if it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
+    /// Connections of them that it says it has; left out if it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
     /// When its health last changed; `None`: never.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_change: Option<OffsetDateTime>,
@@ -82,6 +88,8 @@ fn of_backend<T: Tables>(
 ) -> BackendView {
     let entry = seen.tables.backend(backend.index.into());
     let counters = seen.counts.backend(backend.index.into());
+    let reports = seen.published.reports.as_ref().and_then(|reports| reports.backends.get(pool_name));
+    let reported = reports.and_then(|pool| pool.get(&address));
     BackendView {
         pool: pool_name.to_owned(),
         cluster: pool.cluster.clone(),
@@ -94,6 +102,8 @@ fn of_backend<T: Tables>(
         expected_share: 0.0,
         packets: counters.packets,
         bytes: counters.bytes,
+        refused: reported.map(|reported| reported.refused),
+        connections: reported.map(|reported| reported.connections),
         last_change: moment(backend.last_change),
         reason: reason(backend, entry),
         encap: entry.map_or("ipip", encapsulation),

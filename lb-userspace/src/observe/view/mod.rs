@@ -12,7 +12,10 @@ mod tests;
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
 pub use services::{PoolShare, PortView, ServiceView, services};
-pub use status::{AgentView, InterfaceView, ProbesView, ReasonCount, RowCounts, StatusView, Tracked, status};
+pub use status::{
+    AgentView, InterfaceView, ProbesView, ReasonCount, ReportsView, RowCounts, Silent, StatusView, Tracked,
+    status,
+};
 
 use lb_common::abi::{BackendCounters, ProbeCounters, ServiceCounters, TrackingCounters};
 use lb_common::reason::Reason;

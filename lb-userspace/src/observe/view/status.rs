@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use lb_common::abi;
 use lb_common::reason::Reason;
 use lb_common::row::Mode;
@@ -6,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Seen, share};
+use crate::observe::published::Reports;
 
 /// The gateway as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +41,9 @@ pub struct StatusView {
     /// Probes through tunnels; none without such checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbesView>,
+    /// Nodes that are asked what they refuse; none if none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reports: Option<ReportsView>,
     /// Packets that did not go to a backend, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -64,6 +70,28 @@ pub struct ProbesView {
     pub sent: u64,
     /// Packets with the mark of a probe that were not: they did not leave.
     pub dropped: u64,
+}
+
+/// Nodes that are asked what they refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportsView {
+    /// How many are.
+    pub asked: usize,
+    /// Of how many there is a report that is not too old.
+    pub reporting: usize,
+    /// Those that did not answer the last time; of many, some.
+    pub silent: Vec<Silent>,
+}
+
+/// A node that does not report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Silent {
+    /// Its address.
+    pub address: IpAddr,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// Connections that are recorded.
@@ -150,6 +178,7 @@ pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
         agent: AgentView { pid: agent.pid, running, started: agent.started },
         applied_age: seen.age(agent.applied),
         probes: probes(seen),
+        reports: seen.published.reports.as_ref().map(reports),
         reasons: reasons(seen),
     }
 }
@@ -159,6 +188,12 @@ fn probes<T: Tables>(seen: &Seen<T>) -> Option<ProbesView> {
     let view =
         || ProbesView { interfaces: interfaces.clone(), sent: counters.sent, dropped: counters.dropped };
     (!interfaces.is_empty()).then(view)
+}
+
+fn reports(reports: &Reports) -> ReportsView {
+    let silent = |(address, reason): (&IpAddr, &String)| Silent { address: *address, reason: reason.clone() };
+    let Reports { asked, reporting, .. } = *reports;
+    ReportsView { asked, reporting, silent: reports.silent.iter().map(silent).collect() }
 }
 
 fn tracked<T: Tables>(seen: &Seen<T>) -> Tracked {

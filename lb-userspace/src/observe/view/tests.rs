@@ -15,7 +15,7 @@ use crate::config::model::{
     Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange, Via,
 };
 use crate::explain::offline;
-use crate::observe::published::{Agent, Drained, InterfaceState};
+use crate::observe::published::{Agent, Drained, InterfaceState, Reported, Reports};
 use crate::policy::desired::MemberState;
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -23,7 +23,7 @@ const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 fn config() -> Config {
     let cluster = |name: &str, state| {
         let encap = Encap { kind: EncapKind::Ipip, mtu: None };
-        Cluster { name: name.into(), state, via: Via::Nodes, encap }
+        Cluster { name: name.into(), state, via: Via::Nodes, encap, report: None }
     };
     let endpoint =
         |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
@@ -138,7 +138,8 @@ impl World {
             swept: 10,
             last_error: Some("it is late".into()),
         };
-        Self { published: Published { agent, drained: Drained::default(), record }, image }
+        let (drained, reports) = (Drained::default(), None);
+        Self { published: Published { agent, drained, reports, record }, image }
     }
 
     fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
@@ -186,6 +187,29 @@ fn status_has_the_documented_shape() {
         ],
     });
     assert_eq!(World::new().seen(|seen| serde_json::to_value(status(&seen, true)).unwrap()), expected);
+}
+
+#[test]
+fn what_nodes_report_is_shown_where_they_are_asked() {
+    let mut world = World::new();
+    let endpoint: IpAddr = [10, 0, 0, 2].into();
+    world.published.reports = Some(Reports {
+        asked: 3,
+        reporting: 2,
+        silent: BTreeMap::from([(endpoint, "timed out".into())]),
+        backends: BTreeMap::from([(
+            "web-eu".into(),
+            BTreeMap::from([(endpoint, Reported { refused: 7, connections: 2 })]),
+        )]),
+        refusing: Vec::new(),
+    });
+    let view = world.seen(|seen| serde_json::to_value(status(&seen, true)).unwrap());
+    let silent = json!([{"address": "10.0.0.2", "reason": "timed out"}]);
+    assert_eq!(view["reports"], json!({"asked": 3, "reporting": 2, "silent": silent}));
+    let backends = world.backends();
+    assert_eq!((&backends[1]["refused"], &backends[1]["connections"]), (&json!(7), &json!(2)));
+    assert!(backends[0].get("refused").is_none(), "another endpoint");
+    assert!(backends[3].get("refused").is_none(), "another pool");
 }
 
 #[test]
