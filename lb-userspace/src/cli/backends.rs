@@ -101,6 +101,7 @@ mod tests {
             last_change: None,
             reason: None,
             encap: "ipip",
+            via: "nodes",
             next_hop: None,
         }
     }

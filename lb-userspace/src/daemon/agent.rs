@@ -96,6 +96,7 @@ impl Agent {
             doubtful: true,
             written: None,
         };
+        agent.reports.tables_changed(monotonic());
         agent.forget_drains();
         agent
     }
@@ -184,6 +185,7 @@ impl Agent {
     fn tell_applied(&mut self, generation: u32, changes: usize) {
         let now = SystemTime::now();
         self.published.applied = OffsetDateTime::from(now);
+        self.reports.tables_changed(monotonic());
         let at = rfc3339(now);
         info!(event = "applied", generation, changes, at, "tables applied");
     }

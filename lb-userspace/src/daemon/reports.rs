@@ -1,6 +1,7 @@
-//! What nodes report: kept, and published for commands. No table is made for it.
+//! What nodes report: kept, and published for commands. Tables change for one thing alone: rows forget earlier owners that
+//! have no connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use crate::config::model::ClusterReport;
 use crate::datapath::clock::monotonic;
 use crate::observe::published::{self, Refusing};
 use crate::policy::observed::{NodeReport, VipPort};
-use crate::report::{Heard, growth, nodes, of_pools};
+use crate::report::{Heard, growth, idle, nodes, of_pools};
 
 /// What is heard within this time is published at once.
 const GATHER: Duration = Duration::from_secs(1);
+/// How long a packet may be on its way to a node, in milliseconds.
+const ON_THE_WAY: u64 = 1000;
 /// A report that is older than so many intervals is none.
 const INTERVALS: u32 = 3;
 /// Nodes that do not answer, and ports that are refused, that are published; of the others, how many.
@@ -30,6 +33,10 @@ pub(super) struct Reports {
     silent: BTreeMap<IpAddr, String>,
     /// What a node refused between its last two reports.
     grown: BTreeMap<IpAddr, Vec<(VipPort, u64)>>,
+    /// Pools that have no connections at a node, and since when, by [`monotonic`].
+    idle: BTreeMap<IpAddr, (u64, BTreeSet<String>)>,
+    /// When tables changed last, by the same.
+    changed: u64,
     due: Option<Instant>,
     published: Option<published::Reports>,
 }
@@ -38,6 +45,18 @@ impl Reports {
     /// When what was heard is to be published.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// What packets go by is another since `now`.
+    pub(super) fn tables_changed(&mut self, now: u64) {
+        self.changed = now;
+    }
+
+    /// Whether an endpoint of a pool has had no connections since a `delay` after the last change: none are on their way
+    /// to it any more by tables of before.
+    fn is_idle(&self, pool: &str, node: IpAddr, delay: u64) -> bool {
+        let settled = self.changed.saturating_add(delay);
+        self.idle.get(&node).is_some_and(|(since, pools)| *since >= settled && pools.contains(pool))
     }
 
     /// As it was last published, or is to be with the next record.
@@ -53,20 +72,39 @@ impl Agent {
         self.observed.reports.retain(|node, _| asked.contains_key(node));
         self.reports.silent.retain(|node, _| asked.contains_key(node));
         self.reports.grown.retain(|node, _| asked.contains_key(node));
+        self.reports.idle.retain(|node, _| asked.contains_key(node));
         self.reports.asked = asked;
         self.sum_up();
         &self.reports.asked
     }
 
-    /// Takes in what a node said.
-    pub(super) fn heard(&mut self, heard: Heard) {
+    /// Takes in what a node said; true: tables are to be made, for rows forgot somebody.
+    pub(super) fn heard(&mut self, heard: Heard) -> bool {
         let Heard { node, report } = heard;
-        let Some(asked) = self.reports.asked.get(&node).copied() else { return };
-        match report {
-            Ok(report) => self.reported(node, report),
-            Err(reason) => self.is_silent(node, reason, asked.interval),
-        }
+        let Some(asked) = self.reports.asked.get(&node).copied() else { return false };
         self.reports.due.get_or_insert_with(|| Instant::now() + GATHER);
+        match report {
+            Ok(report) => {
+                self.reported(node, report);
+                self.overlook()
+            }
+            Err(reason) => {
+                self.is_silent(node, reason, asked.interval);
+                false
+            }
+        }
+    }
+
+    /// Rows forget earlier owners that have no connections. Other gateways may follow a change a `rollDelay` later, and
+    /// what they sent before is on its way for a moment.
+    fn overlook(&mut self) -> bool {
+        let delay = self.config.cluster_set.roll_delay_ms() + ON_THE_WAY;
+        let reports = &self.reports;
+        let forgot = self.ledger.overlook(|pool, node| reports.is_idle(pool, *node, delay));
+        if forgot {
+            info!(event = "forgotten", "rows remember no more who has no connections");
+        }
+        forgot
     }
 
     fn reported(&mut self, node: IpAddr, report: NodeReport) {
@@ -75,7 +113,9 @@ impl Agent {
         }
         let before = self.observed.reports.get(&node);
         let grown = before.map_or_else(Vec::new, |before| growth(&self.config, node, before, &report));
+        let idle = before.map(|before| (before.taken_ms, idle(&self.config, node, before, &report)));
         self.reports.grown.insert(node, grown);
+        self.reports.idle.insert(node, idle.unwrap_or_default());
         self.observed.reports.insert(node, report);
     }
 
@@ -90,6 +130,7 @@ impl Agent {
         {
             self.observed.reports.remove(&node);
             self.reports.grown.remove(&node);
+            self.reports.idle.remove(&node);
         }
         if !self.reports.silent.contains_key(&node) {
             warn!(event = "report", %node, reason, "does not report");

@@ -103,8 +103,9 @@ impl Watch {
                 return true;
             }
             Happened::Heard(heard) => {
-                self.agent.heard(heard);
-                return true;
+                if !self.agent.heard(heard) {
+                    return true;
+                }
             }
             Happened::Reports => {
                 self.agent.tell_reports();

@@ -9,7 +9,7 @@ use lb_common::abi::{Owned, OwnedKey, RefusedKey};
 use crate::config::model::Protocol;
 use crate::policy::observed::{PortCounts, VipPort};
 
-/// A remembered flow that was silent for longer is none.
+/// A remembered flow of UDP that was silent for longer is none. A connection of TCP may be silent for days.
 pub const FLOW_IDLE: Duration = Duration::from_mins(5);
 
 /// A TCP connection of the node's own sockets.
@@ -53,7 +53,7 @@ pub fn count(found: &Counted) -> BTreeMap<VipPort, PortCounts> {
     }
     for (key, owned) in &found.flows {
         let at = place(key.destination.into(), key.ports[1].get(), key.protocol);
-        let Some(at) = at.filter(|_| lives(*owned, found.clock)) else { continue };
+        let Some(at) = at.filter(|at| lives(at.protocol, *owned, found.clock)) else { continue };
         if at.protocol == Protocol::Udp || !sockets.contains(&socket(key)) {
             ports.entry(at).or_default().connections += 1;
         }
@@ -71,8 +71,9 @@ fn place(address: IpAddr, port: u16, protocol: u32) -> Option<VipPort> {
     Some(VipPort { address, protocol, port })
 }
 
-fn lives(owned: Owned, clock: u64) -> bool {
-    !owned.has_ended() && u128::from(owned.age(clock)) <= FLOW_IDLE.as_nanos()
+fn lives(protocol: Protocol, owned: Owned, clock: u64) -> bool {
+    let may_be_silent = protocol == Protocol::Tcp;
+    !owned.has_ended() && (may_be_silent || u128::from(owned.age(clock)) <= FLOW_IDLE.as_nanos())
 }
 
 /// The socket that would have this flow.
@@ -154,16 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn flows_that_ended_or_are_long_silent_are_none() {
+    fn flows_that_ended_are_none_and_those_of_udp_that_are_long_silent() {
         let found = Counted {
             flows: vec![
                 flow(17, 1, 299, false),
                 flow(17, 2, 301, false),
                 flow(6, 3, 1, true),
+                flow(6, 5, 1_000_000, false),
                 flow(1, 4, 1, false),
             ],
             ..Counted::default()
         };
-        assert_eq!(counts(found), [("198.51.100.10:443/udp".to_owned(), 0, 1)]);
+        let expected = [("198.51.100.10:443/tcp", 0, 1), ("198.51.100.10:443/udp", 0, 1)];
+        assert_eq!(counts(found), expected.map(|(at, refused, has)| (at.to_owned(), refused, has)));
     }
 }

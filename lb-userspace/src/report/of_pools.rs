@@ -42,6 +42,18 @@ pub fn growth(config: &Config, node: IpAddr, before: &NodeReport, now: &NodeRepo
     grown.filter(|(_, refused)| *refused > 0).collect()
 }
 
+/// The pools of a node that have no connections there: neither by this report nor by the one before, both of all its
+/// ports.
+pub fn idle(config: &Config, node: IpAddr, before: &NodeReport, now: &NodeReport) -> BTreeSet<String> {
+    let pools =
+        config.pools.iter().filter(|pool| pool.endpoints.iter().any(|endpoint| endpoint.address == node));
+    let is_idle = |services: &[&Service]| {
+        [before, now].iter().all(|report| report.complete && sum(services, report).connections == 0)
+    };
+    let idle = pools.filter(|pool| is_idle(&services(config, &pool.name).collect::<Vec<_>>()));
+    idle.map(|pool| pool.name.clone()).collect()
+}
+
 fn services<'c>(config: &'c Config, pool: &str) -> impl Iterator<Item = &'c Service> {
     config.services.iter().filter(move |service| service.pools.iter().any(|name| name == pool))
 }
@@ -140,6 +152,23 @@ pools:
         let two: Vec<_> = of("two");
         assert_eq!(two, [(ip(NODE), 32 + 64 + 256, 3520)]);
         assert!(of_pools(&config, &BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn a_pool_is_idle_at_a_node_that_twice_had_no_connections_for_it() {
+        let config = config();
+        let busy = report(0, &ports());
+        let idle = |before: &NodeReport, now: &NodeReport| -> Vec<String> {
+            super::idle(&config, ip(NODE), before, now).into_iter().collect()
+        };
+        assert_eq!(idle(&busy, &busy), Vec::<String>::new());
+        // Only what is one's own port alone, and what is no service's.
+        let two = report(0, &[("198.51.100.2", 53, Udp, 1), ("10.244.0.7", 443, Tcp, 1)]);
+        assert_eq!((idle(&two, &two), idle(&busy, &two)), (vec!["one".to_owned()], vec![]));
+        let none = report(0, &[]);
+        assert_eq!(idle(&none, &none), ["one", "two"]);
+        assert_eq!(idle(&none, &NodeReport { complete: false, ..none.clone() }), Vec::<String>::new());
+        assert!(super::idle(&config, ip("192.0.2.99"), &none, &none).is_empty());
     }
 
     #[test]
