@@ -40,7 +40,7 @@ pub(super) fn look(pins: &Pins, flows: bool) -> Result<Seen, Failure> {
         clamped: maps.clamped(),
         refused: Refusals::open(pins).map_err(kernel)?.all().map_err(kernel)?,
         interfaces: attached(pins)?,
-        clamping: clamping(pins)?,
+        leaving: leaving(pins)?,
         state: written(&maps, pins)?,
         now: OffsetDateTime::now_utc(),
         clock: monotonic(),
@@ -60,8 +60,8 @@ fn attached(pins: &Pins) -> Result<Vec<InterfaceView>, Failure> {
     Ok(links.into_iter().filter_map(view).collect())
 }
 
-/// Interfaces with the program for what they send.
-fn clamping(pins: &Pins) -> Result<Vec<String>, Failure> {
+/// Interfaces with a program for what they send.
+fn leaving(pins: &Pins) -> Result<Vec<String>, Failure> {
     let mut interfaces = pins.egress_interfaces().map_err(|error| Failure::of_kernel(error.into()))?;
     interfaces.retain(|interface| egress::is_held(&pins.egress(interface)));
     Ok(interfaces)
@@ -227,6 +227,7 @@ mod tests {
             clamped: Clamped { answers: 7, interfaces: vec!["eth0".into()], refused: Vec::new() },
             refused: Refused {
                 since: Some(OffsetDateTime::UNIX_EPOCH),
+                interfaces: vec!["eth0".into()],
                 ports: vec![port(443, 9), port(80, 1)],
             },
             reasons: [("unknown-peer", 9), ("sent-on", 4)]

@@ -50,7 +50,7 @@ pub struct Seen {
     /// Interfaces with the program on them.
     pub interfaces: Vec<InterfaceView>,
     /// Interfaces with a program for what they send.
-    pub clamping: Vec<String>,
+    pub leaving: Vec<String>,
     /// What the agent wrote; `None`: nothing yet.
     pub state: Option<NodeState>,
     /// The present.

@@ -1,7 +1,7 @@
 //! Nodes tell the gateway what they refuse, and how many connections they have.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const REFUSED: u64 = 3;
 
 fn served(lab: &TwoClusters) -> Value {
     let mut served = config(lab);
-    served["services"][0]["ports"] = json!([{"port": PORT}]);
+    served["services"][0]["ports"] = json!([{"port": PORT}, {"port": PORT, "protocol": "UDP"}]);
     for cluster in served["clusters"].as_array_mut().into_iter().flatten() {
         cluster["report"] = json!({"port": REPORTS, "interval": "1s"});
     }
@@ -55,6 +55,18 @@ fn talk(lab: &TwoClusters, vip: IpAddr) -> Result<(TcpStream, String)> {
     BufReader::new(&stream).read_line(&mut line)?;
     let name = line.split(' ').next().unwrap_or_default().to_owned();
     Ok((stream, name))
+}
+
+/// A datagram to a port that has no socket of UDP; the kernel tells the client so.
+fn ask_in_vain(lab: &TwoClusters, vip: IpAddr) -> Result<()> {
+    let from = SocketAddr::new(TwoClusters::CLIENT.host(vip), 0);
+    let socket = lab.client.enter(|| Ok(UdpSocket::bind(from)?))?;
+    socket.connect(SocketAddr::new(vip, PORT))?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.send(b"hello")?;
+    let told = socket.recv(&mut [0; 16]).err().context("somebody answers")?;
+    ensure!(told.kind() == ErrorKind::ConnectionRefused, "{told}");
+    Ok(())
 }
 
 /// Refusals and connections of the endpoint as the gateway has them.
@@ -119,9 +131,11 @@ fn the_gateway_shows_what_its_nodes_have_and_what_they_refuse() -> Result<()> {
         let refused = connect(&lab, vip).err().context("nothing listens")?;
         ensure!(format!("{refused:#}").contains("refused"), "{refused:#}");
     }
+    // Of UDP nobody knows that such a flow is none, so it is one.
+    vips().into_iter().try_for_each(|vip| ask_in_vain(&lab, vip))?;
     // Two intervals, and what it takes to publish.
     thread::sleep(INTERVAL * 2 + Duration::from_millis(1500));
-    assert_eq!(sums(&gateway, &lab), Some([2 * REFUSED, 0]));
+    assert_eq!(sums(&gateway, &lab), Some([2 * REFUSED + 2, 2]));
     assert_eq!(gateway.ask(&["status"])?["generation"], generation, "no table is made for a report");
     for (agent, node) in agents.iter().zip(&lab.nodes) {
         let status = agent.status()?;

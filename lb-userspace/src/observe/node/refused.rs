@@ -13,6 +13,8 @@ pub struct Refused {
     /// Since when they are counted; `None`: no agent has said so yet.
     #[serde(with = "time::serde::rfc3339::option")]
     pub since: Option<OffsetDateTime>,
+    /// Interfaces on which what is sent is looked at for it.
+    pub interfaces: Vec<String>,
     /// To what, most of them first; at most those that were refused something lately.
     pub ports: Vec<RefusedPort>,
 }
@@ -34,7 +36,8 @@ impl Refused {
     pub(super) fn of(seen: &Seen) -> Self {
         let mut ports: Vec<_> = seen.refused.iter().map(|(key, refused)| port(key, *refused)).collect();
         ports.sort_by_key(|port| (std::cmp::Reverse(port.refused), port.address, port.port, port.protocol));
-        Self { since: seen.state.as_ref().and_then(|state| state.refused_since), ports }
+        let since = seen.state.as_ref().and_then(|state| state.refused_since);
+        Self { since, interfaces: seen.leaving.clone(), ports }
     }
 }
 

@@ -185,6 +185,7 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
         packets: *packets,
         expected: reason.expected(),
     };
+    let limited = seen.image.accepted.segments != SegmentLimits::NONE;
     NodeStatus {
         abi: abi::VERSION,
         version: state.map(|state| state.version.clone()),
@@ -207,7 +208,7 @@ pub fn status(seen: &Seen, runs: impl Fn(u32) -> bool) -> NodeStatus {
         taken: taken.collect(),
         clamped: Clamped {
             answers: seen.clamped,
-            interfaces: seen.clamping.clone(),
+            interfaces: if limited { seen.leaving.clone() } else { Vec::new() },
             refused: state.map(|state| state.unclamped.clone()).unwrap_or_default(),
         },
         refused: Refused::of(seen),

@@ -27,7 +27,7 @@ node: {interfaces: [eth0], gateways: [192.0.2.1, '2001:db8::/64'], accept: {ipip
         hops: BTreeMap::from([hop("0.0.0.0", 0), hop("10.1.1.3", 0), hop("fd00::3", 7)]),
         wanted: ["10.1.1.4"].map(|address| address.parse().unwrap()).into(),
         interfaces: vec![InterfaceView { name: "eth0".into(), mode: "native".into(), program_id: 55 }],
-        clamping: vec!["eth0".into()],
+        leaving: vec!["eth0".into()],
         state: Some(NodeState {
             version: "0.1.0".into(),
             pid: 42,
@@ -151,6 +151,7 @@ fn the_status_has_what_is_documented() {
         "clamped": {"answers": 4, "interfaces": ["eth0"], "refused": [{"interface": "ppp0", "reason": "no Ethernet"}]},
         "refused": {
             "since": "1970-01-01T00:00:00Z",
+            "interfaces": ["eth0"],
             "ports": [
                 {"address": "2001:db8::10", "port": 443, "protocol": "udp", "refused": 3},
                 {"address": "198.51.100.10", "port": 443, "protocol": "tcp", "refused": 1},
@@ -160,7 +161,11 @@ fn the_status_has_what_is_documented() {
     });
     assert_eq!(serde_json::to_value(status(&seen(), |pid| pid == 42)).unwrap(), expected);
     let off = ReceiverImage { accepted: lb_common::abi::Accepted::default(), ..seen().image };
-    assert_eq!(status(&Seen { image: off, ..seen() }, |_| true).accepts.segments, None);
+    let off = status(&Seen { image: off, ..seen() }, |_| true);
+    assert_eq!(
+        (off.accepts.segments, off.clamped.interfaces, off.refused.interfaces.len()),
+        (None, Vec::new(), 1)
+    );
     let silent = status(&Seen { state: None, ..seen() }, |_| true);
     assert_eq!((silent.agent, silent.config_digest, silent.adopted), (None, None, None));
 }
