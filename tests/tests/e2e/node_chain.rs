@@ -225,3 +225,58 @@ fn what_no_node_remembers_is_the_new_owners() -> Result<()> {
     assert!(stage.counted("sent-back")? > 0 && stage.counted("nobodys-taken")? > 0);
     Ok(())
 }
+
+/// Port of the nodes' reports (host order).
+const REPORTS: u16 = 6082;
+/// Several of the times at which they are asked.
+const SEVERAL: Duration = Duration::from_secs(6);
+
+/// Has the nodes report to the gateway, and waits until all do.
+fn report(stage: &mut Stage) -> Result<()> {
+    for agent in &mut stage.agents {
+        let reporting = json!({"interfaces": ["eth0"], "gateways": ["10.0.0.0/8"], "accept": {"gue": {}},
+            "report": {"port": REPORTS}});
+        agent.configure(&reporting)?;
+    }
+    let mut served = config(&stage.lab);
+    for cluster in served["clusters"].as_array_mut().into_iter().flatten() {
+        cluster["report"] = json!({"port": REPORTS, "interval": "1s"});
+    }
+    stage.gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &served)?;
+    let nodes = stage.lab.nodes.len();
+    stage.gateway.until("reports of all nodes", |gateway| {
+        (gateway.ask(&["status"]).ok()?["reports"]["reporting"] == nodes).then_some(())
+    })
+}
+
+/// Who may be asked after the node that takes a packet in the middle of a connection from this port.
+fn chain(gateway: &Gateway, port: u16) -> Result<Vec<Value>> {
+    let source = SocketAddr::new(TwoClusters::CLIENT.host(VIP_V4.into()), port).to_string();
+    let vip = SocketAddr::new(VIP_V4.into(), PORT).to_string();
+    let told = gateway.ask(&["explain", "--protocol", "tcp", "--source", &source, "--destination", &vip])?;
+    Ok(told["chain"].as_array().context("chain")?.clone())
+}
+
+#[test]
+fn a_drained_node_is_remembered_until_its_last_connection_ends() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let mut stage = Stage::new()?;
+    report(&mut stage)?;
+    let early = stage.talk()?;
+    let name = stage.drain(0)?;
+    let drained = json!(stage.lab.nodes[0].address(VIP_V4.into()));
+    let mut ports = 40_000..42_000;
+    let is_its = |port: &u16| chain(&stage.gateway, *port).is_ok_and(|chain| chain.contains(&drained));
+    let moved = ports.find(is_its).context("a row that was the drained node's")?;
+    thread::sleep(SEVERAL);
+    assert!(is_its(&moved), "{name} has connections");
+    let early = early.finish();
+    assert!(names(&early).contains(name.as_str()) && early.iter().all(|talk| talk.broken.is_none()));
+    stage.gateway.until("nobody to ask", |gateway| chain(gateway, moved).ok()?.is_empty().then_some(()))?;
+    let status = stage.gateway.ask(&["status"])?;
+    assert_eq!(status["rows"]["chained"], 0, "{status}");
+    Ok(())
+}
