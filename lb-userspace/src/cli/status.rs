@@ -76,9 +76,10 @@ pub(super) fn interfaces(interfaces: &[InterfaceView]) -> String {
 }
 
 fn rows(view: &StatusView) -> String {
-    let RowCounts { clean, moving, residue, chained } = view.rows;
-    let chained = if chained > 0 { format!(", {chained} chained") } else { String::new() };
-    format!("{clean} clean, {moving} moving, {residue} residue{chained}")
+    let RowCounts { clean, moving, residue, chained, forgotten } = view.rows;
+    let some = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+    let (chained, forgotten) = (some(chained, "chained"), some(forgotten, "forgot an owner that served"));
+    format!("{clean} clean, {moving} moving, {residue} residue{chained}{forgotten}")
 }
 
 fn tracked(tracked: &Tracked) -> String {

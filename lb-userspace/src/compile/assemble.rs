@@ -9,7 +9,7 @@ use super::quic;
 use super::record::{Record, ServiceRecord, TableRecord, Tier};
 use super::rows;
 use super::sizes::Sizes;
-use super::tables::{Before, Book, Cache, Roll, Wanted};
+use super::tables::{Before, Book, Cache, Owners, Wanted};
 use super::vips::Keys;
 use crate::config::model::{Protocol, ServicePort, Tracking};
 use crate::policy::desired::{Desired, Pool, Service};
@@ -46,19 +46,18 @@ pub fn compile(
     });
     let (serving, resting) = by_service(&image);
     let past = ledger.age(&record, &serving, now, desired.change_window);
-    let delay = desired.roll_delay;
-    let roll = (delay > 0).then(|| Roll { delay, serving: Live::serving(&record, &serving) });
-    let book = Book::new(old, (Live::of(&record), roll), &past, generation, sizes, now);
+    let owners = Owners { live: Live::of(&record), serving: Live::serving(&record, &serving) };
+    let book = Book::new(old, (owners, desired.roll_delay), &past, generation, sizes, now);
     let own = desired.redirects.own.as_deref();
     let mut assembly = Assembly { old, record, image, book, chained, own, cache };
     pools.iter().try_for_each(|(pool, selection)| assembly.pool(pool, selection))?;
     desired.services.iter().try_for_each(|service| assembly.service(service))?;
-    let (mut record, image, histories) = assembly.close();
+    let (mut record, image, histories, forgot) = assembly.close();
     if same(old, &record) {
         record.generation = old.generation;
     }
     let generation = record.generation;
-    ledger.advance(record, histories, resting);
+    ledger.advance(record, histories, resting, forgot);
     Ok(MapImage { generation, ..image })
 }
 
@@ -225,14 +224,14 @@ impl Assembly<'_> {
         }
     }
 
-    fn close(self) -> (Record, MapImage, BTreeMap<u32, History>) {
+    fn close(self) -> (Record, MapImage, BTreeMap<u32, History>, usize) {
         let (mut record, mut image) = (self.record, self.image);
         let tables = self.book.close();
         image.tables = tables.in_force.iter().map(|(index, table)| (*index, entry(table))).collect();
         image.slab = tables.slab();
         self.cache.settle(&tables.in_force, |cluster| record.clusters.contains_key(cluster));
         record.tables = tables.all;
-        (record, image, tables.histories)
+        (record, image, tables.histories, tables.forgot)
     }
 }
 

@@ -70,7 +70,8 @@ impl Earlier {
         &self.rows
     }
 
-    fn of(&self, number: usize) -> [Row; EARLIER] {
+    /// Of a row.
+    pub fn of(&self, number: usize) -> [Row; EARLIER] {
         self.rows.each_ref().map(|rows| rows[number])
     }
 

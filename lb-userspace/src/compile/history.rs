@@ -182,6 +182,25 @@ impl History {
         self.earlier.as_ref().is_some_and(|earlier| earlier.has_other(&self.rows, is_one))
     }
 
+    /// How many of these rows, which came after those of `past`, forgot one of the owners that those knew, and that
+    /// `serves`: its connections are led to others.
+    pub fn forgot(&self, past: &Self, serves: impl Fn(u32) -> bool) -> usize {
+        let each = self.rows.len().checked_div(past.rows.len()).unwrap_or(0);
+        let forgot = |number: &usize| {
+            let now = self.known(*number);
+            let before = number.checked_div(each).map(|number| past.known(number)).into_iter().flatten();
+            before.into_iter().any(|owner| serves(owner) && !now.contains(&owner))
+        };
+        (0..self.rows.len()).filter(forgot).count()
+    }
+
+    /// The owners that a row has and remembers.
+    fn known(&self, number: usize) -> [u32; EARLIER + 1] {
+        let row = self.rows[number];
+        let [newer, older] = self.earlier.as_ref().map_or([row; EARLIER], |earlier| earlier.of(number));
+        [row, newer, older].map(Row::index)
+    }
+
     /// Earlier owners of whom nobody is to be asked any more make way for the current ones.
     pub fn overlook(&mut self, is_one: impl Fn(u32) -> bool) {
         self.earlier = self.earlier.take().and_then(|earlier| earlier.forget(&self.rows, is_one));

@@ -17,13 +17,21 @@ pub struct Ledger {
     histories: BTreeMap<u32, History>,
     /// Backends whose entries are in the maps and do not serve.
     resting: BTreeSet<u16>,
+    /// Rows that forgot an owner that serves, since this was last asked.
+    forgot: u64,
     sizes: Sizes,
 }
 
 impl Ledger {
     /// Of maps that hold nothing yet.
     pub fn new(sizes: Sizes) -> Self {
-        Self { record: Record::default(), histories: BTreeMap::new(), resting: BTreeSet::new(), sizes }
+        Self {
+            record: Record::default(),
+            histories: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            forgot: 0,
+            sizes,
+        }
     }
 
     /// Continues where another agent ended, with what `maps` hold of it: the tables that they name, whether or
@@ -96,6 +104,12 @@ impl Ledger {
     /// Whether connections may be recorded or looked up: a row is not clean, or the owner of one does not serve.
     pub fn records(&self) -> bool {
         !self.resting.is_empty() || self.histories.values().any(|history| !history.is_clean())
+    }
+
+    /// Rows of services that track by chain that forgot an owner that serves, for three others came after it; since this
+    /// was asked before.
+    pub fn take_forgot(&mut self) -> u64 {
+        std::mem::take(&mut self.forgot)
     }
 
     /// Whether a service or a backend is in quarantine.
@@ -205,8 +219,10 @@ impl Ledger {
         record: Record,
         histories: BTreeMap<u32, History>,
         resting: BTreeSet<u16>,
+        forgot: usize,
     ) {
         (self.record, self.histories, self.resting) = (record, histories, resting);
+        self.forgot += forgot as u64;
     }
 }
 

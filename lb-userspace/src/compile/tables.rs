@@ -54,15 +54,15 @@ pub(super) struct Wanted {
     pub(super) chain: bool,
 }
 
-/// How owners change where rows remember them.
-pub(super) struct Roll {
-    /// How long they are announced before, in milliseconds.
-    pub(super) delay: u64,
-    /// Who can own rows meanwhile.
+/// Who can own rows of a generation.
+pub(super) struct Owners {
+    /// Who is in it.
+    pub(super) live: Live,
+    /// Of whom packets can go somewhere.
     pub(super) serving: Live,
 }
 
-impl Roll {
+impl Owners {
     /// Whether packets can go by these rows for a while before they go by those.
     fn may_wait(&self, tier: Tier, rows: &[Row], owners: &[Row]) -> bool {
         rows.len() == owners.len() && !rows.iter().any(|row| self.serving.lacks(tier, row.index()))
@@ -73,9 +73,11 @@ impl Roll {
 pub(super) struct Book<'a> {
     old: &'a BTreeMap<u32, TableRecord>,
     past: &'a BTreeMap<u32, History>,
-    live: Live,
-    /// `None`: at once.
-    roll: Option<Roll>,
+    owners: Owners,
+    /// How long other owners are announced where rows remember them, in milliseconds; 0: they are so at once.
+    delay: u64,
+    /// Rows that forgot an owner that serves.
+    forgot: usize,
     /// Tables of the old record that are in force, by the names of their contenders.
     known: HashMap<u64, u32>,
     made: HashMap<(Before, u64, bool), u32>,
@@ -89,11 +91,11 @@ pub(super) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet. `live` are
-    /// the owners of the generation.
+    /// Begins with the tables of the old record and what became of their rows by `now`; none is in force yet. Other owners
+    /// are announced for `delay` milliseconds.
     pub(super) fn new(
         old: &'a Record,
-        (live, roll): (Live, Option<Roll>),
+        (owners, delay): (Owners, u64),
         past: &'a BTreeMap<u32, History>,
         generation: u32,
         sizes: &Sizes,
@@ -106,8 +108,9 @@ impl<'a> Book<'a> {
         Self {
             old: &old.tables,
             past,
-            live,
-            roll,
+            owners,
+            delay,
+            forgot: 0,
             known: old
                 .tables
                 .iter()
@@ -188,14 +191,17 @@ impl<'a> Book<'a> {
         wanted: &Wanted,
         owners: &Arc<[Row]>,
     ) -> Result<Option<u32>, CompileError> {
-        let Some(roll) = &self.roll else { return Ok(None) };
-        let (old, delay) = (self.old, roll.delay);
+        let (old, delay) = (self.old, self.delay);
+        if delay == 0 {
+            return Ok(None);
+        }
         let (table, history) = match before {
             Before::Table(index) => (old.get(&index), self.past.get(&index).cloned()),
             Before::Pool(pool) => (None, Some(History::uniform(pool, CLUSTER_ROWS as usize))),
             Before::Nothing => (None, None),
         };
-        let may_wait = |history: &History| wanted.chain && roll.may_wait(wanted.tier, history.rows(), owners);
+        let may_wait =
+            |history: &History| wanted.chain && self.owners.may_wait(wanted.tier, history.rows(), owners);
         let Some(history) = history.filter(may_wait) else { return Ok(None) };
         let known = table.and_then(|table| table.next).filter(|next| next.fingerprint == wanted.fingerprint);
         match (known, before) {
@@ -230,16 +236,18 @@ impl<'a> Book<'a> {
     }
 
     /// With the earlier owners of its rows; who owned one until now may be no more.
-    fn remember(&self, before: Before, tier: Tier, history: History) -> History {
-        let mut history = match before {
+    fn remember(&mut self, before: Before, tier: Tier, history: History) -> History {
+        let past = match before {
             Before::Nothing => return history,
-            Before::Pool(pool) => history.remember(&History::uniform(pool, CLUSTER_ROWS as usize)),
+            Before::Pool(pool) => &History::uniform(pool, CLUSTER_ROWS as usize),
             Before::Table(index) => match self.past.get(&index) {
-                Some(past) => history.remember(past),
+                Some(past) => past,
                 None => return history,
             },
         };
-        history.forget(|owner| self.live.lacks(tier, owner));
+        let mut history = history.remember(past);
+        self.forgot += history.forgot(past, |owner| !self.owners.serving.lacks(tier, owner));
+        history.forget(|owner| self.owners.live.lacks(tier, owner));
         history
     }
 
@@ -300,7 +308,7 @@ impl<'a> Book<'a> {
             let leave = || TableRecord { gone: known.gone.or(Some(self.generation)), ..*known };
             all.entry(*index).or_insert_with(leave);
         }
-        Tables { in_force: self.in_force, all, histories: self.histories }
+        Tables { in_force: self.in_force, all, histories: self.histories, forgot: self.forgot }
     }
 }
 
@@ -311,6 +319,8 @@ pub(super) struct Tables {
     pub(super) all: BTreeMap<u32, TableRecord>,
     /// Of those in force.
     pub(super) histories: BTreeMap<u32, History>,
+    /// Rows that forgot an owner that serves.
+    pub(super) forgot: usize,
 }
 
 impl Tables {

@@ -24,6 +24,7 @@ pub(super) fn introduce(adopted: Option<&Published>) -> published::Agent {
         features: 0,
         refused_configs: 0,
         swept: adopted.map_or(0, |published| published.agent.swept),
+        forgotten: adopted.map_or(0, |published| published.agent.forgotten),
         last_error: None,
     }
 }

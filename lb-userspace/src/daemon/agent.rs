@@ -123,6 +123,7 @@ impl Agent {
         self.observed.next_hops.extend(withheld);
         let compiled = compile(&desired, &mut self.ledger, &mut self.cache, monotonic());
         let image = Arc::new(compiled.map_err(|error| error.to_string())?);
+        self.published.forgotten += self.ledger.take_forgot();
         self.trouble.tables = None;
         let compiled = started.elapsed();
         self.publish()?;

@@ -107,6 +107,9 @@ pub struct Agent {
     /// Connections that were removed because they were over, since the maps were made.
     #[serde(default)]
     pub swept: u64,
+    /// Rows that forgot an owner that served, under `tracking: chain`.
+    #[serde(default)]
+    pub forgotten: u64,
     /// What went wrong last and still stands: a changed configuration that is refused, or tables that cannot be
     /// made or written.
     pub last_error: Option<String>,

@@ -3,6 +3,7 @@
 use super::*;
 use lb_common::abi::EARLIER;
 use lb_common::row::{Mode, Row};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The service of one pool, and one of both, track by chain.
@@ -90,6 +91,23 @@ fn it_remembers_the_last_two_others() {
     let twice = (0..owners.len()).filter(|row| newer[*row].index() == b && older[*row].index() == a).count();
     assert!(twice > 0, "a row went from one to the other, and on");
     assert!(current.iter().all(|row| row.index() != a && row.index() != b));
+}
+
+#[test]
+fn rows_that_forget_an_owner_that_serves_are_counted() {
+    let mut bench = Bench::new();
+    bench.compile_at(0, &chained());
+    bench.compile_at(10, &drained(1));
+    let image = bench.compile_at(20, &drained(2));
+    assert_eq!(bench.ledger.take_forgot(), 0, "there is room for two others");
+    let (current, [newer, older]) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    let image = bench.compile_at(30, &drained(3));
+    let (last, _) = regions(&image, pool_table(&image, &bench.ledger, "eu").0);
+    let owners = |row: usize| [&last, &current, &newer, &older].map(|rows| rows[row].index());
+    let forgot = (0..last.len()).filter(|row| owners(*row).into_iter().collect::<BTreeSet<_>>().len() == 4);
+    let forgot = forgot.count() as u64;
+    assert!(forgot > 0, "a row went from the first to the second, to the third, and on");
+    assert_eq!([bench.ledger.take_forgot(), bench.ledger.take_forgot()], [forgot, 0]);
 }
 
 #[test]

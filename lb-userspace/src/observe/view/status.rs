@@ -128,6 +128,9 @@ pub struct RowCounts {
     pub residue: u64,
     /// As clean, and other owners are remembered: packets of services that track by chain carry their addresses.
     pub chained: u64,
+    /// Those that forgot an owner that served since the maps were made: three others had come after it, and its
+    /// connections were led to them.
+    pub forgotten: u64,
 }
 
 /// The agent.
@@ -212,7 +215,7 @@ fn tracked<T: Tables>(seen: &Seen<T>) -> Tracked {
 
 fn rows<T: Tables>(seen: &Seen<T>) -> RowCounts {
     let in_force = seen.published.record.tables.iter().filter(|(_, table)| table.gone.is_none());
-    let mut counts = RowCounts::default();
+    let mut counts = RowCounts { forgotten: seen.published.agent.forgotten, ..RowCounts::default() };
     for row in in_force.flat_map(|(index, _)| share::rows(*index, seen.tables)) {
         match row.mode() {
             Mode::Clean => counts.clean += 1,

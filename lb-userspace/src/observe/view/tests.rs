@@ -136,6 +136,7 @@ impl World {
             features: 0,
             refused_configs: 0,
             swept: 10,
+            forgotten: 3,
             last_error: Some("it is late".into()),
         };
         let (drained, reports) = (Drained::default(), None);
@@ -176,7 +177,7 @@ fn status_has_the_documented_shape() {
         "interfaces": [{"name": "eth0", "mode": "native", "programId": 55}],
         "adopted": true,
         "tracked": {"entries": 15, "capacity": 64, "refused": 5, "refusedNew": 2, "recorded": 30, "evicted": 5, "hits": 90},
-        "rows": {"clean": 256 + 256 + 4096, "moving": 0, "residue": 0, "chained": 0},
+        "rows": {"clean": 256 + 256 + 4096, "moving": 0, "residue": 0, "chained": 0, "forgotten": 3},
         "lastError": "it is late",
         "agent": {"pid": 42, "running": true, "started": "1969-12-31T23:58:20Z"},
         "appliedAge": 5,
