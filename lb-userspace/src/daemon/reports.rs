@@ -13,7 +13,7 @@ use crate::config::model::ClusterReport;
 use crate::datapath::clock::monotonic;
 use crate::observe::published::{self, Refusing};
 use crate::policy::observed::{NodeReport, VipPort};
-use crate::report::{Heard, growth, idle, nodes, of_pools};
+use crate::report::{Heard, busy, growth, idle, nodes, of_pools};
 
 /// What is heard within this time is published at once.
 const GATHER: Duration = Duration::from_secs(1);
@@ -33,6 +33,9 @@ pub(super) struct Reports {
     silent: BTreeMap<IpAddr, String>,
     /// What a node refused between its last two reports.
     grown: BTreeMap<IpAddr, Vec<(VipPort, u64)>>,
+    /// Pools that a node has said it had connections for: it knows of them. A node on whose own interface a VIP lies, for
+    /// one, takes it for an address of its own, of which it tells nothing.
+    known: BTreeMap<IpAddr, BTreeSet<String>>,
     /// Pools that have no connections at a node, and since when, by [`monotonic`].
     idle: BTreeMap<IpAddr, (u64, BTreeSet<String>)>,
     /// When tables changed last, by the same.
@@ -56,7 +59,9 @@ impl Reports {
     /// to it any more by tables of before.
     fn is_idle(&self, pool: &str, node: IpAddr, delay: u64) -> bool {
         let settled = self.changed.saturating_add(delay);
-        self.idle.get(&node).is_some_and(|(since, pools)| *since >= settled && pools.contains(pool))
+        let knows = self.known.get(&node).is_some_and(|pools| pools.contains(pool));
+        let idle = |(since, pools): &(u64, BTreeSet<String>)| *since >= settled && pools.contains(pool);
+        knows && self.idle.get(&node).is_some_and(idle)
     }
 
     /// As it was last published, or is to be with the next record.
@@ -73,6 +78,7 @@ impl Agent {
         self.reports.silent.retain(|node, _| asked.contains_key(node));
         self.reports.grown.retain(|node, _| asked.contains_key(node));
         self.reports.idle.retain(|node, _| asked.contains_key(node));
+        self.reports.known.retain(|node, _| asked.contains_key(node));
         self.reports.asked = asked;
         self.sum_up();
         &self.reports.asked
@@ -114,6 +120,7 @@ impl Agent {
         let before = self.observed.reports.get(&node);
         let grown = before.map_or_else(Vec::new, |before| growth(&self.config, node, before, &report));
         let idle = before.map(|before| (before.taken_ms, idle(&self.config, node, before, &report)));
+        self.reports.known.entry(node).or_default().extend(busy(&self.config, node, &report));
         self.reports.grown.insert(node, grown);
         self.reports.idle.insert(node, idle.unwrap_or_default());
         self.observed.reports.insert(node, report);

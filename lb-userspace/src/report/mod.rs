@@ -16,7 +16,7 @@ mod text;
 
 pub use ask::{Asker, Heard, nodes};
 pub use count::{Counted, FLOW_IDLE, Socket, count};
-pub use of_pools::{growth, idle, of_pools};
+pub use of_pools::{busy, growth, idle, of_pools};
 pub use serve::{Clients, Source, listen, serve};
 pub use sockets::sockets;
 pub use text::{NotRead, Report, Service};

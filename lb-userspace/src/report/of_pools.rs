@@ -42,16 +42,25 @@ pub fn growth(config: &Config, node: IpAddr, before: &NodeReport, now: &NodeRepo
     grown.filter(|(_, refused)| *refused > 0).collect()
 }
 
+/// The pools of a node that have connections there, by this report.
+pub fn busy(config: &Config, node: IpAddr, report: &NodeReport) -> BTreeSet<String> {
+    that(config, node, |services| sum(services, report).connections > 0)
+}
+
 /// The pools of a node that have no connections there: neither by this report nor by the one before, both of all its
 /// ports.
 pub fn idle(config: &Config, node: IpAddr, before: &NodeReport, now: &NodeReport) -> BTreeSet<String> {
+    that(config, node, |services| {
+        [before, now].iter().all(|report| report.complete && sum(services, report).connections == 0)
+    })
+}
+
+/// The pools of a node of whose services this holds.
+fn that(config: &Config, node: IpAddr, holds: impl Fn(&[&Service]) -> bool) -> BTreeSet<String> {
     let pools =
         config.pools.iter().filter(|pool| pool.endpoints.iter().any(|endpoint| endpoint.address == node));
-    let is_idle = |services: &[&Service]| {
-        [before, now].iter().all(|report| report.complete && sum(services, report).connections == 0)
-    };
-    let idle = pools.filter(|pool| is_idle(&services(config, &pool.name).collect::<Vec<_>>()));
-    idle.map(|pool| pool.name.clone()).collect()
+    let found = pools.filter(|pool| holds(&services(config, &pool.name).collect::<Vec<_>>()));
+    found.map(|pool| pool.name.clone()).collect()
 }
 
 fn services<'c>(config: &'c Config, pool: &str) -> impl Iterator<Item = &'c Service> {
@@ -157,18 +166,19 @@ pools:
     #[test]
     fn a_pool_is_idle_at_a_node_that_twice_had_no_connections_for_it() {
         let config = config();
-        let busy = report(0, &ports());
+        let full = report(0, &ports());
         let idle = |before: &NodeReport, now: &NodeReport| -> Vec<String> {
             super::idle(&config, ip(NODE), before, now).into_iter().collect()
         };
-        assert_eq!(idle(&busy, &busy), Vec::<String>::new());
+        assert_eq!(idle(&full, &full), Vec::<String>::new());
         // Only what is one's own port alone, and what is no service's.
         let two = report(0, &[("198.51.100.2", 53, Udp, 1), ("10.244.0.7", 443, Tcp, 1)]);
-        assert_eq!((idle(&two, &two), idle(&busy, &two)), (vec!["one".to_owned()], vec![]));
+        assert_eq!((idle(&two, &two), idle(&full, &two)), (vec!["one".to_owned()], vec![]));
         let none = report(0, &[]);
         assert_eq!(idle(&none, &none), ["one", "two"]);
         assert_eq!(idle(&none, &NodeReport { complete: false, ..none.clone() }), Vec::<String>::new());
         assert!(super::idle(&config, ip("192.0.2.99"), &none, &none).is_empty());
+        assert_eq!(busy(&config, ip(NODE), &two).into_iter().collect::<Vec<_>>(), ["two"]);
     }
 
     #[test]
