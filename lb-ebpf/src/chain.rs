@@ -16,9 +16,9 @@
 
 pub mod header;
 
-use crate::select::{Selection, node_table, place};
+use crate::select::{node_table, place};
 use crate::tables::Tables;
-use crate::track;
+use crate::track::{self, Owner};
 use lb_common::abi::{ASKED, BackendEntry, BackendFlags, Selector, TableEntry};
 use lb_common::flow::FlowHash;
 use lb_common::row::{ROWS_PER_WORD, Row};
@@ -69,18 +69,18 @@ impl Earlier {
     }
 }
 
-/// Who is asked if the backend with index `first` does not know the connection of a packet with this hash.
+/// Who is asked if the backend that is `first` does not know the connection of a packet with this hash.
 #[inline(always)]
 pub fn earlier<T: Tables>(
     hash: FlowHash,
     select: Selector,
-    selection: &Selection<'_>,
-    first: u32,
+    pool: u32,
+    first: &Owner<'_>,
     tables: &T,
 ) -> Earlier {
     let cluster = if select.single_pool().is_some() { NO_TABLE } else { select.table() };
-    let from = selection.pool & POOL | selection.both().mode_bits() << POOL.count_ones();
-    collect(hash, cluster, from, first, tables)
+    let from = pool & POOL | u32::from(!first.clean) << POOL.count_ones();
+    collect(hash, cluster, from, first.index, tables)
 }
 
 /// Owner of a row before the current one (`at` 0), or before that.
@@ -108,7 +108,7 @@ enum Which {
 }
 
 /// A function of its own in the kernel program: few packets need it, and all is found again from the hash. `from`: the
-/// pool, and the modes of the flow's rows above it. That they are clean is asked here, where the compiler cannot know that
+/// pool, and above it whether the flow's rows are not clean. That is asked here, where the compiler cannot know that
 /// it was asked before: it makes ways of that which the verifier refuses.
 #[inline(never)]
 fn collect<T: Tables>(hash: FlowHash, cluster: u32, from: u32, first: u32, tables: &T) -> Earlier {

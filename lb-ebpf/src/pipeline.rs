@@ -192,7 +192,7 @@ pub fn earlier<T: Tables>(
     if !entry.flags.has(ServiceFlags::CHAIN) || moves || segment() == Segment::Opening {
         return Earlier::NONE;
     }
-    chain::earlier(choice.hash, entry.selector(redirected), selection, choice.owner.index, tables)
+    chain::earlier(choice.hash, entry.selector(redirected), selection.pool, &choice.owner, tables)
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Named {
             return None;
         }
         let backend = tables.backend(self.0)?;
-        Some(Owner { index: self.0, backend, decision: Decision::Quic })
+        Some(Owner { index: self.0, backend, decision: Decision::Quic, clean: true })
     }
 }
 

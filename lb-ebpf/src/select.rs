@@ -57,15 +57,9 @@ impl Selection<'_> {
     /// Whether nothing moved lately on the flow's way.
     #[inline(always)]
     pub const fn is_clean(&self) -> bool {
-        self.both().is_clean()
-    }
-
-    /// The rows of the flow's way as one, which is clean if they are.
-    #[inline(always)]
-    pub const fn both(&self) -> Row {
         match self.cluster {
-            Some(cluster) => self.node.row.or(cluster.row),
-            None => self.node.row,
+            Some(cluster) => self.node.row.or(cluster.row).is_clean(),
+            None => self.node.row.is_clean(),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Owner<'t> {
     pub backend: &'t BackendEntry,
     /// Why this one.
     pub decision: Decision,
+    /// Whether the rows that led to it are clean.
+    pub clean: bool,
 }
 
 /// What a packet says about its connection.
@@ -102,13 +104,14 @@ pub fn owner<'t, T: Tables>(
 ) -> Result<Owner<'t>, End> {
     let index = selection.node.row.index();
     let backend = tables.backend(index).ok_or(MISSING)?;
-    if backend.serves() && selection.is_clean() && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
-        return Ok(Owner { index, backend, decision: Decision::Current });
+    let clean = selection.is_clean();
+    if backend.serves() && clean && !entry.flags.has(ServiceFlags::FULLY_TRACKED) {
+        return Ok(Owner { index, backend, decision: Decision::Current, clean });
     }
     let candidate = Candidate { flow: connection(flow, entry), service, entry, selection: *selection };
     let pick = unsettled(&candidate, redirected, segment(), tables);
     let (index, decision) = pick.decode()?;
-    Ok(Owner { index, backend: tables.backend(index).ok_or(MISSING)?, decision })
+    Ok(Owner { index, backend: tables.backend(index).ok_or(MISSING)?, decision, clean })
 }
 
 /// The part of a flow that its connection is recorded under: the 5-tuple, but UDP to a 3-tuple service without its ports,

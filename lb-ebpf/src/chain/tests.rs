@@ -64,7 +64,10 @@ impl World {
 
     fn chain(&self) -> Vec<u32> {
         let selection = select::select(HASH, self.service.select, self).unwrap();
-        let earlier = earlier(HASH, self.service.select, &selection, selection.node.row.index(), self);
+        let index = selection.node.row.index();
+        let (backend, clean) = (&self.backends[index as usize], selection.is_clean());
+        let first = Owner { index, backend, decision: track::Decision::Current, clean };
+        let earlier = earlier(HASH, self.service.select, selection.pool, &first, self);
         (0..earlier.count()).map(|at| earlier.index(at)).collect()
     }
 }

@@ -211,6 +211,11 @@ fn a_gateway_without_the_history_breaks_connections() -> Result<()> {
     drop(std::mem::replace(&mut stage.gateways[1], Gateway::new()?));
     stage.write([10, 100], "0s")?;
     stage.gateways[1].start(&stage.second.namespace)?;
+    // What breaks is not to be for want of a way to a node.
+    stage.gateways[1].until("a way to all nodes", |gateway| {
+        let backends = gateway.ask(&["backends"]).ok()?;
+        backends.as_array()?.iter().all(|backend| backend["serving"] == true).then_some(())
+    })?;
     SecondGateway::only(&stage.lab, TwoClusters::SECOND_GATEWAY)?;
     thread::sleep(2 * ROUND);
     let broken: Vec<_> = talks.finish().into_iter().filter(|talk| talk.broken.is_some()).collect();
