@@ -29,19 +29,26 @@ const MOST: usize = 32;
 pub(super) struct Reports {
     /// Who is asked, and how often.
     asked: BTreeMap<IpAddr, ClusterReport>,
-    /// Why a node did not answer when it was last asked.
-    silent: BTreeMap<IpAddr, String>,
-    /// What a node refused between its last two reports.
-    grown: BTreeMap<IpAddr, Vec<(VipPort, u64)>>,
-    /// Pools that a node has said it had connections for: it knows of them. A node on whose own interface a VIP lies, for
-    /// one, takes it for an address of its own, of which it tells nothing.
-    known: BTreeMap<IpAddr, BTreeSet<String>>,
-    /// Pools that have no connections at a node, and since when, by [`monotonic`].
-    idle: BTreeMap<IpAddr, (u64, BTreeSet<String>)>,
-    /// When tables changed last, by the same.
+    /// Those of whom something was heard.
+    nodes: BTreeMap<IpAddr, Node>,
+    /// When tables changed last, by [`monotonic`].
     changed: u64,
     due: Option<Instant>,
     published: Option<published::Reports>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+struct Node {
+    /// Why it did not answer when it was last asked; `None`: it did.
+    silent: Option<String>,
+    /// What it refused between its last two reports.
+    grown: Vec<(VipPort, u64)>,
+    /// Pools that it has said it had connections for: it knows of them. A node on whose own interface a VIP lies, for one,
+    /// takes it for an address of its own, of which it tells nothing.
+    known: BTreeSet<String>,
+    /// Pools for which it has none, and since when, by [`monotonic`].
+    idle: (u64, BTreeSet<String>),
 }
 
 impl Reports {
@@ -59,9 +66,9 @@ impl Reports {
     /// to it any more by tables of before.
     fn is_idle(&self, pool: &str, node: IpAddr, delay: u64) -> bool {
         let settled = self.changed.saturating_add(delay);
-        let knows = self.known.get(&node).is_some_and(|pools| pools.contains(pool));
-        let idle = |(since, pools): &(u64, BTreeSet<String>)| *since >= settled && pools.contains(pool);
-        knows && self.idle.get(&node).is_some_and(idle)
+        self.nodes.get(&node).is_some_and(|Node { known, idle: (since, idle), .. }| {
+            *since >= settled && known.contains(pool) && idle.contains(pool)
+        })
     }
 
     /// As it was last published, or is to be with the next record.
@@ -75,30 +82,21 @@ impl Agent {
     pub(super) fn ask_nodes(&mut self) -> &BTreeMap<IpAddr, ClusterReport> {
         let asked = nodes(&self.config);
         self.observed.reports.retain(|node, _| asked.contains_key(node));
-        self.reports.silent.retain(|node, _| asked.contains_key(node));
-        self.reports.grown.retain(|node, _| asked.contains_key(node));
-        self.reports.idle.retain(|node, _| asked.contains_key(node));
-        self.reports.known.retain(|node, _| asked.contains_key(node));
+        self.reports.nodes.retain(|node, _| asked.contains_key(node));
         self.reports.asked = asked;
         self.sum_up();
         &self.reports.asked
     }
 
-    /// Takes in what a node said; true: tables are to be made, for rows forgot somebody.
-    pub(super) fn heard(&mut self, heard: Heard) -> bool {
+    /// Takes in what a node said.
+    pub(super) fn heard(&mut self, heard: Heard) {
         let Heard { node, report } = heard;
-        let Some(asked) = self.reports.asked.get(&node).copied() else { return false };
-        self.reports.due.get_or_insert_with(|| Instant::now() + GATHER);
+        let Some(asked) = self.reports.asked.get(&node).copied() else { return };
         match report {
-            Ok(report) => {
-                self.reported(node, report);
-                self.overlook()
-            }
-            Err(reason) => {
-                self.is_silent(node, reason, asked.interval);
-                false
-            }
+            Ok(report) => self.reported(node, report),
+            Err(reason) => self.is_silent(node, reason, asked.interval),
         }
+        self.reports.due.get_or_insert_with(|| Instant::now() + GATHER);
     }
 
     /// Rows forget earlier owners that have no connections. Other gateways may follow a change a `rollDelay` later, and
@@ -114,47 +112,45 @@ impl Agent {
     }
 
     fn reported(&mut self, node: IpAddr, report: NodeReport) {
-        if self.reports.silent.remove(&node).is_some() {
+        let known = self.reports.nodes.entry(node).or_default();
+        if known.silent.take().is_some() {
             info!(event = "report", %node, "reports again");
         }
         let before = self.observed.reports.get(&node);
-        let grown = before.map_or_else(Vec::new, |before| growth(&self.config, node, before, &report));
+        known.grown = before.map_or_else(Vec::new, |before| growth(&self.config, node, before, &report));
         let idle = before.map(|before| (before.taken_ms, idle(&self.config, node, before, &report)));
-        self.reports.known.entry(node).or_default().extend(busy(&self.config, node, &report));
-        self.reports.grown.insert(node, grown);
-        self.reports.idle.insert(node, idle.unwrap_or_default());
+        known.idle = idle.unwrap_or_default();
+        known.known.extend(busy(&self.config, node, &report));
         self.observed.reports.insert(node, report);
     }
 
     fn is_silent(&mut self, node: IpAddr, reason: String, interval: Duration) {
         let too_old = u64::try_from((interval * INTERVALS).as_millis()).unwrap_or(u64::MAX);
         let now = monotonic();
-        if self
-            .observed
-            .reports
-            .get(&node)
-            .is_some_and(|report| now.saturating_sub(report.taken_ms) > too_old)
-        {
+        let known = self.reports.nodes.entry(node).or_default();
+        let last = self.observed.reports.get(&node);
+        if last.is_some_and(|report| now.saturating_sub(report.taken_ms) > too_old) {
             self.observed.reports.remove(&node);
-            self.reports.grown.remove(&node);
-            self.reports.idle.remove(&node);
+            (known.grown, known.idle) = Default::default();
         }
-        if !self.reports.silent.contains_key(&node) {
+        if known.silent.is_none() {
             warn!(event = "report", %node, reason, "does not report");
         }
-        self.reports.silent.insert(node, reason);
+        known.silent = Some(reason);
     }
 
-    /// Publishes what was heard.
-    pub(super) fn tell_reports(&mut self) {
+    /// Publishes what was heard; true: tables are to be made, for rows forgot somebody.
+    pub(super) fn tell_reports(&mut self) -> bool {
         self.reports.due = None;
         self.sum_up();
         self.publish_or_say();
+        self.overlook()
     }
 
     fn sum_up(&mut self) {
-        let Reports { asked, silent, grown, .. } = &self.reports;
-        let refusing = grown.iter().flat_map(|(node, ports)| ports.iter().map(move |port| (node, port)));
+        let Reports { asked, nodes, .. } = &self.reports;
+        let refusing =
+            nodes.iter().flat_map(|(node, known)| known.grown.iter().map(move |port| (node, port)));
         let refusing = refusing.map(|(node, (at, refused))| Refusing {
             node: *node,
             port: at.to_string(),
@@ -163,7 +159,11 @@ impl Agent {
         let published = || published::Reports {
             asked: asked.len(),
             reporting: self.observed.reports.len(),
-            silent: silent.iter().take(MOST).map(|(node, reason)| (*node, reason.clone())).collect(),
+            silent: nodes
+                .iter()
+                .filter_map(|(node, known)| Some((*node, known.silent.clone()?)))
+                .take(MOST)
+                .collect(),
             backends: of_pools(&self.config, &self.observed.reports),
             refusing: refusing.take(MOST).collect(),
         };

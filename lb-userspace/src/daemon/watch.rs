@@ -103,13 +103,13 @@ impl Watch {
                 return true;
             }
             Happened::Heard(heard) => {
-                if !self.agent.heard(heard) {
-                    return true;
-                }
+                self.agent.heard(heard);
+                return true;
             }
             Happened::Reports => {
-                self.agent.tell_reports();
-                return true;
+                if !self.agent.tell_reports() {
+                    return true;
+                }
             }
             Happened::Resync => {
                 self.agent.refresh_addresses();
