@@ -64,7 +64,8 @@ fn tunnel_ends(config: &Config, observed: &Observed) -> BTreeSet<IpAddr> {
     configured.into_iter().flatten().chain(own).filter(|own| is_reachable(own) && !is_vip(own)).collect()
 }
 
-fn is_reachable(address: &IpAddr) -> bool {
+/// Whether others can mean this machine by an address: not this machine or one link alone.
+pub(crate) fn is_reachable(address: &IpAddr) -> bool {
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lb_common::abi::{Owned, OwnedKey, RefusedKey};
 
 use crate::config::model::Protocol;
+use crate::policy::is_reachable;
 use crate::policy::observed::{PortCounts, VipPort};
 
 /// A remembered flow of UDP that was silent for longer is none. A connection of TCP may be silent for days.
@@ -40,7 +41,7 @@ pub struct Counted {
 /// alone. A remembered flow that is a socket's too counts once.
 pub fn count(found: &Counted) -> BTreeMap<VipPort, PortCounts> {
     let mut ports = BTreeMap::<VipPort, PortCounts>::new();
-    let is_vip = |address: &IpAddr| !found.own.contains(address) && reaches_far(address);
+    let is_vip = |address: &IpAddr| !found.own.contains(address) && is_reachable(address);
     for (key, refused) in &found.refused {
         if let Some(at) = place(key.address.into(), key.port.get(), key.protocol) {
             ports.entry(at).or_default().refused += refused;
@@ -81,14 +82,6 @@ fn socket(key: &OwnedKey) -> Socket {
     let [remote, local] = [(key.source, key.ports[0]), (key.destination, key.ports[1])]
         .map(|(address, port)| SocketAddr::new(address.into(), port.get()));
     Socket { local, remote }
-}
-
-fn reaches_far(address: &IpAddr) -> bool {
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !link_local && !address.is_loopback() && !address.is_unspecified()
 }
 
 #[cfg(test)]
