@@ -51,18 +51,12 @@ impl Row {
     /// The row's mode.
     #[inline(always)]
     pub const fn mode(self) -> Mode {
-        match self.mode_bits() {
+        match self.0 >> MODE {
             0 => Mode::Clean,
             1 => Mode::Moving,
             2 => Mode::Residue,
             _ => Mode::Chained,
         }
-    }
-
-    /// The mode's two bits; 0 of one that is [`Mode::Clean`].
-    #[inline(always)]
-    pub const fn mode_bits(self) -> u32 {
-        self.0 as u32 >> MODE
     }
 
     /// Whether the row is [`Mode::Clean`]; one comparison for any number of rows that are or-ed together.
@@ -103,7 +97,6 @@ mod tests {
                 let row = Row::new(index, mode);
                 assert_eq!((row.index(), row.mode()), (u32::from(index), mode));
                 assert_eq!(row.is_clean(), mode == Mode::Clean);
-                assert_eq!(row.mode_bits() == 0, mode == Mode::Clean);
                 assert_eq!(row.or(Row::new(5, Mode::Clean)).is_clean(), mode == Mode::Clean);
                 assert_eq!(row.in_mode(Mode::Clean), Row::new(index, Mode::Clean));
             }

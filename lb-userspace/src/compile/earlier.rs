@@ -17,12 +17,12 @@ impl Earlier {
     /// As the slab holds them beside the current owners. `None`: no row had another owner.
     pub fn adopt(rows: [Arc<[Row]>; EARLIER], owners: &[Row]) -> Option<Self> {
         let earlier = Self { rows };
-        let known = earlier.has_others(owners).any(|known| known);
+        let known = earlier.moved(owners).any(|moved| moved);
         known.then_some(earlier)
     }
 
     /// For each row of these owners, whether it had another.
-    pub fn has_others(&self, owners: &[Row]) -> impl Iterator<Item = bool> {
+    pub fn moved(&self, owners: &[Row]) -> impl Iterator<Item = bool> {
         self.rows[0].iter().zip(owners).map(|(newer, owner)| newer.index() != owner.index())
     }
 
@@ -47,7 +47,7 @@ impl Earlier {
     }
 
     /// Whether one of these is remembered by a row of another owner.
-    pub fn has_other(&self, owners: &[Row], is_one: impl Fn(u32) -> bool) -> bool {
+    pub fn remembers(&self, owners: &[Row], is_one: impl Fn(u32) -> bool) -> bool {
         let mut pairs = self.rows.iter().flat_map(|rows| rows.iter().zip(owners));
         pairs.any(|(row, owner)| row.index() != owner.index() && is_one(row.index()))
     }
@@ -56,7 +56,7 @@ impl Earlier {
     #[must_use]
     pub fn forget(self, owners: &[Row], is_gone: impl Fn(u32) -> bool) -> Option<Self> {
         let gone = |row: &Row| is_gone(row.index());
-        if !self.has_other(owners, &is_gone) {
+        if !self.remembers(owners, &is_gone) {
             return Some(self);
         }
         Self::of_rows(owners, |number| {

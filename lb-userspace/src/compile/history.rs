@@ -93,10 +93,10 @@ impl History {
     /// others need not ask.
     pub fn marked(&self) -> Arc<[Row]> {
         let Some(earlier) = &self.earlier else { return self.rows.clone() };
-        let mark = |(row, has_others): (&Row, bool)| {
-            if row.is_clean() && has_others { row.in_mode(Mode::Chained) } else { *row }
+        let mark = |(row, moved): (&Row, bool)| {
+            if row.is_clean() && moved { row.in_mode(Mode::Chained) } else { *row }
         };
-        self.rows.iter().zip(earlier.has_others(&self.rows)).map(mark).collect()
+        self.rows.iter().zip(earlier.moved(&self.rows)).map(mark).collect()
     }
 
     /// The stable owners, if a row is MOVING.
@@ -178,8 +178,8 @@ impl History {
     }
 
     /// Whether a row remembers one of these owners as another than its own.
-    pub fn has_others(&self, is_one: impl Fn(u32) -> bool) -> bool {
-        self.earlier.as_ref().is_some_and(|earlier| earlier.has_other(&self.rows, is_one))
+    pub fn remembers(&self, is_one: impl Fn(u32) -> bool) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.remembers(&self.rows, is_one))
     }
 
     /// How many of these rows, which came after those of `past`, forgot one of the owners that those knew, and that

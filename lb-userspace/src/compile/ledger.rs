@@ -175,9 +175,9 @@ impl Ledger {
         }
         for (index, table) in record.tables.iter().filter(|(_, table)| table.next.is_none()) {
             let owners = if table.tier == Tier::Cluster { &pools } else { &idle };
-            let remembers = |owner: u32| owners.contains(&owner);
-            if let Some(history) = histories.get_mut(index).filter(|history| history.has_others(remembers)) {
-                history.overlook(remembers);
+            let has_none = |owner: u32| owners.contains(&owner);
+            if let Some(history) = histories.get_mut(index).filter(|history| history.remembers(has_none)) {
+                history.overlook(has_none);
                 found = true;
             }
         }
