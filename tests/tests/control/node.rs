@@ -13,6 +13,7 @@ use lb_userspace::compile::ReceiverImage;
 use lb_userspace::datapath::mapping::Access;
 use lb_userspace::datapath::pins::Pins;
 use lb_userspace::datapath::receiver::ReceiverMaps;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::node_world::{NODE, World};
@@ -270,9 +271,12 @@ fn what_somebody_else_changes_in_the_maps_is_put_right() -> Result<()> {
     let mut maps = ReceiverMaps::open(&Pins::new(world.agent.pin_path()), Access::Write)?;
     let held = maps.image()?;
     let nobody = ReceiverImage { own: BTreeSet::new(), peers: BTreeSet::new(), ..held.clone() };
+    // As long as it is halted, nothing that it hears of the machine makes it look.
+    world.signal(Signal::SIGSTOP)?;
     maps.hold(&nobody)?;
     assert_eq!(world.send(NODE)?, PASSED);
     world.hang_up()?;
+    world.signal(Signal::SIGCONT)?;
     world.agent.until("all is as before", |_| (maps.image().ok()? == held).then_some(()))?;
     assert_eq!(world.send(NODE)?, TAKEN);
     Ok(())

@@ -68,8 +68,12 @@ impl World {
 
     /// Asks the agent to look again.
     pub(crate) fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::SIGHUP)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = self.agent.id().context("no agent runs")?;
-        Ok(kill(Pid::from_raw(pid.cast_signed()), Signal::SIGHUP)?)
+        Ok(kill(Pid::from_raw(pid.cast_signed()), signal)?)
     }
 
     /// Sends a packet for the VIP in a tunnel to the node's eth0, and says what became of it: packets that were

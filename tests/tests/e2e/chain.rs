@@ -47,6 +47,7 @@ impl Stage {
         stage.write([100, 100], "0s")?;
         stage.gateways[0].start(&stage.lab.gateway)?;
         stage.gateways[1].start(&stage.second.namespace)?;
+        stage.gateways.iter_mut().try_for_each(reaches_all)?;
         SecondGateway::divide(&stage.lab)?;
         Ok(stage)
     }
@@ -149,6 +150,15 @@ impl Stage {
     }
 }
 
+/// Waits until no node stands in for another to which the gateway has no way yet: who got connections then is no longer
+/// their rows' owner afterwards, which is a change of its own.
+fn reaches_all(gateway: &mut Gateway) -> Result<()> {
+    gateway.until("a way to all nodes", |gateway| {
+        let backends = gateway.ask(&["backends"]).ok()?;
+        backends.as_array()?.iter().all(|backend| backend["serving"] == true).then_some(())
+    })
+}
+
 fn generation(gateway: &Gateway) -> Option<u64> {
     gateway.ask(&["status"]).ok()?["generation"].as_u64()
 }
@@ -211,11 +221,7 @@ fn a_gateway_without_the_history_breaks_connections() -> Result<()> {
     drop(std::mem::replace(&mut stage.gateways[1], Gateway::new()?));
     stage.write([10, 100], "0s")?;
     stage.gateways[1].start(&stage.second.namespace)?;
-    // What breaks is not to be for want of a way to a node.
-    stage.gateways[1].until("a way to all nodes", |gateway| {
-        let backends = gateway.ask(&["backends"]).ok()?;
-        backends.as_array()?.iter().all(|backend| backend["serving"] == true).then_some(())
-    })?;
+    reaches_all(&mut stage.gateways[1])?;
     SecondGateway::only(&stage.lab, TwoClusters::SECOND_GATEWAY)?;
     thread::sleep(2 * ROUND);
     let broken: Vec<_> = talks.finish().into_iter().filter(|talk| talk.broken.is_some()).collect();
