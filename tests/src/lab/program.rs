@@ -69,9 +69,14 @@ impl Attached {
     }
 }
 
+/// An object with its maps, none of its programs loaded.
+pub(super) fn open(path: &Path) -> Result<Ebpf> {
+    Ebpf::load_file(path).with_context(|| format!("load {}", path.display()))
+}
+
 /// Loads one program of an object.
 pub(super) fn load(path: &Path, program: &str) -> Result<Ebpf> {
-    let mut object = Ebpf::load_file(path).with_context(|| format!("load {}", path.display()))?;
+    let mut object = open(path)?;
     xdp(&mut object, program)?.load().with_context(|| format!("load program {program}"))?;
     Ok(object)
 }

@@ -15,7 +15,7 @@ use lb_common::abi::{
 use lb_common::net::{Address, Family, NetworkU16};
 use lb_common::reason::ReceiverReason;
 
-use super::program::{attach, load, xdp};
+use super::program::{attach, open, xdp};
 use super::{Namespace, Objects};
 
 const PROGRAM: &str = "receiver";
@@ -49,10 +49,20 @@ impl Receiver {
     /// # Errors
     /// When the kernel refuses the program.
     pub fn load(objects: &Objects, accepted: Accepted, own: &[IpAddr], gateways: &[IpAddr]) -> Result<Self> {
-        let mut receiver = Self { object: load(&objects.path(PROGRAM), PROGRAM)? };
+        let mut receiver = Self::load_clamp(objects, accepted, own)?;
+        receiver.program()?.load().with_context(|| format!("load program {PROGRAM}"))?;
+        gateways.iter().try_for_each(|address| receiver.add_gateway(*address))?;
+        Ok(receiver)
+    }
+
+    /// Loads the program for what goes alone, of a node with these addresses: the other takes an emulated kernel ten seconds.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program.
+    pub fn load_clamp(objects: &Objects, accepted: Accepted, own: &[IpAddr]) -> Result<Self> {
+        let mut receiver = Self { object: open(&objects.path(PROGRAM))? };
         receiver.clamp()?.load().with_context(|| format!("load program {CLAMP}"))?;
         own.iter().try_for_each(|address| receiver.add_own((*address).into()))?;
-        gateways.iter().try_for_each(|address| receiver.add_gateway(*address))?;
         let mut map: Array<_, [u8; 16]> = Array::try_from(receiver.map("accepted")?)?;
         map.set(0, bytemuck::cast::<_, [u8; 16]>(accepted), 0)?;
         Ok(receiver)

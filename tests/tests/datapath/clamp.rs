@@ -92,7 +92,7 @@ impl Host {
 
 fn program() -> Result<Receiver> {
     let accepted = Accepted { segments: SEGMENTS, ..Receiver::usual() };
-    Receiver::load(&Objects::from_env()?, accepted, &[OWN.into()], &[])
+    Receiver::load_clamp(&Objects::from_env()?, accepted, &[OWN.into()])
 }
 
 /// Answers to SYNs: of a VIP's over either family and of the node's own, with each list of options and tags.

@@ -59,7 +59,7 @@ impl Wire {
     /// The program of one agent, with a limit by which it can be told from others.
     fn program(limit: u16) -> Result<Receiver> {
         let segments = SegmentLimits { v4: limit, v6: limit };
-        Receiver::load(&Objects::from_env()?, Accepted { segments, ..Receiver::usual() }, &[], &[])
+        Receiver::load_clamp(&Objects::from_env()?, Accepted { segments, ..Receiver::usual() }, &[])
     }
 
     /// An agent that attaches its program, and ends.
