@@ -1,12 +1,19 @@
 //! A real HTTP server in a namespace that says who it is.
 
-use std::net::Ipv6Addr;
+use std::convert::Infallible;
+use std::net::{Ipv6Addr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use tiny_http::Response;
+use anyhow::{Context as _, Result};
+use hyper::Response;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::time::timeout;
 
 use super::Namespace;
 use super::crew::Crew;
@@ -14,7 +21,8 @@ use super::crew::Crew;
 /// How long a stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Answers every request with 200 and its name, on all addresses of both families, until dropped.
+/// Answers every request with 200 and its name, on all addresses of both families, until dropped. One that waits for its
+/// client keeps nobody else waiting: what a fault leaves half open costs no request but its own.
 #[derive(Debug)]
 pub struct Server {
     _crew: Crew,
@@ -28,20 +36,32 @@ impl Server {
     pub fn start(namespace: &Namespace, name: &str, port: u16) -> Result<Self> {
         let mut crew = Crew::default();
         namespace.enter(|| {
-            let http = tiny_http::Server::http((Ipv6Addr::UNSPECIFIED, port))
-                .map_err(|error| anyhow!("listen on port {port} in {}: {error}", namespace.name()))?;
+            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+                .with_context(|| format!("listen on port {port} in {}", namespace.name()))?;
+            listener.set_nonblocking(true)?;
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let name = name.to_owned();
-            Ok(crew.hire(Builder::new(), move |stop| answer_until(stop, &http, &name))?)
+            Ok(crew.hire(Builder::new(), move |stop| {
+                // It listens already, and clients that fail are not its business.
+                let _ = runtime.block_on(answer_until(stop, listener, &name));
+            })?)
         })?;
         Ok(Self { _crew: crew })
     }
 }
 
-fn answer_until(stop: &AtomicBool, http: &tiny_http::Server, name: &str) {
+async fn answer_until(stop: &AtomicBool, listener: TcpListener, name: &str) -> Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     while !stop.load(Ordering::Relaxed) {
-        if let Ok(Some(request)) = http.recv_timeout(POLL) {
-            // The client may be gone; the next one is not.
-            let _ = request.respond(Response::from_string(name));
+        if let Ok(Ok((stream, _))) = timeout(POLL, listener.accept()).await {
+            tokio::spawn(answer(stream, name.to_owned()));
         }
     }
+    Ok(())
+}
+
+/// The client may be gone; the next one is not.
+async fn answer(stream: TcpStream, name: String) {
+    let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(name.clone())) });
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
