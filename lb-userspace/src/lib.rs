@@ -7,6 +7,7 @@
 //! One module per stage. `policy`, `compile`, `reconcile::plan` and the pure halves of `health` do no
 //! I/O, read no clock and draw no random numbers: a fixed input gives the same bytes on every gateway.
 
+pub mod apportion;
 pub mod cli;
 pub mod compile;
 pub mod config;

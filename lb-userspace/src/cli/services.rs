@@ -3,13 +3,14 @@ use super::look::{Look, Source};
 use super::output::{Column, Sheet, or_dash, percent};
 use crate::observe::view::{PoolShare, PortView, ServiceView, services};
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::Text("SERVICE"),
     Column::Text("VIPS"),
     Column::Text("PORTS"),
     Column::Text("AFFINITY"),
     Column::Text("ACCESS"),
     Column::Text("POOL"),
+    Column::Text("PRIORITY"),
     Column::Number("WEIGHT"),
     Column::Number("SHARE"),
     Column::Number("PACKETS"),
@@ -29,7 +30,7 @@ fn text(services: &[ServiceView]) -> String {
     for service in services {
         let (first, rest) =
             service.pools.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
-        let [pool, weight, share] = cells(first);
+        let [pool, priority, weight, share] = cells(first);
         sheet.row([
             service.name.clone(),
             join(service.vips.iter().map(ToString::to_string)),
@@ -37,23 +38,31 @@ fn text(services: &[ServiceView]) -> String {
             service.affinity.to_owned(),
             or_dash(service.access.as_ref()),
             pool,
+            priority,
             weight,
             share,
             service.packets.to_string(),
             service.bytes.to_string(),
             service.dropped.to_string(),
         ]);
-        for [pool, weight, share] in rest.iter().map(|pool| cells(Some(pool))) {
+        for [pool, priority, weight, share] in rest.iter().map(|pool| cells(Some(pool))) {
             let no = String::new;
-            sheet.row([no(), no(), no(), no(), no(), pool, weight, share, no(), no(), no()]);
+            sheet.row([no(), no(), no(), no(), no(), pool, priority, weight, share, no(), no(), no()]);
         }
     }
     sheet.text()
 }
 
-fn cells(pool: Option<&PoolShare>) -> [String; 3] {
-    let cells = |pool: &PoolShare| [pool.name.clone(), pool.weight.to_string(), percent(pool.share)];
+fn cells(pool: Option<&PoolShare>) -> [String; 4] {
+    let cells =
+        |pool: &PoolShare| [pool.name.clone(), priority(pool), pool.weight.to_string(), percent(pool.share)];
     pool.map(cells).unwrap_or_default()
+}
+
+/// `0`; `1, PANIC`; `-`.
+fn priority(pool: &PoolShare) -> String {
+    let panic = if pool.panic { ", PANIC" } else { "" };
+    or_dash(pool.priority.map(|priority| format!("{priority}{panic}")).as_ref())
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
@@ -76,8 +85,14 @@ mod tests {
 
     #[test]
     fn a_service_has_a_line_for_each_pool() {
-        let pool =
-            |name: &str, weight, share| PoolShare { name: name.into(), cluster: "c".into(), weight, share };
+        let pool = |name: &str, priority, weight, share| PoolShare {
+            name: name.into(),
+            cluster: "c".into(),
+            weight,
+            priority,
+            panic: priority == Some(1),
+            share,
+        };
         let service = ServiceView {
             name: "shop/web".into(),
             vips: vec![[198, 51, 100, 10].into()],
@@ -87,15 +102,15 @@ mod tests {
             affinity: "flow",
             tracking: "transition",
             access: Some("public".into()),
-            pools: vec![pool("web-eu", 90, 0.9), pool("web-us", 10, 0.1)],
+            pools: vec![pool("web-eu", None, 90, 0.9), pool("web-us", Some(1), 10, 0.1)],
             packets: 7,
             bytes: 800,
             dropped: 0,
         };
         let expected = "\
-SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    WEIGHT  SHARE  PACKETS  BYTES  DROPPED
-shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu      90  90.0%        7    800        0
-                                                                web-us      10  10.0%";
+SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    PRIORITY  WEIGHT  SHARE  PACKETS  BYTES  DROPPED
+shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -             90  90.0%        7    800        0
+                                                                web-us  1, PANIC      10  10.0%";
         assert_eq!(text(&[service]), expected);
     }
 }

@@ -6,7 +6,7 @@ use super::image::MapImage;
 use super::ledger::{Ledger, Live};
 use super::members::{Selection, select};
 use super::quic;
-use super::record::{Record, ServiceRecord, TableRecord, Tier};
+use super::record::{Record, ServiceRecord, ShareRecord, TableRecord, Tier};
 use super::rows;
 use super::sizes::Sizes;
 use super::tables::{Before, Book, Cache, Owners, Wanted};
@@ -242,8 +242,8 @@ fn selections(desired: &Desired) -> Vec<(&Pool, Selection)> {
     let wanted: BTreeSet<_> =
         shares.filter(|share| share.weight > 0).map(|share| share.pool.as_str()).collect();
     let select = |pool: &Pool| {
-        let selection = select(&pool.members);
-        Selection { failed_open: selection.failed_open && wanted.contains(pool.name.as_str()), ..selection }
+        let selection = select(&pool.members, pool.panic);
+        Selection { all_serve: selection.all_serve && wanted.contains(pool.name.as_str()), ..selection }
     };
     desired.pools.iter().map(|pool| (pool, select(pool))).collect()
 }
@@ -270,8 +270,16 @@ fn entry(table: &TableRecord) -> TableEntry {
 
 /// Whether both name the same things, in force and in quarantine, with the same tables and VIPs.
 fn same(old: &Record, new: &Record) -> bool {
-    let same = old.tables == new.tables && old.services == new.services && old.access == new.access;
-    same && names(old).eq(names(new))
+    let same = old.tables == new.tables && old.access == new.access;
+    same && services(old).eq(services(new)) && names(old).eq(names(new))
+}
+
+/// What a generation says of services: not how their priorities stand.
+fn services(record: &Record) -> impl Iterator<Item = (&String, ServiceRecord)> {
+    record.services.iter().map(|(name, service)| {
+        let plain = |share: &ShareRecord| ShareRecord { priority: None, panic: false, ..share.clone() };
+        (name, ServiceRecord { pools: service.pools.iter().map(plain).collect(), ..service.clone() })
+    })
 }
 
 /// What a generation says of pools and backends: indices, tables, quarantine; not how they feel.

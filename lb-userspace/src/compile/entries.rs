@@ -69,7 +69,7 @@ pub(super) fn gateways(list: &AccessList) -> lb_common::abi::AccessPolicy {
 
 /// Whether packets may be sent to a member.
 pub(super) fn serves(member: &Member, selection: &Selection) -> bool {
-    member.reach != Reach::Unresolved && (member.state != MemberState::Down || selection.failed_open)
+    member.reach != Reach::Unresolved && (member.state != MemberState::Down || selection.all_serve)
 }
 
 /// How a pool's endpoints are reached.

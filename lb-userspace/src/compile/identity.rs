@@ -97,6 +97,8 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         name: share.pool.clone(),
         cluster: share.cluster.clone(),
         weight: share.weight,
+        priority: share.priority,
+        panic: share.panic,
     };
     ServiceRecord {
         index,
@@ -145,6 +147,7 @@ fn pools(old: &Record, desired: &Desired, generation: u32) -> BTreeMap<String, P
             gone: None,
             cluster: pool.cluster.clone(),
             weight: pool.weight,
+            panic: pool.panic,
             table: 0,
             backends: backends(known, pool, &mut free_backends),
         };

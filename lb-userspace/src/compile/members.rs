@@ -7,28 +7,57 @@ use crate::policy::desired::{Member, MemberState};
 pub struct Selection {
     /// Positions in the pool's list of members, in its order.
     pub positions: Vec<usize>,
-    /// Nobody takes new flows and nobody drains: all members are in, and all serve.
-    pub failed_open: bool,
+    /// All members serve: nobody takes new flows and nobody drains, so that all are in, or the pool is in panic.
+    pub all_serve: bool,
 }
 
-/// Those of weight above zero that are up or unknown; if there are none, those that are draining; if none,
-/// all. Also among all a member of weight 0 owns no row, unless all have weight 0: then each counts as 1.
-pub fn select(members: &[Member]) -> Selection {
-    let pick = |wanted: fn(&Member) -> bool| -> Vec<usize> {
-        members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| wanted(member))
-            .map(|(position, _)| position)
-            .collect()
+/// Those of weight above zero that are up or unknown, and in `panic` those that are down with them; if nobody is up or
+/// unknown, those that are draining; if none, all. Also among all a member of weight 0 owns no row, unless all have weight
+/// 0: then each counts as 1.
+pub fn select(members: &[Member], panic: bool) -> Selection {
+    let pick = |wanted: &dyn Fn(&Member) -> bool| -> Vec<usize> {
+        let picked = members.iter().enumerate().filter(|(_, member)| wanted(member));
+        picked.map(|(position, _)| position).collect()
     };
-    let mut positions = pick(|member| member.weight > 0 && member.state.takes_new());
-    if positions.is_empty() {
-        positions = pick(|member| member.weight > 0 && member.state == MemberState::Draining);
+    let takes_new = |member: &Member| member.weight > 0 && member.state.takes_new();
+    let drains = |member: &Member| member.weight > 0 && member.state == MemberState::Draining;
+    let chosen = |positions: Vec<usize>, all_serve| Selection { positions, all_serve };
+    match (pick(&takes_new), pick(&drains)) {
+        (up, _) if !up.is_empty() && !panic => chosen(up, false),
+        (up, _) if !up.is_empty() => chosen(pick(&|member| member.weight > 0 && !drains(member)), true),
+        (_, draining) if !draining.is_empty() => chosen(draining, false),
+        _ => chosen(pick(&|_| true), !members.is_empty()),
     }
-    let failed_open = positions.is_empty() && !members.is_empty();
-    if failed_open {
-        positions = pick(|_| true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::desired::Reach;
+
+    fn members(states: &[(MemberState, u16)]) -> Vec<Member> {
+        let member = |&(state, weight): &(MemberState, u16)| Member {
+            address: [192, 0, 2, 1].into(),
+            weight,
+            server_id: None,
+            state,
+            reason: String::new(),
+            changed_ms: 0,
+            reach: Reach::Local,
+        };
+        states.iter().map(member).collect()
     }
-    Selection { positions, failed_open }
+
+    #[test]
+    fn in_panic_those_that_are_down_contend_too() {
+        use MemberState::{Down, Draining, Up};
+        let all = members(&[(Up, 1), (Down, 1), (Draining, 1), (Down, 0)]);
+        let chosen = |positions: &[usize], all_serve| Selection { positions: positions.into(), all_serve };
+        assert_eq!(select(&all, false), chosen(&[0], false));
+        assert_eq!(select(&all, true), chosen(&[0, 1], true));
+        // Who drains serves, the dead do not.
+        assert_eq!(select(&all[1..], true), chosen(&[1], false));
+        assert_eq!(select(&members(&[(Down, 1), (Down, 0)]), true), chosen(&[0, 1], true));
+        assert_eq!(select(&[], true), chosen(&[], false));
+    }
 }

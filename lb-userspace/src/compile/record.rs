@@ -108,6 +108,12 @@ pub struct ShareRecord {
     pub cluster: String,
     /// Weight in force.
     pub weight: u16,
+    /// Priority of its cluster, 0 first; `None`: the service has no failover policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<usize>,
+    /// Its priority is in panic.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub panic: bool,
 }
 
 /// A pool.
@@ -123,6 +129,9 @@ pub struct PoolRecord {
     pub cluster: String,
     /// Configured share among a service's pools.
     pub weight: u16,
+    /// Its endpoints that are down are used too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub panic: bool,
     /// Index of its node table; 0: it has none.
     pub table: u32,
     /// Its endpoints by address.
@@ -221,6 +230,11 @@ impl TableRecord {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[derive(Serialize, Deserialize)]

@@ -8,6 +8,7 @@
 //!
 //! So shares are exact, and a change of weights moves little more than it must.
 
+use crate::apportion::apportion;
 use lb_common::flow::CLUSTER_ROWS;
 use lb_common::siphash::{Key, siphash13};
 use std::collections::HashMap;
@@ -53,7 +54,7 @@ impl Rendezvous {
         self.learn(contenders);
         let weights: Vec<_> = rivals.iter().map(|(_, contender)| contender.weight).collect();
         let costs = rivals.iter().map(|(_, contender)| self.costs[contender.cluster].as_slice()).collect();
-        let mut race = Race { left: apportion(&weights), weights, costs };
+        let mut race = Race { left: apportion(CLUSTER_ROWS, &weights), weights, costs };
         let mut owners = vec![0; CLUSTER_ROWS as usize];
         for &row in &self.order {
             owners[row as usize] = rivals[race.win(row as usize)].0;
@@ -108,20 +109,4 @@ fn costs(cluster: &str) -> Vec<f64> {
 fn hash(name: &str, row: u32) -> u64 {
     let message = [name.as_bytes(), &[0], &row.to_le_bytes()].concat();
     siphash13(KEY, &message)
-}
-
-/// [`CLUSTER_ROWS`] divided by weight: the whole parts, then one more by largest remainder; ties go to the
-/// earlier. The sum of the weights must not be 0.
-pub fn apportion(weights: &[u16]) -> Vec<u32> {
-    let total: u32 = weights.iter().map(|&weight| u32::from(weight)).sum();
-    let quota = |weight: u16| u64::from(weight) * u64::from(CLUSTER_ROWS);
-    #[expect(clippy::cast_possible_truncation, reason = "a part of 4,096 rows")]
-    let mut parts: Vec<_> = weights.iter().map(|&weight| (quota(weight) / u64::from(total)) as u32).collect();
-    let mut order: Vec<_> = (0..weights.len()).collect();
-    order.sort_by_key(|&position| std::cmp::Reverse(quota(weights[position]) % u64::from(total)));
-    let rest = CLUSTER_ROWS - parts.iter().sum::<u32>();
-    for &position in order.iter().take(rest as usize) {
-        parts[position] += 1;
-    }
-    parts
 }

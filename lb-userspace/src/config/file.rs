@@ -5,6 +5,7 @@ mod access;
 mod checks;
 mod clusters;
 mod encap;
+mod failover;
 mod gateway;
 mod node;
 mod pools;
@@ -19,6 +20,7 @@ pub(crate) use access::AccessPolicy;
 pub(crate) use checks::{CheckType, HealthCheck};
 pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
+pub(crate) use failover::FailoverPolicy;
 pub(crate) use gateway::{Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use pools::{Endpoint, Pool};
@@ -64,12 +66,13 @@ pub(crate) struct File {
     pub(crate) health_checks: Option<Located<List<HealthCheck>>>,
     /// Which sources may use a service.
     pub(crate) access_policies: Option<Located<List<AccessPolicy>>>,
+    /// Which clusters come first, and what becomes of flows when endpoints are down.
+    pub(crate) failover_policies: Option<Located<List<FailoverPolicy>>>,
 }
 
 /// Top-level keys of later versions.
 const REFUSED: &[Refused] = &[
     ("peers", "remove it; list every cluster and its nodes in this file"),
-    ("failoverPolicies", "remove it; shares are the pools' weights"),
     ("rollouts", "remove it; change the pools' weights step by step"),
     ("analyses", "remove it"),
     ("drills", "remove it; set a cluster's `state` to rehearse its loss"),
@@ -87,6 +90,7 @@ impl Read for File {
             pools: section.optional("pools"),
             health_checks: section.optional("healthChecks"),
             access_policies: section.optional("accessPolicies"),
+            failover_policies: section.optional("failoverPolicies"),
         };
         section.close(REFUSED);
         Some(file)

@@ -3,6 +3,7 @@
 
 mod access;
 mod encap;
+mod failover;
 mod health;
 mod node;
 mod quic;
@@ -11,12 +12,14 @@ mod report;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
+pub use failover::{FailoverPolicy, Order};
 pub use health::{CheckKind, HealthCheck, ProbeVia};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +43,8 @@ pub struct Config {
     pub health_checks: Vec<HealthCheck>,
     /// Access policies, in the file's order.
     pub access_policies: Vec<AccessPolicy>,
+    /// Failover policies, in the file's order.
+    pub failover_policies: Vec<FailoverPolicy>,
 }
 
 /// Shared by all gateways that serve the same VIPs.
@@ -195,6 +200,8 @@ impl Default for Limits {
 pub struct Cluster {
     /// DNS label, unique.
     pub name: String,
+    /// What is said of it, text by text.
+    pub labels: BTreeMap<String, String>,
     /// Whether it takes new flows.
     pub state: ClusterState,
     /// Whether packets are sent to its nodes or to its gateways.
@@ -234,6 +241,8 @@ pub struct Service {
     pub tracking: Tracking,
     /// Where UDP goes whose row moves.
     pub udp_on_change: UdpOnChange,
+    /// Name of its failover policy; `None`: its pools have their weights while anybody is up in them.
+    pub failover_policy: Option<String>,
     /// Name of its access policy; `None`: every source is admitted.
     pub access: Option<String>,
     /// What happens when there is nothing to send to.

@@ -137,6 +137,13 @@ impl<'n, 'p> Section<'n, 'p> {
         Required(self.optional(key))
     }
 
+    /// Reports that of these keys, of which one must be there, there is none.
+    pub(crate) fn any_of(&mut self, keys: &[&str], reason: &str, mend: &str) {
+        if !self.entries.iter().any(|(name, ..)| keys.contains(name)) {
+            self.problems.add(self.place, reason, mend);
+        }
+    }
+
     /// Reports the keys nobody asked for; those in `refused` with their own mend.
     pub(crate) fn close(self, refused: &[Refused]) {
         for (name, at, _) in &self.entries {

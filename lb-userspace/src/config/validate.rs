@@ -6,6 +6,7 @@ mod addresses;
 mod checks;
 mod clusters;
 mod encap;
+mod failover;
 mod gateway;
 mod limits;
 mod names;
@@ -45,14 +46,25 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     let pools = each(file.pools.as_ref(), |pool| pools::pool(pool, &names, problems));
     let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, problems));
     let access_policies = each(file.access_policies.as_ref(), |policy| access::policy(policy, problems));
+    let failover_policies =
+        each(file.failover_policies.as_ref(), |policy| failover::policy(policy, &names, problems));
     across(file, &names, problems);
     if !problems.is_empty() {
         return None;
     }
     let (cluster_set, gateway) = (cluster_set?, gateway?);
     let digest = String::new();
-    let config =
-        Config { digest, cluster_set, gateway, clusters, services, pools, health_checks, access_policies };
+    let config = Config {
+        digest,
+        cluster_set,
+        gateway,
+        clusters,
+        services,
+        pools,
+        health_checks,
+        access_policies,
+        failover_policies,
+    };
     probed::pools_have_a_vip(&config, &names, problems);
     problems.is_empty().then_some(config)
 }
@@ -68,6 +80,7 @@ fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
     quic::servers_are_told_apart(file, names, problems);
     clusters::mtu_fits(file, names, problems);
     clusters::redirects_have_a_cluster(file, problems);
+    failover::fit(file, names, problems);
 }
 
 /// The elements that could be built; the others were reported.

@@ -102,6 +102,17 @@ pub struct Share {
     pub cluster: String,
     /// Weight in force; 0 takes no new flows.
     pub weight: u16,
+    /// Priority of its cluster, 0 first; `None`: the service has no failover policy.
+    pub priority: Option<usize>,
+    /// Its priority is in panic.
+    pub panic: bool,
+}
+
+impl Share {
+    /// One with this weight, of a service without failover policy.
+    pub fn fixed(pool: impl Into<String>, cluster: impl Into<String>, weight: u16) -> Self {
+        Self { pool: pool.into(), cluster: cluster.into(), weight, priority: None, panic: false }
+    }
 }
 
 /// A pool as it stands.
@@ -119,6 +130,8 @@ pub struct Pool {
     pub encap: EncapKind,
     /// Who owns which of them.
     pub algorithm: Algorithm,
+    /// Every service that sends to it is in panic: its endpoints that are down are used too.
+    pub panic: bool,
     /// Its endpoints, in the configuration's order.
     pub members: Vec<Member>,
 }

@@ -2,28 +2,34 @@
 //!
 //! 1. An endpoint is *down* when its check says so; else *draining* when an operator says so; else *up*,
 //!    or *unknown* before the first verdict. A pool without a check counts as up.
-//! 2. A pool has its configured weight while at least one of its endpoints is usable (up or unknown, of
-//!    weight above zero, and reachable) and its cluster is active; else weight 0.
-//! 3. A service all of whose pools come to 0 fails open: the configured weights are in force, but for those of
-//!    pools without endpoints, if others have some.
+//! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
+//! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
+//!    panic: whether those that are down are used too.
 
 pub mod desired;
+pub mod failover;
 pub mod observed;
+mod shares;
 #[cfg(test)]
 mod tests;
 
 use crate::config::model::{self, ClusterState, Config, Encap, Via};
 use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip};
 use observed::{NextHop, Observed, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
+use shares::Standings;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Decides what should be served.
 pub fn decide(config: &Config, observed: &Observed) -> Desired {
     let clusters: Vec<_> = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
     let pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
-    let weights = weights(&pools, &clusters);
-    let services = config.services.iter().map(|service| serve(service, &weights, observed)).collect();
+    let standings = Standings::new(config, &pools, &clusters);
+    let serve = |service| serve(service, standings.of(service), observed);
+    let services: Vec<_> = config.services.iter().map(serve).collect();
+    let panicked = shares::in_panic(services.iter().flat_map(|service| &service.shares));
+    let panic = |pool: Pool| Pool { panic: panicked.contains(&pool.name), ..pool };
+    let pools = pools.into_iter().map(panic).collect();
     let secret = config.cluster_set.secret;
     Desired {
         config_digest: config.digest.clone(),
@@ -98,6 +104,7 @@ fn survey(pool: &model::Pool, config: &Config, observed: &Observed) -> Pool {
         weight: pool.weight,
         rows: pool.rows,
         algorithm: pool.algorithm,
+        panic: false,
         encap: encap.kind,
         members: pool.endpoints.iter().map(meet).collect(),
     }
@@ -152,48 +159,7 @@ fn source(address: IpAddr, hop: &NextHop, config: &Config) -> Option<IpAddr> {
     configured.or(hop.source).filter(|source| source.is_ipv4() == address.is_ipv4())
 }
 
-/// A pool's cluster, configured weight, and whether the weight holds.
-struct Weight<'a> {
-    cluster: &'a str,
-    configured: u16,
-    holds: bool,
-    /// It has endpoints.
-    peopled: bool,
-}
-
-fn weights<'a>(pools: &'a [Pool], clusters: &[Cluster]) -> BTreeMap<&'a str, Weight<'a>> {
-    let active = |name: &str| {
-        clusters.iter().any(|cluster| cluster.name == name && cluster.state == ClusterState::Active)
-    };
-    let weigh = |pool: &'a Pool| {
-        let holds = active(&pool.cluster) && pool.members.iter().any(Member::usable);
-        (
-            pool.name.as_str(),
-            Weight {
-                cluster: &pool.cluster,
-                configured: pool.weight,
-                holds,
-                peopled: !pool.members.is_empty(),
-            },
-        )
-    };
-    pools.iter().map(weigh).collect()
-}
-
-fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &Observed) -> Service {
-    let pools: Vec<_> = service
-        .pools
-        .iter()
-        .filter_map(|name| weights.get(name.as_str()).map(|weight| (name, weight)))
-        .collect();
-    let open = !pools.iter().any(|(_, weight)| weight.holds && weight.configured > 0);
-    let peopled = pools.iter().any(|(_, weight)| weight.peopled && weight.configured > 0);
-    let counts = |weight: &Weight| weight.holds || open && (weight.peopled || !peopled);
-    let share = |(name, weight): &(&String, &Weight)| Share {
-        pool: (*name).clone(),
-        cluster: weight.cluster.to_owned(),
-        weight: if counts(weight) { weight.configured } else { 0 },
-    };
+fn serve(service: &model::Service, shares: Vec<Share>, observed: &Observed) -> Service {
     let vip = |&address: &IpAddr| Vip { address, local: observed.own_addresses.contains(&address) };
     Service {
         name: service.name.clone(),
@@ -205,6 +171,6 @@ fn serve(service: &model::Service, weights: &BTreeMap<&str, Weight>, observed: &
         access: service.access.clone(),
         on_no_backend: service.on_no_backend,
         quic: service.quic.clone(),
-        shares: pools.iter().map(share).collect(),
+        shares,
     }
 }

@@ -1,13 +1,17 @@
+mod examples;
+
 use super::*;
 use crate::config::model::{
     Affinity, Algorithm, ClusterSet, Encap, EncapKind, Endpoint, Gateway, Limits, OnNoBackend, Protocol,
     Replies, Secret, ServicePort, Tracking, UdpOnChange,
 };
 use observed::Health;
+use std::collections::BTreeMap;
 
 fn config() -> Config {
     let cluster = |name: &str, mtu| model::Cluster {
         name: name.into(),
+        labels: BTreeMap::new(),
         state: ClusterState::Active,
         via: model::Via::Nodes,
         encap: Encap { kind: EncapKind::Ipip, mtu },
@@ -54,6 +58,7 @@ fn config() -> Config {
             tracking: Tracking::Transition,
             udp_on_change: UdpOnChange::Keep,
             access: None,
+            failover_policy: None,
             on_no_backend: OnNoBackend::Drop,
             quic: Vec::new(),
             allow_local: true,
@@ -64,6 +69,7 @@ fn config() -> Config {
         ],
         health_checks: Vec::new(),
         access_policies: Vec::new(),
+        failover_policies: Vec::new(),
     }
 }
 
@@ -187,4 +193,96 @@ fn a_pool_is_reached_as_its_cluster_is() {
         pools.iter().map(|pool| pool.encap).collect::<Vec<_>>(),
         [EncapKind::Ipip, EncapKind::Gue { port: 6081, tag: false }]
     );
+}
+
+/// Both clusters with four endpoints each, eu first.
+fn in_order() -> (Config, Observed) {
+    let (mut config, mut observed) = (config(), seen());
+    config.failover_policies = vec![model::FailoverPolicy {
+        name: "near".into(),
+        order: model::Order::Groups(vec![vec!["eu".into()], vec!["us".into()]]),
+        overprovisioning: model::FailoverPolicy::OVERPROVISIONING,
+        panic_threshold: model::FailoverPolicy::PANIC_THRESHOLD,
+        min_healthy: 0,
+    }];
+    config.services[0].failover_policy = Some("near".into());
+    for (number, pool) in (1..).zip(&mut config.pools) {
+        let endpoint = |last| Endpoint { address: [10, number, 0, last].into(), weight: 1, server_id: None };
+        pool.endpoints = (1..=4).map(endpoint).collect();
+        observed.next_hops.extend(pool.endpoints.iter().map(|endpoint| (endpoint.address, hop(None))));
+    }
+    (config, observed)
+}
+
+/// Shares of a service's pools in percent.
+fn percents(config: &Config, observed: &Observed) -> [u32; 2] {
+    let weights = weights(config, observed).map(u32::from);
+    let all = lb_common::flow::CLUSTER_ROWS * failover::WEIGHT_OF_A_ROW;
+    weights.map(|weight| (weight * 100 + all / 2) / all)
+}
+
+#[test]
+fn priorities_come_before_weights() {
+    let (mut config, mut observed) = in_order();
+    assert_eq!(percents(&config, &observed), [100, 0]);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    assert_eq!(percents(&config, &observed), [100, 0], "a fourth less is no harm");
+    tell(&mut observed, "eu", "10.1.0.2", Verdict::Down);
+    assert_eq!(percents(&config, &observed), [70, 30]);
+    config.failover_policies[0].min_healthy = 3;
+    assert_eq!(percents(&config, &observed), [0, 100], "two are too few");
+    let shares = &decide(&config, &observed).services[0].shares;
+    assert_eq!(shares.iter().map(|share| share.priority).collect::<Vec<_>>(), [Some(0), Some(1)]);
+}
+
+#[test]
+fn clusters_that_an_operator_takes_out_leave_their_priority_empty() {
+    let (config, mut observed) = in_order();
+    observed.drained_clusters.insert("eu".into());
+    assert_eq!(percents(&config, &observed), [0, 100]);
+    assert!(decide(&config, &observed).pools.iter().all(|pool| !pool.panic));
+    observed.drained_clusters.insert("us".into());
+    assert_eq!(percents(&config, &observed), [100, 0], "nobody is left: as if nothing were said");
+    observed.drained_clusters.remove("us");
+    for last in 1..=4 {
+        tell(&mut observed, "us", &format!("10.2.0.{last}"), Verdict::Down);
+    }
+    assert_eq!(percents(&config, &observed), [100, 0], "who is up beats who is dead");
+}
+
+#[test]
+fn by_labels_the_nearest_come_first() {
+    let (mut config, observed) = in_order();
+    let labels = |region: &str| BTreeMap::from([("region".to_owned(), region.to_owned())]);
+    config.failover_policies[0].order = model::Order::Labels(vec!["region".into()]);
+    (config.clusters[0].labels, config.clusters[1].labels) = (labels("eu"), labels("us"));
+    config.cluster_set.self_cluster = Some("us".into());
+    assert_eq!(percents(&config, &observed), [0, 100]);
+    config.clusters[0].labels = labels("us");
+    assert_eq!(percents(&config, &observed), [90, 10], "as near: by weight");
+}
+
+#[test]
+fn a_pool_is_in_panic_if_each_service_that_sends_to_it_is() {
+    let (mut config, mut observed) = in_order();
+    for address in ["10.1.0.1", "10.1.0.2", "10.1.0.3"] {
+        tell(&mut observed, "eu", address, Verdict::Down);
+    }
+    for address in ["10.2.0.1", "10.2.0.2", "10.2.0.3"] {
+        tell(&mut observed, "us", address, Verdict::Down);
+    }
+    let panic = |config: &Config, observed: &Observed| {
+        decide(config, observed).pools.iter().map(|pool| pool.panic).collect::<Vec<_>>()
+    };
+    assert_eq!(panic(&config, &observed), [true, true]);
+    let other = model::Service {
+        name: "shop/api".into(),
+        pools: vec!["us".into()],
+        failover_policy: None,
+        ..config.services[0].clone()
+    };
+    config.services.push(other);
+    assert_eq!(panic(&config, &observed), [true, false], "the other service is content with one");
+    config.failover_policies[0].panic_threshold = 0;
+    assert_eq!(panic(&config, &observed), [false, false]);
 }

@@ -144,7 +144,7 @@ fn cluster(number: u16) -> String {
 fn service(number: u16, distinct: bool) -> Service {
     let share = |pool: u16| {
         let weight = if distinct && pool == 0 { 100 + number } else { 100 };
-        Share { pool: format!("p{pool}"), cluster: cluster(pool), weight }
+        Share::fixed(format!("p{pool}"), cluster(pool), weight)
     };
     Service {
         name: format!("bench/s{number}"),
@@ -169,6 +169,7 @@ fn pool(number: u16) -> Pool {
         rows: ROWS,
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
+        panic: false,
         members: members.collect(),
     }
 }

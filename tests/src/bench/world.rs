@@ -186,10 +186,7 @@ fn desired(interface: u32) -> Desired {
 
 fn service(name: &str, address: IpAddr, pools: &[&str]) -> Service {
     let port = |protocol| ServicePort { name: None, protocol, port: PORT, last: None };
-    let share = |pool: &&str| {
-        let cluster = pool.split('-').next().unwrap_or_default().into();
-        Share { pool: (*pool).into(), cluster, weight: 50 }
-    };
+    let share = |pool: &&str| Share::fixed(*pool, pool.split('-').next().unwrap_or_default(), 50);
     Service {
         name: name.into(),
         vips: vec![Vip { address, local: false }],
@@ -213,6 +210,7 @@ fn pool(name: &str, cluster: &str, interface: u32, address: &dyn Fn(u8) -> IpAdd
         rows: ROWS,
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
+        panic: false,
         members,
     }
 }

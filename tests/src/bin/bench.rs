@@ -45,6 +45,12 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What a change between clusters moves, beside what must move; needs no root
+    Policy {
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// What the loss of one of several gateways breaks under churn, with `tracking: chain` and with less; needs no root
     Chain {
         /// How the result is printed
@@ -85,6 +91,10 @@ fn run(bench: &Bench) -> Result<()> {
         }
         Bench::Tables { output } => {
             let report = bench::tables::measure()?;
+            print(*output, &report, &report.json()?);
+        }
+        Bench::Policy { output } => {
+            let report = bench::policy::measure();
             print(*output, &report, &report.json()?);
         }
         Bench::Chain { output } => {

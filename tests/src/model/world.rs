@@ -1,5 +1,6 @@
 //! The small world of a history, and what happens to it.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -250,6 +251,7 @@ fn encap(cluster: u8) -> EncapKind {
 fn config() -> Config {
     let cluster = |number: u8| Cluster {
         name: format!("c{number}"),
+        labels: BTreeMap::new(),
         state: ClusterState::Active,
         via: Via::Nodes,
         encap: Encap { kind: encap(number), mtu: None },
@@ -290,6 +292,7 @@ fn config() -> Config {
         pools: (0..POOLS).map(pool).collect(),
         health_checks: Vec::new(),
         access_policies: Vec::new(),
+        failover_policies: Vec::new(),
     }
 }
 
@@ -305,6 +308,7 @@ fn service(number: usize, (name, tracking, affinity, pools): (&str, Tracking, Af
         tracking,
         udp_on_change: UdpOnChange::Keep,
         access: None,
+        failover_policy: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         allow_local: false,

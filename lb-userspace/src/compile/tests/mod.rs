@@ -48,6 +48,7 @@ fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {
         weight: 1,
         rows: 256,
         algorithm: Algorithm::Maglev,
+        panic: false,
         encap: EncapKind::Ipip,
         members,
     }
@@ -58,11 +59,7 @@ fn up(lasts: std::ops::RangeInclusive<u8>) -> Vec<Member> {
 }
 
 fn service(name: &str, last: u8, shares: &[(&str, &str, u16)]) -> Service {
-    let share = |&(pool, cluster, weight): &(&str, &str, u16)| Share {
-        pool: pool.into(),
-        cluster: cluster.into(),
-        weight,
-    };
+    let share = |&(pool, cluster, weight): &(&str, &str, u16)| Share::fixed(pool, cluster, weight);
     Service {
         name: name.into(),
         vips: vec![Vip { address: [198, 51, 100, last].into(), local: false }],

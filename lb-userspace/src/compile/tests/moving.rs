@@ -59,7 +59,7 @@ fn a_service_that_gets_another_pool_remembers_the_one_it_had() {
     let mut bench = Bench::new();
     bench.compile_at(0, &world());
     let mut desired = world();
-    desired.services[0].shares = vec![Share { pool: "us".into(), cluster: "us".into(), weight: 1 }];
+    desired.services[0].shares = vec![Share::fixed("us", "us", 1)];
     let image = bench.compile_at(5, &desired);
     let (rows, stable) = cluster_rows(&image, &bench, "a/one").expect("it moved");
     let eu = u32::from(bench.ledger.record().pools["eu"].index);

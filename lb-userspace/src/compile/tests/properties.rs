@@ -1,7 +1,8 @@
 //! What holds for all tables.
 
+use crate::apportion::apportion;
 use crate::compile::node::Member;
-use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
+use crate::compile::rendezvous::{Contender, Rendezvous};
 use crate::compile::vips::Keys;
 use crate::compile::{CompileError, Resource, hrw, maglev};
 use lb_common::abi::{VipFlags, VipKey};
@@ -100,7 +101,7 @@ proptest! {
         let total: u64 = weights.values().map(|weight| u64::from(*weight)).sum();
         prop_assume!(total > 0);
         let counts = counts(&owners, contenders.len());
-        prop_assert_eq!(&counts, &apportion(&contenders.iter().map(|contender| contender.weight).collect::<Vec<_>>()));
+        prop_assert_eq!(&counts, &apportion(CLUSTER_ROWS, &contenders.iter().map(|contender| contender.weight).collect::<Vec<_>>()));
         prop_assert_eq!(counts.iter().sum::<u32>(), CLUSTER_ROWS);
         for (contender, count) in contenders.iter().zip(counts) {
             let quota = u64::from(contender.weight) * u64::from(CLUSTER_ROWS);

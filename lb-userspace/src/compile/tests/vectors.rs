@@ -1,10 +1,12 @@
 //! Known answers of the independent oracle in `tests/oracle`.
 
+use crate::apportion::apportion;
 use crate::compile::members::select;
 use crate::compile::node;
-use crate::compile::rendezvous::{Contender, Rendezvous, apportion};
+use crate::compile::rendezvous::{Contender, Rendezvous};
 use crate::compile::{hrw, maglev};
 use crate::policy::desired::{Member, MemberState, Reach};
+use lb_common::flow::CLUSTER_ROWS;
 use serde::Deserialize as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -59,7 +61,7 @@ fn small_tables_are(text: &str, table: Table) {
     for case in cases(text, "cases") {
         let endpoints = case["endpoints"].as_array().unwrap();
         let members: Vec<_> = endpoints.iter().map(endpoint).collect();
-        let positions = select(&members).positions;
+        let positions = select(&members, false).positions;
         let contenders: Vec<_> = positions.iter().map(|&position| contender(&endpoints[position])).collect();
         let owners = table(&contenders, number(&case["rows"]));
         let name = |value: &Value| (address(&value[0]), number::<u16>(&value[1]));
@@ -139,7 +141,7 @@ fn cluster_tables_are_the_oracles() {
         let owners: String = cluster_rows(&weights).iter().map(u16::to_string).collect();
         assert_eq!(owners, case["owners"], "{}", case["clusters"]);
         let counts: Vec<u32> = case["counts"].as_array().unwrap().iter().map(number).collect();
-        assert_eq!(apportion(&weights.iter().map(|pair| pair.1).collect::<Vec<_>>()), counts);
+        assert_eq!(apportion(CLUSTER_ROWS, &weights.iter().map(|pair| pair.1).collect::<Vec<_>>()), counts);
     }
 }
 

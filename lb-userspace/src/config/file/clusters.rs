@@ -61,8 +61,7 @@ impl Read for ClusterSet {
 pub(crate) struct Cluster {
     /// A DNS label, unique.
     pub(crate) name: Required<String>,
-    /// For people: not used by the gateway.
-    #[expect(dead_code, reason = "metadata: read so that it is checked")]
+    /// What failover policies by labels compare.
     pub(crate) labels: Option<Located<Labels>>,
     /// Whether it takes new flows.
     #[schemars(extend("default" = "active"))]
@@ -98,9 +97,7 @@ impl Read for Cluster {
 /// Text by text.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(transparent)]
-pub(crate) struct Labels(
-    #[expect(dead_code, reason = "metadata: read so that it is checked")] BTreeMap<String, String>,
-);
+pub(crate) struct Labels(pub(crate) BTreeMap<String, String>);
 
 impl Read for Labels {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {

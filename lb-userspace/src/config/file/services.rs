@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::quic::Quic;
 use crate::config::model::{OnNoBackend, Protocol, Tracking, UdpOnChange};
 use crate::config::problem::{Place, Problems};
-use crate::config::read::{List, Located, Read, Refused, Required, Section};
+use crate::config::read::{List, Located, Read, Required, Section};
 use crate::config::scalar::{Choice, Integer, Ports, Word};
 use crate::config::tree::{Node, Value};
 
@@ -36,6 +36,8 @@ pub(crate) struct Service {
     /// Names of its pools, at most one in each cluster; at least one.
     #[schemars(length(min = 1))]
     pub(crate) pools: Required<List<String>>,
+    /// Name of its failover policy; without one its pools have their weights while anybody is up in them.
+    pub(crate) failover_policy: Option<Located<String>>,
     /// Name of its access policy; without one every source is admitted.
     pub(crate) access: Option<Located<String>>,
     /// What happens to a packet for which there is nothing to send to.
@@ -48,8 +50,6 @@ pub(crate) struct Service {
     pub(crate) allow_local: Option<Located<bool>>,
 }
 
-const REFUSED: &[Refused] = &[("failoverPolicy", "remove it; shares are the pools' weights")];
-
 impl Read for Service {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
         let mut section = Section::open(node, place, problems)?;
@@ -61,12 +61,13 @@ impl Read for Service {
             tracking: section.optional("tracking"),
             udp_on_change: section.optional("udpOnChange"),
             pools: section.required("pools"),
+            failover_policy: section.optional("failoverPolicy"),
             access: section.optional("access"),
             on_no_backend: section.optional("onNoBackend"),
             quic: section.optional("quic"),
             allow_local: section.optional("allowLocal"),
         };
-        section.close(REFUSED);
+        section.close(&[]);
         Some(service)
     }
 }

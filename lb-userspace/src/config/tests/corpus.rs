@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, ProbeVia, QuicConfig, Tracking, Via, XdpMode,
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, FailoverPolicy, Order, ProbeVia, QuicConfig,
+    Tracking, Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, parse};
 use lb_common::abi::Features;
@@ -144,6 +145,31 @@ fn every_key_arrives_in_the_model() {
     let expected =
         [(direct, Some(8080)), (direct, Some(80)), (direct, Some(443)), (tunnel, None), (tunnel, Some(8080))];
     assert_eq!(ways.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn failover_policies_and_their_defaults_arrive_in_the_model() {
+    let config = good("every-key.yaml");
+    let clusters = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let near = FailoverPolicy {
+        name: "near".into(),
+        order: Order::Groups(vec![clusters(&["eu-1"]), clusters(&["us-1", "us-2"])]),
+        overprovisioning: 200,
+        panic_threshold: 0,
+        min_healthy: 1,
+    };
+    let labels = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
+    let by_labels = FailoverPolicy {
+        name: "by-labels".into(),
+        order: Order::Labels(clusters(&labels)),
+        overprovisioning: 140,
+        panic_threshold: 50,
+        min_healthy: 0,
+    };
+    assert_eq!(config.failover_policies, [near, by_labels]);
+    let named: Vec<_> = config.services.iter().map(|service| service.failover_policy.as_deref()).collect();
+    assert_eq!(named[..2], [Some("near"), None]);
+    assert_eq!(config.clusters[0].labels[labels[1]], "a");
 }
 
 #[test]

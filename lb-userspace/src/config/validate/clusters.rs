@@ -65,6 +65,7 @@ pub(super) fn cluster(
     }
     Some(Cluster {
         name: name.value.clone(),
+        labels: cluster.labels.as_ref().map(|labels| labels.0.clone()).unwrap_or_default(),
         state: cluster.state.as_ref().map(|state| state.value.0).unwrap_or_default(),
         via: cluster.via.as_ref().map(|via| via.value.0).unwrap_or_default(),
         encap: encap::encap(cluster.encap.as_ref(), has_key, problems),

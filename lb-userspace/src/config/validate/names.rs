@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::file::{AccessPolicy, Cluster, File, HealthCheck, Pool, elements};
+use crate::config::file::{AccessPolicy, Cluster, FailoverPolicy, File, HealthCheck, Pool, elements};
 use crate::config::problem::{Place, Problems, closest, quoted};
 use crate::config::read::{List, Located, Required};
 
@@ -12,6 +12,7 @@ pub(super) struct Names<'f> {
     pub(super) pools: BTreeMap<&'f str, &'f Located<Pool>>,
     pub(super) checks: BTreeMap<&'f str, &'f Located<HealthCheck>>,
     pub(super) access: BTreeMap<&'f str, &'f Located<AccessPolicy>>,
+    pub(super) failover: BTreeMap<&'f str, &'f Located<FailoverPolicy>>,
 }
 
 impl<'f> Names<'f> {
@@ -23,6 +24,12 @@ impl<'f> Names<'f> {
             pools: index("pool", file.pools.as_ref(), |pool| &pool.name, problems),
             checks: index("health check", file.health_checks.as_ref(), |check| &check.name, problems),
             access: index("policy", file.access_policies.as_ref(), |policy| &policy.name, problems),
+            failover: index(
+                "failover policy",
+                file.failover_policies.as_ref(),
+                |policy| &policy.name,
+                problems,
+            ),
         }
     }
 }

@@ -35,6 +35,9 @@ pub(super) fn service(
     if let Some(quic) = &service.quic {
         beyond_gateways("`quic`", &quic.place, service, names, problems);
     }
+    if let Some(policy) = &service.failover_policy {
+        resolve("failover policy", policy, &names.failover, problems);
+    }
     if let Some(access) = &service.access {
         resolve("policy", access, &names.access, problems);
     }
@@ -46,6 +49,7 @@ pub(super) fn service(
         pools: pools?,
         tracking: service.tracking.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         udp_on_change: service.udp_on_change.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
+        failover_policy: service.failover_policy.as_ref().map(|name| name.value.clone()),
         access: service.access.as_ref().map(|name| name.value.clone()),
         on_no_backend: service.on_no_backend.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         quic: super::quic::configs(service, problems),

@@ -94,6 +94,7 @@ fn config(hosts: u8) -> Config {
     let endpoint = |host| Endpoint { address: address(host), weight: 1, server_id: None };
     Config {
         access_policies: Vec::new(),
+        failover_policies: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {
             id: "test".into(),

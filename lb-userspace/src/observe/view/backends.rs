@@ -69,7 +69,7 @@ fn of_pool<T: Tables>(name: &str, pool: &PoolRecord, seen: &Seen<T>) -> Vec<Back
     let owned = owned(table, seen.tables);
     let total: u32 = owned.values().sum();
     let members: Vec<_> = pool.backends.iter().filter(|(_, backend)| backend.gone.is_none()).collect();
-    let expected = expected_shares(&members);
+    let expected = expected_shares(&members, pool.panic);
     let view = |((address, backend), expected_share): (&(&IpAddr, &BackendRecord), f64)| {
         let rows = owned.get(&backend.index.into()).copied().unwrap_or(0);
         let base = of_backend(name, pool, **address, backend, seen);
@@ -133,9 +133,9 @@ fn moment(milliseconds: u64) -> Option<OffsetDateTime> {
 }
 
 /// What each would own of a table whose rows divided exactly: the members are chosen as the compiler does.
-fn expected_shares(backends: &[(&IpAddr, &BackendRecord)]) -> Vec<f64> {
+fn expected_shares(backends: &[(&IpAddr, &BackendRecord)], panic: bool) -> Vec<f64> {
     let members: Vec<_> = backends.iter().map(|(address, backend)| member(**address, backend)).collect();
-    let chosen = select(&members).positions;
+    let chosen = select(&members, panic).positions;
     let weightless = chosen.iter().all(|position| members[*position].weight == 0);
     let weigh = |position: usize| if weightless { 1 } else { u32::from(members[position].weight) };
     let total: u32 = chosen.iter().map(|position| weigh(*position)).sum();

@@ -55,8 +55,12 @@ pub struct PoolShare {
     pub name: String,
     /// Its cluster.
     pub cluster: String,
-    /// Weight in force; 0 where the pool is configured to it, or has nobody to send to.
+    /// Weight in force; 0 where the pool is configured to it, has nobody to send to, or its priority has no load.
     pub weight: u16,
+    /// Priority of its cluster, 0 first; `None`: the service has no failover policy.
+    pub priority: Option<usize>,
+    /// Too few endpoints of its priority are up: health counts for nothing in it.
+    pub panic: bool,
     /// Its part of the service's new flows by the rows in the kernel, 0 to 1.
     pub share: f64,
 }
@@ -112,7 +116,14 @@ fn pools<T: Tables>(service: &ServiceRecord, record: &Record, tables: &T) -> Vec
     let view = |pool: &crate::compile::record::ShareRecord| {
         let index = record.pools.get(&pool.name).map(|pool| u32::from(pool.index));
         let share = index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0);
-        PoolShare { name: pool.name.clone(), cluster: pool.cluster.clone(), weight: pool.weight, share }
+        PoolShare {
+            name: pool.name.clone(),
+            cluster: pool.cluster.clone(),
+            weight: pool.weight,
+            priority: pool.priority,
+            panic: pool.panic,
+            share,
+        }
     };
     service.pools.iter().map(view).collect()
 }

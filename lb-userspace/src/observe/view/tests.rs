@@ -23,7 +23,7 @@ const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 fn config() -> Config {
     let cluster = |name: &str, state| {
         let encap = Encap { kind: EncapKind::Ipip, mtu: None };
-        Cluster { name: name.into(), state, via: Via::Nodes, encap, report: None }
+        Cluster { name: name.into(), labels: BTreeMap::new(), state, via: Via::Nodes, encap, report: None }
     };
     let endpoint =
         |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
@@ -50,12 +50,14 @@ fn config() -> Config {
         tracking: Tracking::Transition,
         udp_on_change: UdpOnChange::Keep,
         access: None,
+        failover_policy: None,
         on_no_backend: OnNoBackend::Drop,
         quic: Vec::new(),
         allow_local: false,
     };
     Config {
         access_policies: Vec::new(),
+        failover_policies: Vec::new(),
         digest: "d1".into(),
         cluster_set: ClusterSet {
             id: "prod".into(),
@@ -239,8 +241,8 @@ fn services_have_the_documented_shape() {
             "tracking": "transition",
             "access": null,
             "pools": [
-                {"name": "web-eu", "cluster": "eu", "weight": 90, "share": eu},
-                {"name": "web-us", "cluster": "us", "weight": 10, "share": us},
+                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "share": eu},
+                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "share": us},
             ],
             "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
         },
@@ -251,7 +253,7 @@ fn services_have_the_documented_shape() {
             "affinity": "client",
             "tracking": "transition",
             "access": null,
-            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "share": 1.0}],
+            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "share": 1.0}],
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },
     ]);

@@ -85,6 +85,7 @@ fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {
     let form = (prop_oneof![Just(256), Just(512)], encap(), algorithm);
     (members, form).prop_map(move |(members, (rows, encap, algorithm))| Pool {
         algorithm,
+        panic: false,
         name: format!("web-{cluster}"),
         cluster: cluster.into(),
         weight: 1,
@@ -149,11 +150,8 @@ fn service(number: u8) -> impl Strategy<Value = Service> {
     let quic = prop::collection::btree_set(0_u8..7, 0..3);
     (prop::array::uniform3(0_u16..3), affinity, prop_oneof![Just(443), Just(0)], any::<bool>(), quic)
         .prop_map(move |(weights, affinity, port, local, quic)| {
-            let share = |(&cluster, weight): (&&str, u16)| Share {
-                pool: format!("web-{cluster}"),
-                cluster: cluster.into(),
-                weight,
-            };
+            let share =
+                |(&cluster, weight): (&&str, u16)| Share::fixed(format!("web-{cluster}"), cluster, weight);
             Service {
                 name: format!("shop/{number}"),
                 vips: vec![Vip { address: vip_address(number), local }],
@@ -205,9 +203,10 @@ pub(super) fn world() -> Desired {
         rows: 256,
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
+        panic: false,
         members: (1..=4).map(member).collect(),
     };
-    let share = |cluster: &str| Share { pool: format!("web-{cluster}"), cluster: cluster.into(), weight: 1 };
+    let share = |cluster: &str| Share::fixed(format!("web-{cluster}"), cluster, 1);
     let service = |(number, clusters): (u8, &[&str])| Service {
         name: format!("shop/{number}"),
         vips: vec![Vip { address: vip_address(number), local: false }],

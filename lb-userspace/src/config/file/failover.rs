@@ -1,0 +1,62 @@
+//! `failoverPolicies`: which clusters come first, and what becomes of a service's flows when endpoints are down.
+
+use schemars::JsonSchema;
+
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{List, Located, Read, Refused, Required, Section};
+use crate::config::scalar::Integer;
+use crate::config::tree::Node;
+
+/// Which clusters come first, and what becomes of a service's flows when endpoints are down. Either `priorities` or
+/// `labels`.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    extend("oneOf" = [{"required": ["priorities"]}, {"required": ["labels"]}])
+)]
+pub(crate) struct FailoverPolicy {
+    /// A DNS label, unique.
+    pub(crate) name: Required<String>,
+    /// Groups of clusters; the first takes all that it can.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub(crate) priorities: Option<Located<List<List<String>>>>,
+    /// Labels of clusters; those come first that have the most of them alike with this gateway's cluster, from the first
+    /// label on.
+    #[schemars(length(min = 1))]
+    pub(crate) labels: Option<Located<List<String>>>,
+    /// How much more than its part an endpoint can take, in percent.
+    #[schemars(range(min = 100, max = 1_000), extend("default" = 140))]
+    pub(crate) overprovisioning_factor: Option<Located<Integer>>,
+    /// Percent of the endpoints of a priority: with fewer up, and where other priorities cannot take it all, health counts
+    /// for nothing. 0: never; flows for which nobody is up are dropped.
+    #[schemars(range(min = 0, max = 100), extend("default" = 50))]
+    pub(crate) panic_threshold: Option<Located<Integer>>,
+    /// Endpoints of a pool: with fewer up it counts as having none.
+    #[schemars(range(min = 0, max = 16_384), extend("default" = 0))]
+    pub(crate) min_healthy_endpoints: Option<Located<Integer>>,
+}
+
+const REFUSED: &[Refused] = &[
+    ("spill", "remove it; flows spill by health"),
+    ("failback", "remove it; a priority gets its flows back as its endpoints come up"),
+    ("resilience", "remove it"),
+];
+
+impl Read for FailoverPolicy {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let policy = Self {
+            name: section.required("name"),
+            priorities: section.optional("priorities"),
+            labels: section.optional("labels"),
+            overprovisioning_factor: section.optional("overprovisioningFactor"),
+            panic_threshold: section.optional("panicThreshold"),
+            min_healthy_endpoints: section.optional("minHealthyEndpoints"),
+        };
+        let mend = "list groups of clusters, `priorities: [[eu-1], [us-1]]`, or `labels`";
+        section.any_of(&["priorities", "labels"], "nothing says which clusters come first", mend);
+        section.close(REFUSED);
+        Some(policy)
+    }
+}

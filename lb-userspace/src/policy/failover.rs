@@ -1,0 +1,85 @@
+//! Failover between clusters: how a service's flows are divided among priorities, and within one among pools.
+//!
+//! 1. Each cluster has a priority, by the policy's groups or by its labels ([`order`]).
+//! 2. Each priority gets a load by the health of its endpoints ([`load`]).
+//! 3. Within a priority each pool counts as much as its weight times its own health: `weight · min(100, factor · available
+//!    / endpoints)`. In panic health counts for nothing.
+//! 4. Loads become rows, and those weights, so that the compiled table has the percentages to the row ([`Part::weight`]).
+//!
+//! Rows are divided among priorities first, then within each: how many a priority has does not depend on what happens within
+//! it, as long as its load does not.
+
+pub mod load;
+pub mod order;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use lb_common::flow::CLUSTER_ROWS;
+
+use crate::apportion::apportion;
+use load::{Level, Tally};
+
+/// What a row of a cluster table counts for in a weight: the largest for which the weights of all rows fit 16 bits.
+pub const WEIGHT_OF_A_ROW: u32 = u16::MAX as u32 / CLUSTER_ROWS;
+
+/// A pool among those of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contender {
+    /// Priority of its cluster; 0 comes first.
+    pub priority: usize,
+    /// Configured share among the pools of its priority; 0: it takes no part.
+    pub weight: u16,
+    /// Its endpoints.
+    pub tally: Tally,
+}
+
+impl Contender {
+    /// How much it counts in its priority.
+    fn counts(&self, overprovisioning: u32, panic: bool) -> u64 {
+        let health = match panic {
+            true if self.tally.reachable > 0 => 100,
+            true => 0,
+            false => self.tally.health(overprovisioning),
+        };
+        u64::from(self.weight) * u64::from(health)
+    }
+}
+
+/// What a pool gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Weight in force: [`WEIGHT_OF_A_ROW`] for each row, so that the table's own apportionment gives exactly these rows.
+    pub weight: u16,
+    /// Its priority is in panic: too few endpoints are up, so those that are down are used too.
+    pub panic: bool,
+}
+
+/// Divides the rows of a service's cluster table among its pools.
+///
+/// `overprovisioning` in percent: how much more than its part an endpoint can take. `panic_threshold` in percent of the
+/// endpoints of a priority: below it health counts for nothing, if the other priorities cannot take it all; 0: never.
+pub fn divide(contenders: &[Contender], overprovisioning: u32, panic_threshold: u32) -> Vec<Part> {
+    let takes_part = |one: &&Contender| one.weight > 0;
+    let priorities: BTreeSet<_> = contenders.iter().filter(takes_part).map(|one| one.priority).collect();
+    let of =
+        |priority: usize| contenders.iter().filter(takes_part).filter(move |one| one.priority == priority);
+    let tallies: Vec<Tally> = priorities.iter().map(|one| of(*one).map(|one| one.tally).sum()).collect();
+    let levels = load::levels(&tallies, overprovisioning, panic_threshold);
+    let loads: Vec<_> = levels.iter().map(|level| level.load).collect();
+    let mut parts = vec![Part::default(); contenders.len()];
+    let rows = apportion(CLUSTER_ROWS, &loads);
+    for ((priority, Level { panic, .. }), rows) in priorities.into_iter().zip(levels).zip(rows) {
+        let counts = |one: &Contender| {
+            if one.priority == priority { one.counts(overprovisioning, panic) } else { 0 }
+        };
+        let counts: Vec<_> = contenders.iter().map(counts).collect();
+        for (position, rows) in apportion(rows, &counts).into_iter().enumerate().filter(|(_, rows)| *rows > 0)
+        {
+            let weight = u16::try_from(rows * WEIGHT_OF_A_ROW).unwrap_or(u16::MAX);
+            parts[position] = Part { weight, panic };
+        }
+    }
+    parts
+}

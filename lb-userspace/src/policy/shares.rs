@@ -1,0 +1,138 @@
+//! Which part of a service's new flows each of its pools gets.
+//!
+//! With a failover policy, what that says ([`super::failover`]). Without one a pool has its configured weight while at least
+//! one of its endpoints is usable and its cluster is active, else 0.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::desired::{Cluster, Member, MemberState, Pool, Reach, Share};
+use super::failover::load::Tally;
+use super::failover::order::{Labels, priority};
+use super::failover::{Contender, Part, divide};
+use crate::config::model::{self, ClusterState, Config, FailoverPolicy};
+
+/// A pool, as services that use it see it.
+struct Standing<'a> {
+    cluster: &'a str,
+    /// Configured.
+    weight: u16,
+    /// Its cluster takes new flows.
+    active: bool,
+    /// Its endpoints of weight above zero.
+    tally: Tally,
+    /// It has endpoints.
+    peopled: bool,
+}
+
+impl<'a> Standing<'a> {
+    fn new(pool: &'a Pool, clusters: &[Cluster]) -> Self {
+        let is_active =
+            |cluster: &Cluster| cluster.name == pool.cluster && cluster.state == ClusterState::Active;
+        let count = |counts: fn(&&Member) -> bool| {
+            u32::try_from(pool.members.iter().filter(counts).count()).unwrap_or(u32::MAX)
+        };
+        Self {
+            cluster: &pool.cluster,
+            weight: pool.weight,
+            active: clusters.iter().any(is_active),
+            tally: Tally {
+                healthy: count(|member| member.usable()),
+                total: count(|member| member.weight > 0),
+                draining: count(|member| member.weight > 0 && member.state == MemberState::Draining),
+                reachable: count(|member| member.weight > 0 && member.reach != Reach::Unresolved),
+            },
+            peopled: !pool.members.is_empty(),
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.active && self.tally.healthy > 0
+    }
+}
+
+/// All pools, and what says in which order they come.
+pub(super) struct Standings<'a> {
+    pools: BTreeMap<&'a str, Standing<'a>>,
+    policies: BTreeMap<&'a str, &'a FailoverPolicy>,
+    labels: BTreeMap<&'a str, &'a Labels>,
+    own: Option<&'a str>,
+}
+
+/// A pool of a service: its name and how it stands.
+type Named<'a> = (&'a str, &'a Standing<'a>);
+
+impl<'a> Standings<'a> {
+    pub(super) fn new(config: &'a Config, pools: &'a [Pool], clusters: &[Cluster]) -> Self {
+        let policies = config.failover_policies.iter();
+        Self {
+            pools: pools.iter().map(|pool| (pool.name.as_str(), Standing::new(pool, clusters))).collect(),
+            policies: policies.map(|policy| (policy.name.as_str(), policy)).collect(),
+            labels: config.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.labels)).collect(),
+            own: config.cluster_set.self_cluster.as_deref(),
+        }
+    }
+
+    /// The parts of a service's pools, in the order of its list.
+    pub(super) fn of(&self, service: &model::Service) -> Vec<Share> {
+        let known = |name: &String| self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool));
+        let pools: Vec<_> = service.pools.iter().filter_map(known).collect();
+        let policy = service.failover_policy.as_deref().and_then(|name| self.policies.get(name));
+        policy.map_or_else(|| by_weight(&pools), |policy| self.by_policy(&pools, policy))
+    }
+
+    fn by_policy(&self, pools: &[Named], policy: &FailoverPolicy) -> Vec<Share> {
+        let contenders = self.contenders(pools, policy);
+        let parts = divide(&contenders, policy.overprovisioning, policy.panic_threshold);
+        let share = |(((name, pool), contender), part): ((&Named, &Contender), Part)| Share {
+            weight: part.weight,
+            panic: part.panic,
+            priority: Some(contender.priority),
+            ..Share::fixed(*name, pool.cluster, 0)
+        };
+        pools.iter().zip(&contenders).zip(parts).map(share).collect()
+    }
+
+    /// A pool whose cluster an operator took out takes no part, unless that leaves nobody who is up.
+    fn contenders(&self, pools: &[Named], policy: &FailoverPolicy) -> Vec<Contender> {
+        let open = is_open(pools);
+        // There is nowhere to send to: the tables stay what they are for when there is again.
+        let lost = pools.iter().all(|(_, pool)| pool.tally.reachable == 0);
+        let none = Labels::new();
+        let labels = |cluster: &str| self.labels.get(cluster).copied().unwrap_or(&none);
+        let own = self.own.map_or(&none, labels);
+        let contender = |(_, pool): &Named| {
+            let tally = pool.tally.at_least(policy.min_healthy);
+            Contender {
+                priority: priority(&policy.order, pool.cluster, labels(pool.cluster), own),
+                weight: if pool.active || open { pool.weight } else { 0 },
+                tally: if lost { Tally { reachable: tally.total, ..tally } } else { tally },
+            }
+        };
+        pools.iter().map(contender).collect()
+    }
+}
+
+/// Whether there is nobody to send to in the pools of a service that are to get something.
+fn is_open(pools: &[Named]) -> bool {
+    !pools.iter().any(|(_, pool)| pool.holds() && pool.weight > 0)
+}
+
+/// Without a policy. A service all of whose pools come to 0 fails open: the configured weights are in force, but for those
+/// of pools without endpoints, if others have some.
+fn by_weight(pools: &[Named]) -> Vec<Share> {
+    let open = is_open(pools);
+    let peopled = pools.iter().any(|(_, pool)| pool.peopled && pool.weight > 0);
+    let counts = |pool: &Standing| pool.holds() || open && (pool.peopled || !peopled);
+    let weight = |pool: &Standing| if counts(pool) { pool.weight } else { 0 };
+    pools.iter().map(|(name, pool)| Share::fixed(*name, pool.cluster, weight(pool))).collect()
+}
+
+/// Pools that are in panic for each service that sends to them: what one service may ask of the dead, another that uses the
+/// same nodes need not bear.
+pub(super) fn in_panic<'a>(shares: impl Iterator<Item = &'a Share>) -> BTreeSet<String> {
+    let mut pools = BTreeMap::new();
+    for share in shares.filter(|share| share.weight > 0) {
+        *pools.entry(share.pool.as_str()).or_insert(true) &= share.panic;
+    }
+    pools.into_iter().filter(|(_, panic)| *panic).map(|(name, _)| name.to_owned()).collect()
+}

@@ -1,0 +1,80 @@
+//! What `docs/policy.md` says of the files in `examples`, and what these say themselves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::*;
+use crate::policy::failover::WEIGHT_OF_A_ROW;
+
+/// The configuration of one, and a world in which everybody is reached and up.
+fn example(name: &str) -> (Config, Observed) {
+    let directory = tempfile::tempdir().unwrap();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
+    fs::copy(examples.join(name), directory.path().join(name)).unwrap();
+    let key = directory.path().join("hash.key");
+    fs::write(&key, "00".repeat(16)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let config = crate::config::load(&directory.path().join(name)).unwrap();
+    let addresses = config.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address);
+    let ways = addresses.map(|address| (address, hop(Some("192.0.2.1"))));
+    let observed = Observed { next_hops: ways.collect(), ..Observed::default() };
+    (config, observed)
+}
+
+/// So many endpoints of a pool, its first, are down, and the others up.
+fn lose(config: &Config, observed: &mut Observed, pool: usize, count: usize) {
+    let pool = &config.pools[pool];
+    for (number, endpoint) in pool.endpoints.iter().enumerate() {
+        let verdict = if number < count { Verdict::Down } else { Verdict::Up };
+        tell(observed, &pool.name, &endpoint.address.to_string(), verdict);
+    }
+}
+
+/// Rows of the first service's pools.
+fn rows(config: &Config, observed: &Observed) -> Vec<u32> {
+    decide(config, observed).services[0]
+        .shares
+        .iter()
+        .map(|share| u32::from(share.weight) / WEIGHT_OF_A_ROW)
+        .collect()
+}
+
+#[test]
+fn what_stands_by_takes_what_the_active_cannot() {
+    let (config, mut observed) = example("active-standby.yaml");
+    let mut after = |eu, us| {
+        lose(&config, &mut observed, 0, eu);
+        lose(&config, &mut observed, 1, us);
+        let panic = decide(&config, &observed).pools.iter().map(|pool| pool.panic).collect::<Vec<_>>();
+        (rows(&config, &observed), panic)
+    };
+    assert_eq!(after(0, 0), (vec![4096, 0], vec![false, false]));
+    assert_eq!(after(1, 0), (vec![4096, 0], vec![false, false]));
+    assert_eq!(after(2, 0), (vec![2867, 1229], vec![false, false]));
+    assert_eq!(after(3, 0), (vec![1434, 2662], vec![false, false]));
+    assert_eq!(after(4, 0), (vec![0, 4096], vec![false, false]));
+    assert_eq!(after(4, 2), (vec![0, 4096], vec![false, false]), "a pool without flows is in no panic");
+    assert_eq!(after(4, 3), (vec![2048, 2048], vec![true, true]));
+}
+
+#[test]
+fn flows_stay_in_the_zone_then_in_the_region() {
+    let (config, mut observed) = example("locality.yaml");
+    let priorities = |config: &Config, observed: &Observed| {
+        let shares = decide(config, observed).services.swap_remove(0).shares;
+        shares.iter().filter_map(|share| share.priority).collect::<Vec<_>>()
+    };
+    assert_eq!(priorities(&config, &observed), [0, 1, 2]);
+    assert_eq!(rows(&config, &observed), [4096, 0, 0]);
+    lose(&config, &mut observed, 0, 1);
+    // 93 % of 4,096 are 3,809.28.
+    assert_eq!(rows(&config, &observed), [3809, 287, 0]);
+    lose(&config, &mut observed, 0, 2);
+    assert_eq!(rows(&config, &observed), [0, 4096, 0], "one node is too few");
+    lose(&config, &mut observed, 1, 2);
+    assert_eq!(rows(&config, &observed), [0, 0, 4096]);
+    let elsewhere = ClusterSet { self_cluster: Some("us-1".into()), ..config.cluster_set.clone() };
+    let config = Config { cluster_set: elsewhere, ..config };
+    assert_eq!(priorities(&config, &observed), [2, 2, 0]);
+}

@@ -1,0 +1,138 @@
+//! Failover between clusters, with real requests: shares are what the formulas say, to the row.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use lb_tests::lab::{Load, Objects, Outcome, TwoClusters, fetch, is_root};
+use serde_json::{Value, json};
+
+use crate::gateway::Gateway;
+use crate::http::{address, config, found, targets};
+
+const SENDERS: u16 = 16;
+/// Requests per second.
+const RATE: u32 = 1000;
+/// How long each state is watched.
+const WATCHED: Duration = Duration::from_secs(4);
+/// A row of a cluster table.
+const ROW: f64 = 1.0 / 4096.0;
+
+/// The lab, whose service prefers eu-1.
+struct Stage {
+    gateway: Gateway,
+    // Dropped last: the agent lives in it.
+    lab: TwoClusters,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let lab = TwoClusters::build(&Objects::from_env()?)?;
+        let mut gateway = Gateway::new()?;
+        let mut file = config(&lab);
+        file["services"][0]["failoverPolicy"] = json!("near");
+        file["failoverPolicies"] = json!([{"name": "near", "priorities": [["eu-1"], ["us-1"]]}]);
+        gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &file)?;
+        gateway.start(&lab.gateway)?;
+        let nodes: Vec<IpAddr> = lab.nodes.iter().map(address).collect();
+        gateway.until("finding all nodes up", |gateway| found(gateway, &nodes, true))?;
+        Ok(Self { gateway, lab })
+    }
+
+    /// The service's pools, as the kernel has them.
+    fn pools(gateway: &Gateway) -> Option<[Value; 2]> {
+        let services = gateway.ask(&["services"]).ok()?;
+        <[Value; 2]>::try_from(services[0]["pools"].as_array()?.clone()).ok()
+    }
+
+    /// Waits for shares in percent, and until requests are answered by them.
+    fn settles(&mut self, percents: [u32; 2]) -> Result<[Value; 2]> {
+        let pools = self.gateway.until(&format!("shares of {percents:?}"), |gateway| {
+            let pools = Self::pools(gateway)?;
+            let mut shares = pools.iter().zip(percents);
+            let exact = |(pool, percent): (&Value, u32)| {
+                let share = pool["share"].as_f64().unwrap_or(-1.0);
+                (share - f64::from(percent) / 100.0).abs() < ROW
+            };
+            shares.all(exact).then_some(pools)
+        })?;
+        let [target, _] = targets();
+        self.gateway.until("an answer", |_| fetch(&self.lab.client, target, "/").ok())?;
+        Ok(pools)
+    }
+
+    /// Who answers requests of a while: how many, and how many of them in eu-1.
+    fn watch(&self) -> Result<(usize, usize)> {
+        let [target, _] = targets();
+        let started = SystemTime::now();
+        let load = Load::start(&self.lab.client, target, SENDERS, RATE)?;
+        thread::sleep(WATCHED);
+        let outcomes = load.finish();
+        let failed: Vec<&Outcome> =
+            outcomes.iter().filter(|outcome| !outcome.is_ok() && outcome.started > started).collect();
+        assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());
+        let near = outcomes.iter().filter_map(|outcome| outcome.answer.as_deref().ok());
+        Ok((outcomes.len(), near.filter(|name| name.starts_with("eu-1")).count()))
+    }
+
+    fn kill(&mut self, node: usize) -> Result<()> {
+        self.lab.nodes.get_mut(node).context("there is such a node")?.kill()
+    }
+}
+
+#[test]
+fn a_cluster_that_degrades_spills_what_the_formula_says_and_gets_it_back() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let mut stage = Stage::new()?;
+    let pools = stage.settles([100, 0])?;
+    assert_eq!(pools.map(|pool| pool["priority"].clone()), [json!(0), json!(1)]);
+    let (all, near) = stage.watch()?;
+    assert_eq!(all, near, "the other cluster stands by");
+
+    stage.kill(0)?;
+    // One of two, each of which can take 140 % of its part.
+    stage.settles([70, 30])?;
+    let (all, near) = stage.watch()?;
+    println!("{near} of {all} requests in eu-1, {} per mille", near * 1000 / all);
+    // Four standard deviations: once in 16,000 runs it is missed.
+    assert!(all > 1000, "{all} requests");
+    assert!((100 * near).abs_diff(70 * all).pow(2) <= 16 * 70 * 30 * all, "{near} of {all}");
+
+    stage.lab.nodes[0].revive()?;
+    stage.settles([100, 0])?;
+    stage.kill(0)?;
+    stage.kill(1)?;
+    let pools = stage.settles([0, 100])?;
+    assert!(pools.iter().all(|pool| pool["panic"] == false), "the others can take it all");
+    let (all, near) = stage.watch()?;
+    assert_eq!((all > 1000, near), (true, 0), "{all} requests");
+    Ok(())
+}
+
+#[test]
+fn in_panic_the_dead_are_used_too() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let mut stage = Stage::new()?;
+    stage.settles([100, 0])?;
+    (0..4).try_for_each(|node| stage.kill(node))?;
+    let pools = stage.gateway.until("panic", |gateway| {
+        let pools = Stage::pools(gateway)?;
+        pools.iter().all(|pool| pool["panic"] == true).then_some(pools)
+    })?;
+    for pool in pools {
+        let share = pool["share"].as_f64().context("a share")?;
+        assert!((share - 0.5).abs() < ROW, "by size: {pool}");
+    }
+    // What is up again is found so, though all were used all the time.
+    (0..4).try_for_each(|node| stage.lab.nodes[node].revive())?;
+    let pools = stage.settles([100, 0])?;
+    assert!(pools.iter().all(|pool| pool["panic"] == false), "{pools:?}");
+    Ok(())
+}
