@@ -226,8 +226,11 @@ fn a_gateway_without_the_history_breaks_connections() -> Result<()> {
     thread::sleep(2 * ROUND);
     let broken: Vec<_> = talks.finish().into_iter().filter(|talk| talk.broken.is_some()).collect();
     println!("{} of 60 broken", broken.len());
-    assert!(broken.iter().all(|talk| talk.node.starts_with("eu-1")), "what changed its cluster: {broken:?}");
     assert!(!broken.is_empty(), "what keeps the others is that gateways know who had a row");
+    // 1,699 rows go from eu-1 to us-1, and with exact shares 23 of us-1's 2,048 the other way: of some thirty connections
+    // there more than four meet one of them once in 40,000 runs.
+    let others = broken.iter().filter(|talk| !talk.node.starts_with("eu-1")).count();
+    assert!(others <= 4, "what changed its cluster: {broken:?}");
     Ok(())
 }
 
