@@ -271,7 +271,9 @@ fn entry(table: &TableRecord) -> TableEntry {
 /// Whether both name the same things, in force and in quarantine, with the same tables and VIPs.
 fn same(old: &Record, new: &Record) -> bool {
     let same = old.tables == new.tables && old.access == new.access;
-    same && services(old).eq(services(new)) && names(old).eq(names(new))
+    // What is equal as it is need not be copied without its moods.
+    let services = || old.services == new.services || services(old).eq(services(new));
+    same && services() && names(old).eq(names(new))
 }
 
 /// What a generation says of services: not how their priorities stand.

@@ -57,7 +57,8 @@ pub(crate) fn targets() -> [SocketAddr; 2] {
     [IpAddr::from(VIP_V4), IpAddr::from(VIP_V6)].map(|vip| SocketAddr::new(vip, VIP_PORT))
 }
 
-fn failures(outcomes: &[Outcome], since: SystemTime) -> Vec<&Outcome> {
+/// Those that were begun after a moment and not answered.
+pub(crate) fn failures(outcomes: &[Outcome], since: SystemTime) -> Vec<&Outcome> {
     outcomes.iter().filter(|outcome| !outcome.is_ok() && outcome.started > since).collect()
 }
 

@@ -121,7 +121,7 @@ fn in_cluster(talks: &[Talk], number: usize) -> usize {
 }
 
 /// Four standard deviations around the expected share: once in 16,000 runs it is missed.
-fn is_share(count: usize, of: usize, percent: usize) -> bool {
+pub(crate) fn is_share(count: usize, of: usize, percent: usize) -> bool {
     let variance = of * percent * (100 - percent);
     (100 * count).abs_diff(of * percent).pow(2) <= 16 * variance
 }
