@@ -28,12 +28,14 @@
 //! | `source_buckets` | LRU hash | [`SourceKey`] | [`SourceBucket`] |
 //! | `probes` | hash | [`ProbeMark`] | [`ProbeEntry`] |
 //! | `probe_stats` | per-CPU array, 1 | 0 | [`ProbeCounters`] |
+//! | `sampled_flows` | array | bits of the key | [`SampledFlow`] |
+//! | `evidence` | array | backend index | [`Evidence`] |
 //! | `events` | ring buffer | | [`Event`] |
 //! | `event_budgets` | array | [`EventKind`] | [`Budget`] |
 //! | `state` | array | word | the agent's own record of names and indices; the program never reads it |
 //!
-//! All but the counters, `devices`, `connections`, `budgets`, `fragments`, `programs`, `quic_servers`, `access_prefixes`,
-//! `source_buckets`, `probes`, `events` and `event_budgets` are memory-mapped by the agent. What must change as one lies in one
+//! All but the counters per CPU, `devices`, `connections`, `budgets`, `fragments`, `programs`, `quic_servers`, `access_prefixes`,
+//! `source_buckets`, `probes`, `sampled_flows`, `events` and `event_budgets` are memory-mapped by the agent. What must change as one lies in one
 //! aligned 64-bit word, and is stored as one.
 
 /// A set of bits that crosses to the kernel as a plain number.
@@ -95,6 +97,7 @@ mod connection;
 mod control;
 mod counters;
 mod event;
+mod evidence;
 mod features;
 mod fragment;
 mod ports;
@@ -117,6 +120,7 @@ pub use connection::{Connection, Insert, TrackingCounters};
 pub use control::{Control, TagEpoch, VipTable};
 pub use counters::{BackendCounters, ServiceCounters};
 pub use event::{EVENT_BYTES, Event, EventKind};
+pub use evidence::{Evidence, HANDSHAKE_BUCKETS, SAMPLED_FLOWS, SampledFlow};
 pub use features::Features;
 pub use fragment::{FRAGMENTS, FragmentEntry};
 pub use ports::{PortRange, PortRanges, RANGES_PER_LINE};
@@ -134,7 +138,7 @@ pub use tunnel::{INNER_SOURCE, TunnelEntry};
 pub use vip::{FILTER_WORDS, SLOTS_PER_BUCKET, VipBucket, VipFlags, VipKey, VipSlot};
 
 /// Version of everything in this module.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -189,13 +193,17 @@ pub mod map {
     /// See the module's table.
     pub const PROBE_STATS: &str = "probe_stats";
     /// See the module's table.
+    pub const SAMPLED_FLOWS: &str = "sampled_flows";
+    /// See the module's table.
+    pub const EVIDENCE: &str = "evidence";
+    /// See the module's table.
     pub const EVENTS: &str = "events";
     /// See the module's table.
     pub const EVENT_BUDGETS: &str = "event_budgets";
     /// See the module's table.
     pub const STATE: &str = "state";
     /// Every map.
-    pub const ALL: [&str; 28] = [
+    pub const ALL: [&str; 30] = [
         CONTROL,
         VIP_FILTER,
         VIPS,
@@ -221,6 +229,8 @@ pub mod map {
         SOURCE_BUCKETS,
         PROBES,
         PROBE_STATS,
+        SAMPLED_FLOWS,
+        EVIDENCE,
         EVENTS,
         EVENT_BUDGETS,
         STATE,

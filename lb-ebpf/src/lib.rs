@@ -6,8 +6,9 @@
 //! 4. [`quic`]: which server a connection id names, where a service asks for that;
 //! 5. [`select`]: flow hash, cluster row, pool, node row;
 //! 6. [`track`]: which of a row's owners takes the packet;
-//! 7. [`encapsulate`]: the outer header;
-//! 8. [`transmit`]: out of which interface.
+//! 7. [`evidence`]: of a flow that is sampled, what the packet says about its backend;
+//! 8. [`encapsulate`]: the outer header;
+//! 9. [`transmit`]: out of which interface.
 //!
 //! What another cluster's gateway sent is looked into first ([`redirect`]).
 //!
@@ -33,6 +34,7 @@ pub mod chain;
 pub mod clamp;
 pub mod classify;
 pub mod encapsulate;
+pub mod evidence;
 pub mod fragment;
 pub mod frame;
 pub mod icmp;

@@ -12,7 +12,7 @@ use crate::tables::Tables;
 use crate::track::{Owner, Segment};
 use crate::verdict::{Action, End};
 use crate::wire::protocol;
-use crate::{admit, chain, classify, encapsulate, parse, quic, redirect, select, track, transmit};
+use crate::{admit, chain, classify, encapsulate, evidence, parse, quic, redirect, select, track, transmit};
 use lb_common::abi::{BackendFlags, Control, EventKind, Features, Redirected, ServiceFlags};
 use lb_common::flow::{Flow, FlowHash};
 use lb_common::reason::Reason;
@@ -107,6 +107,7 @@ fn forward<F: Frame, T: Tables>(
     if covered || !encapsulate::fits(network, choice.owner.backend, tables.features()) {
         return Err(End::PART);
     }
+    evidence::note(choice.hash, transport, service, choice.owner.index, control, tables);
     deliver(frame, network, &choice, earlier, service, tables)
 }
 

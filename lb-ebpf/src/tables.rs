@@ -1,9 +1,10 @@
 //! What a stage may look up and count.
 
+use crate::evidence::Found;
 use lb_common::abi::{
     AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, EventKind, Features,
-    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, ServiceEntry, SourceKey,
-    TableEntry, TunnelEntry, VipBucket,
+    FragmentEntry, Insert, PoolEntry, PortRanges, QuicKey, QuicServer, Reply, SampledFlow, ServiceEntry,
+    SourceKey, TableEntry, TunnelEntry, VipBucket,
 };
 use lb_common::flow::Flow;
 
@@ -90,6 +91,10 @@ pub trait Tables {
 
     /// Keeps what the first fragment of the packet under this key tells.
     fn remember_fragment(&self, _key: u64, _entry: &FragmentEntry) {}
+
+    /// Changes the sampled flow of a slot, with the kernel's monotonic clock in nanoseconds, and counts what that tells. Maps
+    /// without evidence follow no flow.
+    fn sampled(&self, _slot: u32, _change: impl FnOnce(&mut SampledFlow, u64) -> Found) {}
 
     /// Whether the gateway may send such a packet by itself now: takes it from its budget. Maps without a clock
     /// have no limit.

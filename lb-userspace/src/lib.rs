@@ -14,6 +14,7 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod doctor;
+pub mod evidence;
 pub mod explain;
 pub mod health;
 pub mod observe;

@@ -3,7 +3,7 @@ use crate::net::NetworkU16;
 use crate::siphash::Key;
 use bytemuck::{Pod, Zeroable};
 
-/// The one entry of `control`: what every packet to a VIP needs first; its first 64 bytes are one cache line. 80 bytes.
+/// The one entry of `control`: what every packet to a VIP needs first; its first 64 bytes are one cache line. 88 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Control {
@@ -24,7 +24,9 @@ pub struct Control {
     /// UDP port on which other clusters' gateways send packets here; 0: none does.
     pub redirects: NetworkU16,
     /// Zero.
-    pub padding: [u16; 3],
+    pub padding: u16,
+    /// Of 65,536 flows so many are followed for evidence.
+    pub sampled: u32,
 }
 
 impl Control {

@@ -19,6 +19,8 @@ flag_set! {
         TAG = 6;
         /// Other clusters' gateways that packets are sent on to, or come from.
         REDIRECT = 7;
+        /// Flows that are sampled, for what they say about the backends.
+        EVIDENCE = 8;
     }
 }
 
@@ -26,7 +28,7 @@ impl Features {
     /// The name of the program's global.
     pub const GLOBAL: &str = "FEATURES";
     /// All of them: every bit up to the last.
-    pub const ALL: Self = Self((Self::REDIRECT.0 << 1) - 1);
+    pub const ALL: Self = Self((Self::EVIDENCE.0 << 1) - 1);
 
     /// The bits.
     #[inline(always)]

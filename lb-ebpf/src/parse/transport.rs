@@ -1,6 +1,7 @@
 //! The transport header, or what a packet has instead of one.
 
 use super::{IPV4_LENGTH, IPV6_LENGTH, Network};
+use crate::evidence::Signal;
 use crate::frame::Frame;
 use crate::track::Segment;
 use crate::wire::{Extension, FragmentHeader, Icmp, Ipv4, Ports, TcpState, protocol};
@@ -44,6 +45,20 @@ impl Transport {
             Segment::Opening
         } else {
             Segment::Middle
+        }
+    }
+
+    /// What it tells of the backend that its connection is with.
+    #[inline(always)]
+    pub const fn signal(&self) -> Signal {
+        if self.flow.protocol != protocol::TCP {
+            Signal::Datagram
+        } else if self.tcp_flags & RST != 0 {
+            Signal::Resets
+        } else if self.tcp_flags & (SYN | ACK) == SYN {
+            Signal::Opens
+        } else {
+            Signal::Acknowledges
         }
     }
 }

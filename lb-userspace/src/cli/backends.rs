@@ -75,6 +75,7 @@ fn state(state: MemberState) -> &'static str {
         MemberState::Up => "up",
         MemberState::Unknown => "unknown",
         MemberState::Draining => "draining",
+        MemberState::Ejected => "EJECTED",
         MemberState::Down => "DOWN",
     }
 }

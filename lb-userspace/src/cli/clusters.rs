@@ -3,12 +3,13 @@ use super::look::{Look, Source};
 use super::output::{Column, Sheet, percent, span};
 use crate::observe::view::{ClusterView, clusters};
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::Text("CLUSTER"),
     Column::Text("STATE"),
     Column::Number("HEALTHY"),
     Column::Number("UNKNOWN"),
     Column::Number("DRAINING"),
+    Column::Number("EJECTED"),
     Column::Number("DOWN"),
     Column::Number("SHARE"),
     Column::Text("SOURCE"),
@@ -30,6 +31,7 @@ fn text(clusters: &[ClusterView]) -> String {
             format!("{}/{}", cluster.healthy, cluster.total),
             cluster.unknown.to_string(),
             cluster.draining.to_string(),
+            cluster.ejected.to_string(),
             cluster.down.to_string(),
             percent(cluster.share),
             cluster.source.to_owned(),

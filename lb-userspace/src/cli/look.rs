@@ -5,7 +5,9 @@ use std::io;
 
 use anyhow::anyhow;
 use clap::Args;
-use lb_common::abi::{AccessKey, BackendCounters, ProbeCounters, ServiceCounters, TrackingCounters, map};
+use lb_common::abi::{
+    AccessKey, BackendCounters, Evidence, ProbeCounters, ServiceCounters, TrackingCounters, map,
+};
 use lb_common::flow::Flow;
 use lb_common::reason::Reason;
 use time::OffsetDateTime;
@@ -19,7 +21,7 @@ use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::state;
 use crate::explain::access_policy;
 use crate::observe::published::Published;
-use crate::observe::view::{Counts, Seen};
+use crate::observe::view::{Counts, Moment, Seen};
 use crate::reconcile::MemoryMaps;
 
 /// How often the maps are copied anew because the agent changed their names meanwhile.
@@ -72,6 +74,11 @@ impl Look {
         self.snapshot.prefixes.extend(self.maps.access(&source).map(|flags| (source, flags)));
     }
 
+    /// What was counted up to now; the record is as it was.
+    pub(super) fn moment(&self) -> Moment {
+        Moment::of(&self.published.record, &self.maps)
+    }
+
     /// What the views are made from.
     pub(super) fn seen(&self) -> Seen<'_, MemoryMaps> {
         Seen {
@@ -92,6 +99,10 @@ impl Counts for KernelMaps {
 
     fn backend(&self, index: u32) -> BackendCounters {
         self.backend_counters(index)
+    }
+
+    fn evidence(&self, index: u32) -> Evidence {
+        self.evidence(index)
     }
 
     fn tracking(&self) -> TrackingCounters {

@@ -183,6 +183,8 @@ fn purpose(name: &str) -> &'static str {
         map::ACCESS_POLICIES => "how services admit by source",
         map::ACCESS_PREFIXES => "sources that are admitted, and that are not",
         map::SOURCE_BUCKETS => "flows that sources may begin",
+        map::SAMPLED_FLOWS => "flows that are followed for evidence",
+        map::EVIDENCE => "what sampled flows say about each backend",
         map::EVENTS => "what the program tells the agent",
         map::EVENT_BUDGETS => "what was told in the current second",
         map::STATE => "the agent's record: what it was told and found, what is wrong",

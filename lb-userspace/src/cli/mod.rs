@@ -11,6 +11,7 @@ mod look;
 mod maps;
 mod node;
 mod output;
+mod rates;
 mod receiver;
 mod run;
 mod services;
@@ -62,6 +63,8 @@ enum Verb {
     Clusters(look::Source),
     /// The backends: state, rows, share, counters, next hop.
     Backends(look::Source),
+    /// What goes to each backend and cluster in a second, and how handshakes went; measured for a while.
+    Rates(rates::Options),
     /// The BPF maps as they are in the kernel, decoded.
     Maps(maps::Options),
     /// One flow's way: service, hash, rows, backend, outer header, next hop.
@@ -99,6 +102,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Services(source) => services::run(source),
         Verb::Clusters(source) => clusters::run(source),
         Verb::Backends(source) => backends::run(source),
+        Verb::Rates(options) => rates::run(options),
         Verb::Maps(options) => maps::run(options),
         Verb::Explain(options) => explain::run(options),
         Verb::Doctor(options) => doctor::run(options),

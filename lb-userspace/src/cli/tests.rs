@@ -94,7 +94,7 @@ fn without_pins_the_mend_is_told() {
         let failure = failure(&format!("spillway {verb} --pin-path {pins}"));
         assert_eq!(failure.code(), 1);
         let told = format!("{:#}", failure.error);
-        assert!(told.contains(&format!("nothing is pinned at {pins}/v5")), "{told}");
+        assert!(told.contains(&format!("nothing is pinned at {pins}/v6")), "{told}");
         assert!(told.contains("--pin-path"), "{told}");
     }
 }

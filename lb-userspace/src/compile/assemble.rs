@@ -109,6 +109,7 @@ fn outline(desired: &Desired, record: &Record, sizes: &Sizes) -> Result<MapImage
             epoch,
             tunnel_keys,
             redirects: redirected,
+            sampled: entries::sampled(desired.evidence),
             ..Control::default()
         },
         filter: keys.filter(),

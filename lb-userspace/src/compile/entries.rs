@@ -17,6 +17,11 @@ pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2
     (TagEpoch::new(epoch, 0), [key.into(), TunnelKey::default()])
 }
 
+/// Of 65,536 flows so many are followed, if of so many one is to be.
+pub(super) fn sampled(one_in: Option<u32>) -> u32 {
+    one_in.map_or(0, |one_in| (1 << 16) / one_in.clamp(1, 1 << 16))
+}
+
 /// A service's entry.
 pub(super) fn service(
     (select, local): (Selector, Option<u16>),

@@ -1,6 +1,6 @@
 //! Who contends for a pool's rows.
 
-use crate::policy::desired::{Member, MemberState};
+use crate::policy::desired::Member;
 
 /// The members of a node table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Selection {
 }
 
 /// Those of weight above zero that are up or unknown, and in `panic` those that are down with them; if nobody is up or
-/// unknown, those that are draining; if none, all. Also among all a member of weight 0 owns no row, unless all have weight
+/// unknown, those that are draining or ejected; if none, all. Also among all a member of weight 0 owns no row, unless all have weight
 /// 0: then each counts as 1.
 pub fn select(members: &[Member], panic: bool) -> Selection {
     let pick = |wanted: &dyn Fn(&Member) -> bool| -> Vec<usize> {
@@ -20,7 +20,7 @@ pub fn select(members: &[Member], panic: bool) -> Selection {
         picked.map(|(position, _)| position).collect()
     };
     let takes_new = |member: &Member| member.weight > 0 && member.state.takes_new();
-    let drains = |member: &Member| member.weight > 0 && member.state == MemberState::Draining;
+    let drains = |member: &Member| member.weight > 0 && member.state.keeps_old();
     let chosen = |positions: Vec<usize>, all_serve| Selection { positions, all_serve };
     match (pick(&takes_new), pick(&drains)) {
         (up, _) if !up.is_empty() && !panic => chosen(up, false),
@@ -33,7 +33,7 @@ pub fn select(members: &[Member], panic: bool) -> Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::desired::Reach;
+    use crate::policy::desired::{MemberState, Reach};
 
     fn members(states: &[(MemberState, u16)]) -> Vec<Member> {
         let member = |&(state, weight): &(MemberState, u16)| Member {

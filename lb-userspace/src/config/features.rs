@@ -9,7 +9,8 @@ pub fn features(config: &Config) -> Features {
     let clusters = config.clusters.iter().map(cluster);
     let services = config.services.iter().map(service);
     let redirects = !config.gateway.redirects.gateways.is_empty();
-    let gateway = if redirects { Features::REDIRECT } else { Features::default() };
+    let needed = [(Features::REDIRECT, redirects), (Features::EVIDENCE, config.gateway.evidence.is_some())];
+    let gateway = all(needed);
     clusters.chain(services).fold(gateway, Features::with)
 }
 
@@ -28,6 +29,10 @@ fn service(service: &Service) -> Features {
         (Features::CHAIN, service.tracking == Tracking::Chain),
         (Features::PORT_RANGES, service.ports.iter().any(|port| port.last.is_some())),
     ];
+    all(needed)
+}
+
+fn all(needed: impl IntoIterator<Item = (Features, bool)>) -> Features {
     let needed = needed.into_iter().filter(|(_, needed)| *needed);
     needed.fold(Features::default(), |all, (feature, _)| all.with(feature))
 }

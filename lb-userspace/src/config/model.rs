@@ -6,6 +6,7 @@ mod encap;
 mod failover;
 mod health;
 mod node;
+mod outlier;
 mod quic;
 mod redirects;
 mod report;
@@ -15,6 +16,8 @@ pub use encap::{Encap, EncapKind, TunnelKey};
 pub use failover::{FailoverPolicy, Order};
 pub use health::{CheckKind, HealthCheck, ProbeVia};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
+pub use outlier::Outlier;
+
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
@@ -116,6 +119,8 @@ pub struct Gateway {
     pub admin: PathBuf,
     /// What the gateway sends by itself.
     pub replies: Replies,
+    /// Of how many flows one is followed, 1 to 65,536, for what they say about the backends; `None`: none is.
+    pub evidence: Option<u32>,
     /// What other clusters' gateways send to it.
     pub redirects: Redirects,
 }
@@ -343,6 +348,8 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// Name of its health check; `None`: always up.
     pub health: Option<String>,
+    /// When clients' packets take an endpoint out; `None`: never.
+    pub outlier: Option<Outlier>,
 }
 
 /// How a pool's rows are given to its nodes.

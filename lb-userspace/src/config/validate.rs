@@ -11,6 +11,7 @@ mod gateway;
 mod limits;
 mod names;
 pub(crate) mod node;
+mod outlier;
 mod pools;
 mod ports;
 mod probed;
@@ -52,7 +53,7 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     if !problems.is_empty() {
         return None;
     }
-    let (cluster_set, gateway) = (cluster_set?, gateway?);
+    let (cluster_set, gateway) = (cluster_set?, gateway::with_evidence(gateway?, &pools));
     let digest = String::new();
     let config = Config {
         digest,

@@ -38,7 +38,7 @@ pub(super) fn verdicts(published: &Published) -> BTreeMap<(String, IpAddr), Heal
             let verdict = match backend.state {
                 MemberState::Up => Verdict::Up,
                 MemberState::Down => Verdict::Down,
-                MemberState::Unknown | MemberState::Draining => return None,
+                MemberState::Unknown | MemberState::Draining | MemberState::Ejected => return None,
             };
             let health = Health { verdict, reason: backend.reason.clone(), changed_ms: backend.last_change };
             Some(((pool.clone(), *address), health))

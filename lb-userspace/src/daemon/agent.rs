@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use super::interfaces;
 use super::machine;
 use super::news::News;
+use super::outliers::Outlying;
 use super::probes::Probes;
 use super::reports::Reports;
 use super::start::{RunError, targets};
@@ -50,6 +51,8 @@ pub(super) struct Agent {
     pub(super) probes: Probes,
     /// What nodes report, beside what is observed.
     pub(super) reports: Reports,
+    /// Who is taken out by what clients' packets say.
+    pub(super) outlying: Outlying,
     /// What was applied last.
     pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
@@ -92,12 +95,14 @@ impl Agent {
             tracking: Tracking::default(),
             probes: Probes::default(),
             reports: Reports::default(),
+            outlying: adopted.map(|seen| Outlying::of(&seen.ejections)).unwrap_or_default(),
             image: None,
             doubtful: true,
             written: None,
         };
         agent.reports.tables_changed(monotonic());
         agent.forget_drains();
+        agent.follow_outliers();
         agent
     }
 
@@ -238,6 +243,7 @@ impl Agent {
                 backends: self.observed.drained_backends.clone(),
                 clusters: self.observed.drained_clusters.clone(),
             },
+            ejections: self.outlying.kept(),
             reports: self.reports.published(),
             record: self.ledger.record().clone(),
         };

@@ -19,6 +19,7 @@ mod interfaces;
 mod machine;
 mod news;
 pub mod node;
+mod outliers;
 mod probes;
 pub mod protocol;
 mod reload;

@@ -131,6 +131,9 @@ impl Agent {
             reconcile::mark_down(&mut self.loaded.maps, index);
             self.ledger.rest(index);
         }
+        if verdict == Verdict::Up {
+            self.vindicate(&pool, address);
+        }
         info!(event = "health", pool, %address, verdict = word, reason, at = rfc3339(at), "verdict");
         let changed_ms = milliseconds(at);
         self.observed.health.insert((pool, address), Health { verdict, reason, changed_ms });

@@ -244,8 +244,10 @@ impl Agent {
             Err(error) => return Err(self.reattach(error.to_string())),
         };
         let before = std::mem::replace(&mut self.config, config);
+        self.follow_outliers();
         if let Err(reason) = self.converge() {
             self.config = before;
+            self.follow_outliers();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
         }
@@ -255,6 +257,7 @@ impl Agent {
         self.published.configured = OffsetDateTime::now_utc();
         self.trouble.configuration = None;
         self.forget_drains();
+        self.forget_outliers();
         info!(event = "reload", digest = self.config.digest, "the changed configuration is in force");
         Ok(())
     }
@@ -285,6 +288,7 @@ mod tests {
             limits: Limits::default(),
             admin: "/run/a.sock".into(),
             replies: Replies::default(),
+            evidence: None,
             redirects: crate::config::model::Redirects::default(),
         }
     }

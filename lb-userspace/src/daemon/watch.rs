@@ -52,6 +52,8 @@ enum Happened {
     Told(io::Result<Event>),
     /// A node reported, or did not.
     Heard(Heard),
+    /// Time to look at what clients' packets say.
+    Evidence,
     /// What nodes reported is to be published.
     Reports,
     /// Time to compare everything.
@@ -111,6 +113,11 @@ impl Watch {
                     return true;
                 }
             }
+            Happened::Evidence => {
+                if !self.agent.look_for_outliers() {
+                    return true;
+                }
+            }
             Happened::Resync => {
                 self.agent.refresh_addresses();
                 self.agent.follow_interfaces();
@@ -130,11 +137,13 @@ impl Watch {
     async fn next(&mut self) -> Happened {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         let gathered = self.agent.reports.deadline();
+        let look = self.agent.outlying.deadline();
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
             Some(ask) = self.sources.asks.recv() => self.take(ask),
             Some(heard) = self.sources.reports.recv() => return Happened::Heard(heard),
+            () = until(look) => return Happened::Evidence,
             () = until(gathered) => return Happened::Reports,
             told = Events::next(&mut self.sources.told) => return Happened::Told(told),
             () = self.sources.resolver.links_changed() => return Happened::Links,

@@ -10,8 +10,8 @@ use aya::Pod;
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
     ACCESS_POLICIES, AccessFlags, AccessKey, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection,
-    Control, FILTER_WORDS, PoolEntry, PortRanges, ProbeCounters, QuicKey, QuicServer, ServiceCounters,
-    ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
+    Control, Evidence, FILTER_WORDS, PoolEntry, PortRanges, ProbeCounters, QuicKey, QuicServer,
+    ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry, VipBucket, map,
 };
 use lb_common::reason::Reason;
 use thiserror::Error;
@@ -71,7 +71,7 @@ impl MapsError {
 }
 
 /// Entries and bytes of an entry of every map that is mapped into memory.
-pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 12] {
+pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 13] {
     [
         (map::CONTROL, 1, size_of::<Control>()),
         (map::VIP_FILTER, FILTER_WORDS, size_of::<u64>()),
@@ -83,6 +83,7 @@ pub fn shapes(sizes: &Sizes) -> [(&'static str, u32, usize); 12] {
         (map::SLAB, sizes.slab_words(), size_of::<u64>()),
         (map::BACKENDS, sizes.backends, size_of::<BackendEntry>()),
         (map::TUNNELS, sizes.pools, size_of::<TunnelEntry>()),
+        (map::EVIDENCE, sizes.backends, size_of::<Evidence>()),
         (map::ACCESS_POLICIES, ACCESS_POLICIES, size_of::<AccessPolicy>()),
         (map::STATE, state_words(sizes), size_of::<u64>()),
     ]
@@ -170,6 +171,14 @@ impl KernelMaps {
             total.packets += part.packets;
             total.bytes += part.bytes;
         })
+    }
+
+    /// What the sampled flows of a backend came to.
+    pub fn evidence(&self, index: u32) -> Evidence {
+        const WORDS: usize = size_of::<Evidence>() / size_of::<u64>();
+        let mut words = [0; WORDS];
+        self.read(map::EVIDENCE, index as usize * WORDS, &mut words);
+        bytemuck::cast(words)
     }
 
     /// What the program counted on rows that are not clean, over all CPUs.

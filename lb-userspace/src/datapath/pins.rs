@@ -175,7 +175,7 @@ mod tests {
     fn a_vlan_interface_has_a_file_name() {
         let pins = Pins::new(Path::new("/pins"));
         let link = PinnedMode { interface: "eth0.100".into(), mode: XdpMode::Native };
-        assert_eq!(pins.link(&link), Path::new("/pins/v5/links/native:eth0:100"));
+        assert_eq!(pins.link(&link), Path::new("/pins/v6/links/native:eth0:100"));
         assert_eq!(parse_link("native:eth0:100"), Some(link));
         assert_eq!(parse_link("else:eth0"), None);
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::compile::Record;
+use crate::policy::outlier::Kept;
 
 /// The text in the `state` map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +19,18 @@ pub struct Published {
     /// What an operator drains.
     #[serde(default)]
     pub drained: Drained,
+    /// Endpoints that are ejected, or were lately, by pool.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ejections: Ejections,
     /// What nodes reported; `None`: none is asked, or there is no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
     /// What has which index, and why.
     pub record: Record,
 }
+
+/// By pool and address.
+pub type Ejections = BTreeMap<String, BTreeMap<IpAddr, Kept>>;
 
 /// What takes nothing new because an operator said so. It holds until it is told otherwise, whatever agent
 /// runs.

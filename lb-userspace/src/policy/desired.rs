@@ -25,6 +25,8 @@ pub struct Desired {
     pub roll_delay: u64,
     /// What the gateway sends by itself.
     pub replies: Replies,
+    /// Of how many flows one is followed; `None`: none is.
+    pub evidence: Option<u32>,
     /// Clusters, in the configuration's order.
     pub clusters: Vec<Cluster>,
     /// Services, in the configuration's order.
@@ -172,11 +174,18 @@ pub enum MemberState {
     Unknown,
     /// Keeps what it has, takes nothing new.
     Draining,
+    /// The same, for what clients' packets say of it.
+    Ejected,
     /// Takes nothing.
     Down,
 }
 
 impl MemberState {
+    /// Whether it keeps what it has, and takes nothing new.
+    pub fn keeps_old(self) -> bool {
+        matches!(self, Self::Draining | Self::Ejected)
+    }
+
     /// Whether it may own rows of a table.
     pub fn takes_new(self) -> bool {
         matches!(self, Self::Up | Self::Unknown)

@@ -1,6 +1,7 @@
 //! Policy: from what is configured and what is seen to what should be served. Pure.
 //!
-//! 1. An endpoint is *down* when its check says so; else *draining* when an operator says so; else *up*,
+//! 1. An endpoint is *down* when its check says so; else *draining* when an operator says so; else *ejected* when clients'
+//!    packets say so ([`outlier`]); else *up*,
 //!    or *unknown* before the first verdict. A pool without a check counts as up.
 //! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
@@ -9,13 +10,14 @@
 pub mod desired;
 pub mod failover;
 pub mod observed;
+pub mod outlier;
 mod shares;
 #[cfg(test)]
 mod tests;
 
 use crate::config::model::{self, ClusterState, Config, Encap, Via};
 use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip};
-use observed::{NextHop, Observed, Verdict};
+use observed::{Health, NextHop, Observed, Verdict};
 use shares::Standings;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -38,6 +40,7 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
         change_window: config.cluster_set.change_window_ms(),
         roll_delay: config.cluster_set.roll_delay_ms(),
         replies: config.gateway.replies,
+        evidence: config.gateway.evidence,
         clusters,
         services,
         pools,
@@ -127,6 +130,7 @@ fn meet(
     let state = match verdict {
         Verdict::Down => MemberState::Down,
         _ if observed.drained_backends.contains(&key) => MemberState::Draining,
+        _ if observed.ejected.contains_key(&key) => MemberState::Ejected,
         Verdict::Up => MemberState::Up,
         Verdict::Unknown => MemberState::Unknown,
     };
@@ -135,10 +139,17 @@ fn meet(
         weight: endpoint.weight,
         server_id: endpoint.server_id,
         state,
-        reason: health.map_or_else(String::new, |health| health.reason.clone()),
+        reason: reason(state, health, observed.ejected.get(&key)),
         changed_ms: health.map_or(0, |health| health.changed_ms),
         reach: reach(endpoint.address, encap, config, observed),
     }
+}
+
+/// Why an endpoint is in its state.
+fn reason(state: MemberState, health: Option<&Health>, ejected: Option<&String>) -> String {
+    let found = || health.map(|health| &health.reason);
+    let reason = if state == MemberState::Ejected { ejected } else { found() };
+    reason.cloned().unwrap_or_default()
 }
 
 fn reach(address: IpAddr, encap: Encap, config: &Config, observed: &Observed) -> Reach {

@@ -15,6 +15,8 @@ pub struct Observed {
     pub next_hops: BTreeMap<IpAddr, NextHop>,
     /// Endpoints (pool name and address) that an operator drains.
     pub drained_backends: BTreeSet<(String, IpAddr)>,
+    /// Endpoints (pool name and address) that take nothing new for what clients' packets say of them, and why.
+    pub ejected: BTreeMap<(String, IpAddr), String>,
     /// Clusters that an operator drains.
     pub drained_clusters: BTreeSet<String>,
     /// Addresses of this machine.

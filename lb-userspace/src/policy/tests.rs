@@ -27,6 +27,7 @@ fn config() -> Config {
         algorithm: Algorithm::Maglev,
         endpoints,
         health: Some("http".into()),
+        outlier: None,
     };
     Config {
         digest: "d".into(),
@@ -46,6 +47,7 @@ fn config() -> Config {
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            evidence: None,
             redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![cluster("eu", None), cluster("us", Some(1400))],

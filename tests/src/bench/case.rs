@@ -64,6 +64,8 @@ pub(crate) enum Setting {
     Tag,
     /// As one with clusters behind VXLAN does.
     Vxlan,
+    /// As a plain configuration that follows flows does, one in as many as when nothing else is said.
+    Evidence,
 }
 
 impl Setting {
@@ -75,6 +77,7 @@ impl Setting {
             Self::Chain => Features::GUE.with(Features::CHAIN),
             Self::Tag => Features::GUE.with(Features::TAG),
             Self::Vxlan => Features::VXLAN,
+            Self::Evidence => Features::EVIDENCE,
         }
     }
 }
@@ -201,6 +204,11 @@ const fn tunnelled(name: &'static str, destination: IpAddr, setting: Setting, gr
     Case { program, ..gateway(name, destination, Transport::Tcp, 0, growth) }
 }
 
+const fn followed(name: &'static str, transport: Transport, log2_flows: u32) -> Case {
+    let program = Program::Gateway(Setting::Evidence, Floor::AdjustHead);
+    Case { program, ..gateway(name, world::VIP_V4, transport, log2_flows, OUTER_V4) }
+}
+
 const fn received(name: &'static str, arrival: Arrival, growth: i32) -> Case {
     Case { program: Program::Receiver(arrival), ..gateway(name, world::VIP_V4, Transport::Tcp, 0, growth) }
 }
@@ -238,6 +246,8 @@ pub(crate) const CASES: &[Case] = &[
     tunnelled("chain4-still", world::VIP_STILL, Setting::Chain, OUTER_GUE),
     tunnelled("chain4-moved", world::VIP_MOVED, Setting::Chain, OUTER_GUE + TWO_OTHERS),
     tunnelled("vxlan4-1", world::VIP_VXLAN, Setting::Vxlan, OUTER_VXLAN),
+    followed("evidence4-64k", Transport::Tcp, 16),
+    followed("evidence4-new", Transport::Syn, 32),
     echo("echo4", world::VIP_V4),
     gateway("nonvip4", world::STRANGER, Transport::Tcp, 0, 0),
     received("strip4-ipip", Arrival::Ipip, -OUTER_V4),

@@ -127,6 +127,7 @@ fn desired(distinct: bool) -> Desired {
         redirects: Redirects::default(),
         config_digest: String::new(),
         replies: Replies::default(),
+        evidence: None,
         secret: (1, 2),
         tunnel_key: None,
         change_window: 300_000,

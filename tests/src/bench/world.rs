@@ -148,6 +148,7 @@ fn desired(interface: u32) -> Desired {
         redirects: Redirects::default(),
         config_digest: String::new(),
         replies: Replies { echo: u32::MAX, too_big: u32::MAX },
+        evidence: Some(16),
         secret: (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
         tunnel_key: Some((1, Secret { k0: 0x0f1e_2d3c_4b5a_6978, k1: 0x8796_a5b4_c3d2_e1f0 })),
         change_window: 300_000,

@@ -50,12 +50,27 @@ impl Load {
     /// # Errors
     /// When the namespace cannot be entered, or a thread not be made.
     pub fn start(namespace: &Namespace, to: SocketAddr, threads: u16, rate: u32) -> Result<Self> {
+        Self::patient(PATIENCE, namespace, to, threads, rate)
+    }
+
+    /// The same with another patience for each step of a request.
+    ///
+    /// # Errors
+    /// As of [`Load::start`].
+    pub fn patient(
+        patience: Duration,
+        namespace: &Namespace,
+        to: SocketAddr,
+        threads: u16,
+        rate: u32,
+    ) -> Result<Self> {
         let mut load = Self { outcomes: Arc::default(), crew: Crew::default() };
         let pace = Duration::from_secs(1) * u32::from(threads) / rate;
         namespace.enter(|| {
             (0..threads).try_for_each(|_| {
                 let outcomes = Arc::clone(&load.outcomes);
-                Ok(load.crew.hire(Builder::new(), move |stop| send_until(stop, &outcomes, to, pace))?)
+                let send = move |stop: &Arc<AtomicBool>| send_until(stop, &outcomes, (to, patience), pace);
+                Ok(load.crew.hire(Builder::new(), send)?)
             })
         })?;
         Ok(load)
@@ -118,8 +133,13 @@ fn connection(from: SocketAddr, to: SocketAddr) -> Result<TcpStream> {
     Ok(made.into())
 }
 
-fn send_until(stop: &AtomicBool, outcomes: &Mutex<Vec<Outcome>>, to: SocketAddr, pace: Duration) {
-    let (agent, url) = (connection_per_request(PATIENCE), url(to, "/"));
+fn send_until(
+    stop: &AtomicBool,
+    outcomes: &Mutex<Vec<Outcome>>,
+    (to, patience): (SocketAddr, Duration),
+    pace: Duration,
+) {
+    let (agent, url) = (connection_per_request(patience), url(to, "/"));
     while !stop.load(Ordering::Relaxed) {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let answer = get(&agent, &url).map_err(|error| format!("{error:#}"));

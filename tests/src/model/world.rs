@@ -265,6 +265,7 @@ fn config() -> Config {
         endpoints: Vec::new(),
         // Any name: what is checked has verdicts.
         health: Some("check".into()),
+        outlier: None,
     };
     Config {
         digest: String::new(),
@@ -284,6 +285,7 @@ fn config() -> Config {
             limits: Limits::default(),
             admin: "/".into(),
             replies: Replies::default(),
+            evidence: None,
             redirects: Redirects::default(),
         },
         clusters: (0..POOLS).map(cluster).collect(),

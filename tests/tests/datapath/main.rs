@@ -6,6 +6,7 @@ mod bench;
 mod budgets;
 mod clamp;
 mod egress;
+mod evidence;
 mod frames;
 mod histories;
 mod objects;

@@ -6,6 +6,7 @@ mod clamp;
 mod demo;
 mod encap_change;
 mod encapsulation;
+mod evidence;
 mod failover;
 mod gateway;
 mod http;

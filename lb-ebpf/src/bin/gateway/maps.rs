@@ -8,9 +8,9 @@ use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArra
 use aya_ebpf::programs::XdpContext;
 use lb_common::abi::{
     self, AccessFlags, AccessPolicy, BackendCounters, BackendEntry, Budget, Connection, Control, EventKind,
-    FILTER_WORDS, FragmentEntry, PoolEntry, PortRanges, ProbeCounters, ProbeEntry, Program, QuicKey,
-    QuicServer, ServiceCounters, ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters,
-    TunnelEntry, VipBucket,
+    Evidence, FILTER_WORDS, FragmentEntry, PoolEntry, PortRanges, ProbeCounters, ProbeEntry, Program,
+    QuicKey, QuicServer, SampledFlow, ServiceCounters, ServiceEntry, SourceBucket, SourceKey, TableEntry,
+    TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::reason::Reason;
 
@@ -82,6 +82,11 @@ pub(crate) static SOURCE_BUCKETS: LruHashMap<SourceKey, SourceBucket> =
 pub(crate) static PROBES: HashMap<u32, ProbeEntry> = HashMap::with_max_entries(1 << 14, BPF_F_NO_PREALLOC);
 #[map(name = "probe_stats")]
 pub(crate) static PROBE_STATS: PerCpuArray<ProbeCounters> = PerCpuArray::with_max_entries(1, 0);
+/// Not per CPU: the packets of a flow may come by several queues.
+#[map(name = "sampled_flows")]
+pub(crate) static SAMPLED_FLOWS: Array<SampledFlow> = Array::with_max_entries(abi::SAMPLED_FLOWS, 0);
+#[map(name = "evidence")]
+pub(crate) static EVIDENCE: Array<Evidence> = Array::with_max_entries(1 << 14, BPF_F_MMAPABLE);
 #[map(name = "events")]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENT_BYTES, 0);
 #[map(name = "event_budgets")]

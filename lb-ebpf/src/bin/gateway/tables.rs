@@ -5,9 +5,10 @@ use aya_ebpf::bindings::xdp_md;
 use lb_common::abi::{
     AccessFlags, AccessKey, AccessPolicy, BackendEntry, Connection, Control, Event, EventKind, Features,
     FragmentEntry, Insert, PoolEntry, PortRanges, ProbeEntry, ProbeMark, QuicKey, QuicServer, Reply,
-    ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
+    SampledFlow, ServiceEntry, SourceBucket, SourceKey, TableEntry, TrackingCounters, TunnelEntry, VipBucket,
 };
 use lb_common::flow::Flow;
+use lb_ebpf::evidence::Found;
 use lb_ebpf::probe::{Fate, Probes};
 use lb_ebpf::program::{by_way_of, now, trie_key};
 use lb_ebpf::tables::Tables;
@@ -158,6 +159,18 @@ impl Tables for BpfTables {
     fn remember_fragment(&self, key: u64, entry: &FragmentEntry) {
         // A packet that finds no room loses its other fragments.
         _ = maps::FRAGMENTS.insert(&key, entry, 0);
+    }
+
+    #[inline(always)]
+    fn sampled(&self, slot: u32, change: impl FnOnce(&mut SampledFlow, u64) -> Found) {
+        let Some(flow) = maps::SAMPLED_FLOWS.get_ptr_mut(slot) else { return };
+        // SAFETY: other CPUs may change the slot meanwhile: then what is lost, or counted for another backend, is of one
+        // sampled flow. Any bytes are one.
+        let found = change(unsafe { &mut *flow }, now());
+        if let Some(evidence) = maps::EVIDENCE.get_ptr_mut(found.backend.into()) {
+            // SAFETY: other CPUs count in the same place; what is lost is a count, as `Evidence` says.
+            found.count(unsafe { &mut *evidence });
+        }
     }
 
     #[inline(always)]

@@ -82,6 +82,7 @@ fn world() -> Desired {
         config_digest: "d1".into(),
         secret: (1, 2),
         replies: Replies::default(),
+        evidence: None,
         tunnel_key: None,
         change_window: 1000,
         roll_delay: 0,

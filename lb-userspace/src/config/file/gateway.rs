@@ -30,6 +30,8 @@ pub(crate) struct Gateway {
     pub(crate) listen: Option<Located<Listen>>,
     /// What the gateway sends by itself.
     pub(crate) icmp: Option<Located<Icmp>>,
+    /// Following flows, for what they say about the backends; none when left out.
+    pub(crate) evidence: Option<Located<Evidence>>,
     /// Prefixes of other clusters' gateways, which may send packets here for this cluster's nodes; nobody when left out.
     #[schemars(length(min = 1))]
     pub(crate) gateways: Option<Located<List<Prefix>>>,
@@ -47,6 +49,7 @@ impl Read for Gateway {
             limits: section.optional("limits"),
             listen: section.optional("listen"),
             icmp: section.optional("icmp"),
+            evidence: section.optional("evidence"),
             gateways: section.optional("gateways"),
             gue: section.optional("gue"),
         };
@@ -201,5 +204,23 @@ impl Read for Icmp {
         };
         section.close(&[]);
         Some(icmp)
+    }
+}
+
+/// Which flows are followed.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Evidence {
+    /// One in so many.
+    #[schemars(range(min = 1, max = 65_536), extend("default" = 16))]
+    pub(crate) one_in: Option<Located<Integer>>,
+}
+
+impl Read for Evidence {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let evidence = Self { one_in: section.optional("oneIn") };
+        section.close(&[]);
+        Some(evidence)
     }
 }

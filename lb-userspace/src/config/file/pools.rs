@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 
+use super::outlier::Outlier;
 use super::quic::WrittenId;
 use crate::config::model::Algorithm;
 use crate::config::problem::{Place, Problems};
@@ -32,13 +33,14 @@ pub(crate) struct Pool {
     pub(crate) endpoints: Required<List<Endpoint>>,
     /// Name of its health check; without one its nodes count as up.
     pub(crate) health: Option<Located<String>>,
+    /// When clients' packets take a node out for a while; never when left out.
+    pub(crate) outlier: Option<Located<Outlier>>,
 }
 
 const REFUSED: &[Refused] = &[
     ("source", "list the nodes under `endpoints`"),
     ("drain", "remove it; a weight of 0 stops new flows"),
     ("slowStart", "remove it; a node that comes up takes its full share"),
-    ("outlier", "remove it; use a health check"),
     ("circuitBreaker", "remove it"),
 ];
 
@@ -53,6 +55,7 @@ impl Read for Pool {
             algorithm: section.optional("algorithm"),
             endpoints: section.required("endpoints"),
             health: section.optional("health"),
+            outlier: section.optional("outlier"),
         };
         section.close(REFUSED);
         Some(pool)

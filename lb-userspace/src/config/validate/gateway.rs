@@ -9,7 +9,7 @@ use super::addresses::unicast;
 use super::encap::GUE_PORT;
 use super::{limits, node, within};
 use crate::config::file::{self, Icmp, Listen, Source};
-use crate::config::model::{AccessList, Admit, Gateway, Interface, Redirects, Replies};
+use crate::config::model::{AccessList, Admit, Gateway, Interface, Pool, Redirects, Replies};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -34,6 +34,10 @@ const OTHERS: &str = "list the addresses that other clusters' gateways send from
 /// Packets a second that a gateway may be told to send by itself.
 const REPLIES: RangeInclusive<u32> = 0..=1_000_000;
 
+/// Of how many flows one is followed unless the file says otherwise: it costs little, and a backend with 50 new connections
+/// a second has three of them to show.
+const ONE_IN: u32 = 16;
+
 pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut Problems) -> Option<Gateway> {
     let gateway = gateway?;
     if let Some(source) = &gateway.source {
@@ -47,6 +51,7 @@ pub(super) fn gateway(gateway: Option<&Located<file::Gateway>>, problems: &mut P
         limits: limits::effective(gateway),
         admin: admin(gateway.listen.as_ref(), problems),
         replies: replies(gateway.icmp.as_ref(), problems),
+        evidence: gateway.evidence.as_ref().map(|evidence| one_in(evidence, problems)),
         redirects: redirects(gateway, problems),
         interfaces: interfaces(gateway.interfaces.as_ref()?, "the VIPs' packets", problems),
     })
@@ -69,6 +74,17 @@ fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {
         echo: within(icmp.echo_per_sec.as_ref(), default.echo, &REPLIES, problems),
         too_big: within(icmp.too_big_per_sec.as_ref(), default.too_big, &REPLIES, problems),
     }
+}
+
+/// Pools that ask what clients' packets say have flows followed, also where the gateway says nothing of it.
+pub(super) fn with_evidence(gateway: Gateway, pools: &[Pool]) -> Gateway {
+    let asked = pools.iter().any(|pool| pool.outlier.is_some());
+    Gateway { evidence: gateway.evidence.or(asked.then_some(ONE_IN)), ..gateway }
+}
+
+/// Of how many flows one is followed.
+fn one_in(evidence: &file::Evidence, problems: &mut Problems) -> u32 {
+    within(evidence.one_in.as_ref(), ONE_IN, &(1..=1 << 16), problems)
 }
 
 fn sources(source: &Source, problems: &mut Problems) {

@@ -8,6 +8,7 @@ use lb_common::abi::MAX_LOG2_ROWS;
 
 use super::addresses::unicast;
 use super::names::{Names, label, resolve};
+use super::outlier::outlier;
 use super::within;
 use crate::config::file::{self, File, elements};
 use crate::config::model::{Algorithm, Endpoint, Pool};
@@ -61,6 +62,7 @@ pub(super) fn pool(pool: &Located<file::Pool>, names: &Names<'_>, problems: &mut
         algorithm: pool.algorithm.as_ref().map(|choice| choice.value.0).unwrap_or_default(),
         endpoints: endpoints?,
         health: pool.health.as_ref().map(|health| health.value.clone()),
+        outlier: pool.outlier.as_ref().map(|rules| outlier(rules, problems)),
     })
 }
 

@@ -112,6 +112,7 @@ fn config(hosts: u8) -> Config {
             limits: Limits::default(),
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            evidence: None,
             redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![],
@@ -124,6 +125,7 @@ fn config(hosts: u8) -> Config {
             algorithm: Algorithm::Maglev,
             endpoints: (1..=hosts).map(endpoint).collect(),
             health: Some("web-hz".into()),
+            outlier: None,
         }],
         health_checks: vec![HealthCheck {
             name: "web-hz".into(),

@@ -1,10 +1,10 @@
 use std::net::IpAddr;
 
 use lb_common::abi::{
-    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, EARLIER, FragmentEntry,
-    NO_BACKEND, PoolEntry, ProbeCounters, ProbeEntry, ProbeMark, QUIC_CONFIGS, QuicKey, QuicServer,
-    Redirected, Selector, ServiceCounters, ServiceEntry, ServiceFlags, TableEntry, TrackingCounters,
-    TunnelEntry,
+    BackendCounters, BackendEntry, BackendFlags, Budget, Connection, Control, EARLIER, Evidence,
+    FragmentEntry, HANDSHAKE_BUCKETS, NO_BACKEND, PoolEntry, ProbeCounters, ProbeEntry, ProbeMark,
+    QUIC_CONFIGS, QuicKey, QuicServer, Redirected, Selector, ServiceCounters, ServiceEntry, ServiceFlags,
+    TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Address;
 use lb_common::reason::Reason;
@@ -97,6 +97,19 @@ pub enum Decoded {
     ServiceCounters { packets: u64, bytes: u64, dropped: u64 },
     /// `backend_stats`, over all CPUs.
     BackendCounters { packets: u64, bytes: u64 },
+    /// `evidence`: what sampled flows came to; `times` of handshakes, whose buckets end at 256 µs and each at twice as much.
+    #[serde(rename_all = "camelCase")]
+    Evidence {
+        begun: u64,
+        completed: u64,
+        retried: u64,
+        recovered: u64,
+        abandoned: u64,
+        resets: u64,
+        active: u64,
+        in_a_row: u64,
+        times: [u64; HANDSHAKE_BUCKETS],
+    },
     /// `connections`; `seen` in seconds of the kernel's monotonic clock.
     Connection { service: u32, backend: u16, closing: bool, redirected: bool, hash: String, seen: u64 },
     /// `fragments`: what a first fragment told.
@@ -251,6 +264,14 @@ impl From<ServiceCounters> for Decoded {
 impl From<BackendCounters> for Decoded {
     fn from(BackendCounters { packets, bytes }: BackendCounters) -> Self {
         Self::BackendCounters { packets, bytes }
+    }
+}
+
+impl From<Evidence> for Decoded {
+    fn from(evidence: Evidence) -> Self {
+        let Evidence { begun, completed, retried, recovered, abandoned, resets, active, in_a_row, times } =
+            evidence;
+        Self::Evidence { begun, completed, retried, recovered, abandoned, resets, active, in_a_row, times }
     }
 }
 

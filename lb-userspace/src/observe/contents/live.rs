@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use lb_common::abi::{BackendCounters, PortRanges, ServiceCounters, map};
+use lb_common::abi::{BackendCounters, Evidence, PortRanges, ServiceCounters, map};
 use lb_common::row::ROWS_PER_WORD;
 
 use super::Contents;
@@ -50,6 +50,7 @@ impl Live {
             map::TUNNELS => written(&snapshot.tunnels, at),
             map::ACCESS_POLICIES => written(&snapshot.access, at),
             map::SERVICE_STATS => contents.counts.service(index) != ServiceCounters::default(),
+            map::EVIDENCE => contents.counts.evidence(index) != Evidence::default(),
             map::BACKEND_STATS => contents.counts.backend(index) != BackendCounters::default(),
             _ => false,
         }

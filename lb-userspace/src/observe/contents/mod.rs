@@ -35,7 +35,7 @@ pub struct Contents<'a> {
     pub counts: &'a dyn Counts,
     /// Entries of `service_stats`.
     pub service_stats: u32,
-    /// Entries of `backend_stats`.
+    /// Entries of `backend_stats` and `evidence`.
     pub backend_stats: u32,
     /// Keys of `devices`.
     pub devices: &'a [u32],
@@ -94,8 +94,8 @@ impl<'a> Contents<'a> {
             map::DEVICES => Box::new(self.devices.iter().map(move |index| self.device(*index))),
             map::CONNECTIONS => Box::new(self.connections.iter().map(Entry::of_connection)),
             map::FRAGMENTS => Box::new(self.fragments.iter().map(Entry::of_fragment)),
-            // The kernel gives no program out of it.
-            map::PROGRAMS => Box::new(std::iter::empty()),
+            // The kernel gives no program out of it. Sampled flows are keys that nobody can read.
+            map::PROGRAMS | map::SAMPLED_FLOWS => Box::new(std::iter::empty()),
             map::ACCESS_PREFIXES => Box::new(self.prefixes.iter().map(access::prefix)),
             map::SOURCE_BUCKETS => Box::new(self.buckets.iter().map(access::bucket)),
             map::BUDGETS => Box::new((0..).zip(self.budgets).map(Entry::of_budget)),
@@ -122,6 +122,7 @@ impl<'a> Contents<'a> {
                 let found = self.dump(name).find(|entry| entry.key == Key::Text(key.to_owned()));
                 found.ok_or_else(|| absent(name, key, "see `maps dump fragments`"))
             }
+            map::SAMPLED_FLOWS => Err(absent(name, key, "what they came to is in `evidence`")),
             map::PROGRAMS => Err(absent(name, key, "`bpftool prog` shows the programs of this machine")),
             map::QUIC_SERVERS => {
                 let text = Key::Text(key.to_ascii_lowercase());
@@ -173,7 +174,7 @@ impl<'a> Contents<'a> {
             map::TUNNELS => snapshot.tunnels.len(),
             map::ACCESS_POLICIES => snapshot.access.len(),
             map::SERVICE_STATS => return self.service_stats,
-            map::BACKEND_STATS => return self.backend_stats,
+            map::BACKEND_STATS | map::EVIDENCE => return self.backend_stats,
             _ => 0,
         };
         u32::try_from(length).unwrap_or(u32::MAX)
@@ -195,6 +196,7 @@ impl<'a> Contents<'a> {
             map::TUNNELS => Decoded::tunnel(snapshot.tunnels.get(at)?),
             map::ACCESS_POLICIES => access::policy(snapshot.access.get(at)?),
             map::SERVICE_STATS if index < self.service_stats => self.counts.service(index).into(),
+            map::EVIDENCE if index < self.backend_stats => self.counts.evidence(index).into(),
             map::BACKEND_STATS if index < self.backend_stats => self.counts.backend(index).into(),
             _ => return None,
         };

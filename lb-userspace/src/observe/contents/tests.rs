@@ -1,8 +1,8 @@
 //! Maps of a few entries, decoded.
 
 use lb_common::abi::{
-    AccessPolicy, BackendCounters, BackendEntry, BackendFlags, Control, PoolEntry, ProbeCounters, Route,
-    Selector, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
+    AccessPolicy, BackendCounters, BackendEntry, BackendFlags, Control, Evidence, PoolEntry, ProbeCounters,
+    Route, Selector, ServiceCounters, ServiceEntry, TableEntry, TrackingCounters, TunnelEntry,
 };
 use lb_common::net::Family;
 use lb_common::row::{Mode, Row};
@@ -25,6 +25,10 @@ impl Counts for Fixed {
 
     fn backend(&self, _index: u32) -> BackendCounters {
         BackendCounters::default()
+    }
+
+    fn evidence(&self, _index: u32) -> Evidence {
+        Evidence::default()
     }
 
     fn tracking(&self) -> TrackingCounters {

@@ -23,7 +23,7 @@ pub struct BackendView {
     pub cluster: String,
     /// Its address.
     pub address: IpAddr,
-    /// `up`, `draining`, `down`, or `unknown` before the first verdict.
+    /// `up`, `draining`, `ejected`, `down`, or `unknown` before the first verdict.
     pub state: MemberState,
     /// Whether the program sends packets to it now.
     pub serving: bool,

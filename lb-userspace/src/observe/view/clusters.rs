@@ -22,6 +22,8 @@ pub struct ClusterView {
     pub unknown: usize,
     /// Endpoints that drain.
     pub draining: usize,
+    /// Endpoints that are ejected, for what clients' packets say of them.
+    pub ejected: usize,
     /// Endpoints that are down.
     pub down: usize,
     /// Its part of new flows by the rows in the kernel, 0 to 1, if all services had equally many.
@@ -50,6 +52,7 @@ pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
             total: members(record, name).count(),
             unknown: count(MemberState::Unknown),
             draining: count(MemberState::Draining),
+            ejected: count(MemberState::Ejected),
             down: count(MemberState::Down),
             share: shares.get(name.as_str()).copied().unwrap_or(0.0),
             source: "file",

@@ -3,6 +3,7 @@
 
 mod backends;
 mod clusters;
+mod rates;
 mod services;
 mod share;
 mod status;
@@ -11,13 +12,14 @@ mod tests;
 
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
+pub use rates::{BackendRates, ClusterRates, Moment, Rates, RatesView, rates};
 pub use services::{PoolShare, PortView, ServiceView, services};
 pub use status::{
     AgentView, InterfaceView, ProbesView, ReasonCount, ReportsView, RowCounts, Silent, StatusView, Tracked,
     status,
 };
 
-use lb_common::abi::{BackendCounters, ProbeCounters, ServiceCounters, TrackingCounters};
+use lb_common::abi::{BackendCounters, Evidence, ProbeCounters, ServiceCounters, TrackingCounters};
 use lb_common::reason::Reason;
 use lb_ebpf::tables::Tables;
 use time::OffsetDateTime;
@@ -31,6 +33,8 @@ pub trait Counts {
     fn service(&self, index: u32) -> ServiceCounters;
     /// Of a backend, by its index.
     fn backend(&self, index: u32) -> BackendCounters;
+    /// What the sampled flows of a backend came to, by its index.
+    fn evidence(&self, index: u32) -> Evidence;
     /// Of packets on rows that are not clean.
     fn tracking(&self) -> TrackingCounters;
     /// Of packets of probes through tunnels.

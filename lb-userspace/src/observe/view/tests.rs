@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use lb_common::abi::{BackendCounters, BackendFlags, LinkAddress, ProbeCounters, ServiceCounters};
+use lb_common::abi::{BackendCounters, BackendFlags, Evidence, LinkAddress, ProbeCounters, ServiceCounters};
 use lb_common::reason::Reason;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -35,6 +35,7 @@ fn config() -> Config {
         algorithm: Algorithm::Maglev,
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         health: Some("check".into()),
+        outlier: None,
     };
     let service = |name: &str, last, affinity, pools: &[&str]| Service {
         name: name.into(),
@@ -75,6 +76,7 @@ fn config() -> Config {
             limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64, access_prefixes: 16 },
             admin: "/nowhere.sock".into(),
             replies: Replies::default(),
+            evidence: None,
             redirects: crate::config::model::Redirects::default(),
         },
         clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
@@ -97,6 +99,10 @@ impl Counts for Fixed {
 
     fn backend(&self, index: u32) -> BackendCounters {
         BackendCounters { packets: 50 + u64::from(index), bytes: 500 + u64::from(index) }
+    }
+
+    fn evidence(&self, _index: u32) -> Evidence {
+        Evidence::default()
     }
 
     fn tracking(&self) -> TrackingCounters {
@@ -142,7 +148,10 @@ impl World {
             last_error: Some("it is late".into()),
         };
         let (drained, reports) = (Drained::default(), None);
-        Self { published: Published { agent, drained, reports, record }, image }
+        Self {
+            published: Published { agent, drained, reports, record, ejections: BTreeMap::default() },
+            image,
+        }
     }
 
     fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
@@ -274,9 +283,9 @@ fn clusters_have_the_documented_shape() {
     let mut value = serde_json::to_value(&clusters).unwrap();
     value.as_array_mut().unwrap().iter_mut().for_each(|cluster| cluster["share"] = json!(0));
     let expected = json!([
-        {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "down": 1,
+        {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "ejected": 0, "down": 1,
          "share": 0, "source": "file", "age": 90},
-        {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "down": 0,
+        {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "ejected": 0, "down": 0,
          "share": 0, "source": "file", "age": 90},
     ]);
     assert_eq!(value, expected);

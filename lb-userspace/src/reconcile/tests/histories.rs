@@ -70,6 +70,7 @@ fn world_of(services: Vec<Service>, pools: Vec<Pool>, key: u64) -> Desired {
         change_window: 1000,
         roll_delay: 0,
         replies: Replies::default(),
+        evidence: None,
         clusters,
         services,
         pools,

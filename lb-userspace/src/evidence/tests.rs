@@ -1,0 +1,56 @@
+use super::*;
+
+fn reading(begun: u64, completed: u64, retried: u64) -> Reading {
+    let evidence = Evidence { begun, completed, retried, ..Evidence::default() };
+    Reading { counters: BackendCounters { packets: begun * 10, bytes: begun * 1000 }, evidence }
+}
+
+fn span(reading: Reading, sampled: u32) -> Span {
+    Span { reading, over: Duration::from_secs(2), sampled }
+}
+
+#[test]
+fn rates_are_of_a_second_and_flows_are_as_many_as_the_sample_stands_for() {
+    let span = span(reading(60, 50, 10) - reading(20, 20, 0), 65_536 / 16);
+    assert_eq!((span.packets(), span.bytes()), (200.0, 20_000.0));
+    assert_eq!(span.new_flows(), Some(320.0));
+    let handshakes = Handshakes::of(&span.reading.evidence);
+    assert_eq!((handshakes.volume(), handshakes.failed_percent()), (40, Some(25)));
+}
+
+#[test]
+fn what_nobody_follows_is_not_known() {
+    let span = span(reading(0, 0, 0), 0);
+    assert_eq!((span.new_flows(), span.active_flows(), span.handshake_time(50)), (None, None, None));
+    assert_eq!(Handshakes::default().failed_percent(), None);
+}
+
+#[test]
+fn counts_that_began_anew_are_nothing() {
+    assert_eq!((reading(1, 1, 0) - reading(5, 4, 2)).evidence.begun, 0);
+}
+
+#[test]
+fn a_cluster_is_the_sum_of_its_backends() {
+    let sum: Reading = [reading(1, 1, 0), reading(2, 1, 1)].into_iter().sum();
+    assert_eq!((sum.evidence.begun, sum.evidence.retried, sum.counters.packets), (3, 1, 30));
+}
+
+#[test]
+fn times_are_where_their_buckets_end() {
+    let mut evidence = Evidence::default();
+    evidence.times[2] = 98;
+    evidence.times[12] = 1;
+    evidence.times[15] = 1;
+    let span = span(Reading { evidence, ..Reading::default() }, 1);
+    let times = [50, 98, 99, 100].map(|percent| span.handshake_time(percent));
+    assert_eq!(times, [Some(1024), Some(1024), Some(1 << 20), None]);
+}
+
+#[test]
+fn active_flows_are_those_of_an_interval() {
+    // Each of 100 flows counts once in 8.6 s: in two seconds 23 do.
+    let evidence = Evidence { active: 23, ..Evidence::default() };
+    let flows = span(Reading { evidence, ..Reading::default() }, 65_536).active_flows().unwrap();
+    assert!((98.0..100.0).contains(&flows), "{flows}");
+}
