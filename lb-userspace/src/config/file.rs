@@ -18,7 +18,7 @@ mod tunnel_key;
 use schemars::JsonSchema;
 
 pub(crate) use access::AccessPolicy;
-pub(crate) use checks::{CheckType, HealthCheck};
+pub(crate) use checks::{CheckType, HealthCheck, Tls};
 pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
 pub(crate) use failover::FailoverPolicy;

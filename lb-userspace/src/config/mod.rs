@@ -42,7 +42,7 @@ pub struct Loaded {
     pub config: Config,
     /// Where its VIPs stand, for [`check_local`].
     pub places: VipPlaces,
-    /// The files of the secret and of the key of tags, for whoever follows changes.
+    /// The files of the secret, of the key of tags and of authorities, for whoever follows changes.
     pub key_files: Vec<PathBuf>,
 }
 
@@ -142,7 +142,7 @@ pub fn load_with_places(path: &Path) -> Result<Loaded, Problems> {
 }
 
 /// Validates `text`. Reports call it `file_name`; paths in it are relative to `base_dir`. Reads the
-/// files of keys and nothing else.
+/// files of keys and of authorities, and nothing else.
 ///
 /// # Errors
 /// Every problem of the text, in its order.
@@ -162,7 +162,10 @@ pub fn parse_with_places(text: &str, file_name: &str, base_dir: &Path) -> Result
             let secret = file.cluster_set.as_ref().and_then(|set| set.secret_file.as_ref());
             let secret_file = secret.map(|secret| base_dir.join(&secret.value));
             let tunnel_key_file = config.cluster_set.tunnel_key.as_ref().map(|key| key.file.clone());
-            let key_files = secret_file.into_iter().chain(tunnel_key_file).collect();
+            let checks =
+                config.health_checks.iter().filter_map(|check| check.kind.tls()?.authorities.as_ref());
+            let ca_files = checks.map(|authorities| authorities.file.clone());
+            let key_files = secret_file.into_iter().chain(tunnel_key_file).chain(ca_files).collect();
             Ok(Loaded { config, places, key_files })
         }
         None => Err(problems.sorted()),

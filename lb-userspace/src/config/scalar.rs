@@ -246,11 +246,16 @@ fn parse_statuses(text: &str) -> Option<Statuses> {
 }
 
 /// A type whose values are words in the file.
-pub(crate) trait Word: Copy + 'static {
+pub(crate) trait Word: Copy + PartialEq + 'static {
     /// The words and their values.
     const KNOWN: &'static [(&'static str, Self)];
     /// Words that are specified but that this version refuses.
     const LATER: &'static [&'static str] = &[];
+
+    /// The word of this value; empty if it has none.
+    fn word(self) -> &'static str {
+        Self::KNOWN.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// One of the words of `T`.

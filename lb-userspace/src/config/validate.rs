@@ -3,6 +3,7 @@
 
 mod access;
 mod addresses;
+mod check_kind;
 mod checks;
 mod clusters;
 mod encap;
@@ -19,6 +20,7 @@ mod quic;
 mod report;
 mod secret;
 mod services;
+mod trust;
 mod tunnel_key;
 
 use std::fmt::Display;
@@ -45,7 +47,7 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     });
     let services = each(file.services.as_ref(), |service| services::service(service, &names, problems));
     let pools = each(file.pools.as_ref(), |pool| pools::pool(pool, &names, problems));
-    let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, problems));
+    let health_checks = each(file.health_checks.as_ref(), |check| checks::check(check, base, problems));
     let access_policies = each(file.access_policies.as_ref(), |policy| access::policy(policy, problems));
     let failover_policies =
         each(file.failover_policies.as_ref(), |policy| failover::policy(policy, &names, problems));

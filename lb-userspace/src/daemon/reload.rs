@@ -99,7 +99,7 @@ impl Reload {
     }
 
     fn prepare(&mut self, config: Config, agent: &mut Agent, sources: &Sources) {
-        if self.pending.as_ref().is_some_and(|(pending, _)| pending.digest == config.digest) {
+        if self.pending.as_ref().is_some_and(|(pending, _)| *pending == config) {
             return;
         }
         if config == agent.config {

@@ -2,7 +2,7 @@
 
 use super::probe::Prober;
 use super::worker::{HealthEvent, Worker};
-use crate::config::model::{Config, HealthCheck, ProbeVia};
+use crate::config::model::{CheckKind, Config, HealthCheck, ProbeVia};
 use crate::config::probed;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,7 @@ pub struct Target {
 pub struct Plan {
     /// The check of its pool.
     pub check: Arc<HealthCheck>,
-    /// What a probe connects to: an address of the node's own, or a VIP.
+    /// What a probe connects to: an address of the node's own, or a VIP. Port 0: the check has none.
     pub to: SocketAddr,
 }
 
@@ -39,22 +39,32 @@ impl Plan {
 pub struct Options {
     /// Probes under way at the same time, each a socket; the others wait, and their timeouts with them.
     pub concurrency: usize,
+    /// The same of those that run a program, which count by themselves.
+    pub programs: usize,
     /// Any number that differs between gateways, so that they do not probe in step.
     pub salt: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { concurrency: 1024, salt: 0 }
+        Self { concurrency: 1024, programs: 64, salt: 0 }
     }
 }
 
 /// What all workers use.
 pub(super) struct Shared<P> {
     pub(super) prober: P,
-    pub(super) permits: Semaphore,
+    sockets: Semaphore,
+    programs: Semaphore,
     pub(super) events: mpsc::Sender<HealthEvent>,
     pub(super) salt: u64,
+}
+
+impl<P> Shared<P> {
+    /// What a probe must have a permit of.
+    pub(super) fn permits(&self, kind: &CheckKind) -> &Semaphore {
+        if matches!(kind, CheckKind::Exec(_)) { &self.programs } else { &self.sockets }
+    }
 }
 
 /// Probes the endpoints of a configuration and tells of verdicts that change. Dropping it ends all probes.
@@ -67,8 +77,9 @@ pub struct Checker<P> {
 impl<P: Prober> Checker<P> {
     /// A checker that probes nothing yet. While `events` is full, the probes that have news wait.
     pub fn start(prober: P, options: Options, events: mpsc::Sender<HealthEvent>) -> Self {
-        let permits = Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        let shared = Arc::new(Shared { prober, permits, events, salt: options.salt });
+        let permits = |most: usize| Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS));
+        let (sockets, programs) = (permits(options.concurrency), permits(options.programs));
+        let shared = Arc::new(Shared { prober, sockets, programs, events, salt: options.salt });
         Self { shared, plans: HashMap::new() }
     }
 
@@ -120,9 +131,9 @@ fn wanted(config: &Config) -> HashMap<Target, Plan> {
         let Some(check) = pool.health.as_deref().and_then(|name| checks.get(name)) else { continue };
         for endpoint in &pool.endpoints {
             let address = endpoint.address;
-            // Validation has seen to it that there is a port, and through the tunnel a VIP.
+            // Validation has seen to it that there is a port where one is needed, and through the tunnel a VIP.
             let to = match check.via {
-                ProbeVia::Direct => check.port.map(|port| SocketAddr::new(address, port)),
+                ProbeVia::Direct => Some(SocketAddr::new(address, check.port.unwrap_or(0))),
                 ProbeVia::Tunnel => {
                     services.get(pool.name.as_str()).and_then(|service| probed::vip(service, check, address))
                 }

@@ -8,9 +8,8 @@ use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
-use super::probe::{Failure, Phase, ask, request};
+use super::probe::{Deadline, Failure, Phase, ask, authority, request};
 
 /// Asks once, for no longer than `timeout` altogether, and takes no more than `most` bytes of body. Redirects are not
 /// followed.
@@ -23,19 +22,17 @@ pub async fn fetch(
     timeout: Duration,
     most: usize,
 ) -> Result<Bytes, Failure> {
-    let late = |phase| move |_| Failure::TimedOut { after: timeout, phase };
-    let deadline = Instant::now() + timeout;
+    let deadline = Deadline::after(timeout);
     let connect = async { TcpStream::connect(address).await.map_err(Failure::from_connect) };
-    let stream = timeout_at(deadline, connect).await.map_err(late(Phase::Connecting))??;
-    let request = request(path, None, address)?;
+    let stream = deadline.hold(Phase::Connecting, connect).await?;
+    let request = request(path, &authority(None, None, address))?;
     let mut driver = JoinSet::new();
-    let asked = timeout_at(deadline, ask(stream, request, &mut driver));
-    let answer = asked.await.map_err(late(Phase::Answering))??;
+    let answer = deadline.hold(Phase::Answering, ask(stream, request, &mut driver)).await?;
     let status = answer.status();
     if status != StatusCode::OK {
         return Err(Failure::Status { status: status.as_u16(), expected: 200..=200 });
     }
-    timeout_at(deadline, body(answer.into_body(), most)).await.map_err(late(Phase::Answering))?
+    deadline.hold(Phase::Answering, body(answer.into_body(), most)).await
 }
 
 async fn body(body: Incoming, most: usize) -> Result<Bytes, Failure> {

@@ -18,7 +18,7 @@ mod worker;
 pub use checker::{Checker, Options, Plan, Target};
 pub use fetch::fetch;
 pub use judge::{Judge, Outcome, Verdict};
-pub use probe::{Failure, Network, Phase, Prober, probe};
+pub use probe::{Code, Failure, Network, Phase, Prober, Serving};
 pub use schedule::{first_delay, next_delay, seed};
 pub use tunnel::{Way, Ways};
 pub use worker::HealthEvent;

@@ -7,7 +7,7 @@ use super::schedule;
 use crate::config::model::HealthCheck;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -69,11 +69,19 @@ impl<P: Prober> Worker<P> {
             }
             (started, result) = self.shared.probe_at(self.due, &self.target, &self.plan) => {
                 self.probes += 1;
-                let HealthCheck { interval, jitter_percent, .. } = *self.plan.check;
-                self.due = started + schedule::next_delay(self.seed, self.probes, interval, jitter_percent);
-                self.conclude(result).await.map_err(Some)
+                let news = self.conclude(result);
+                let jitter = self.plan.check.jitter_percent;
+                self.due = started + schedule::next_delay(self.seed, self.probes, self.interval(), jitter);
+                let Some((verdict, reason)) = news else { return Ok(()) };
+                self.tell(verdict, reason).await.map_err(Some)
             }
         }
+    }
+
+    /// Time between two probes, by the verdict so far.
+    fn interval(&self) -> Duration {
+        let check = &self.plan.check;
+        if self.judge.verdict() == Verdict::Down { check.unhealthy_interval } else { check.interval }
     }
 
     /// A check that asks the same more or less often keeps its verdict; one that asks something else
@@ -82,8 +90,8 @@ impl<P: Prober> Worker<P> {
         let same_question = plan.asks_as(&self.plan);
         self.plan = plan;
         let HealthCheck { interval, rise, fall, .. } = *self.plan.check;
-        self.due = self.due.min(Instant::now() + interval);
         if same_question {
+            self.due = self.due.min(Instant::now() + self.interval());
             self.judge.retune(rise, fall);
             return Ok(());
         }
@@ -95,18 +103,18 @@ impl<P: Prober> Worker<P> {
         self.tell(Verdict::Unknown, "the check changed".to_owned()).await
     }
 
-    async fn conclude(&mut self, result: Result<(), Failure>) -> Result<(), Gone> {
+    /// The new verdict, if there is one, and why.
+    fn conclude(&mut self, result: Result<(), Failure>) -> Option<(Verdict, String)> {
         if let Err(failure) = &result
             && failure.is_local()
         {
             self.note_inability(failure);
-            return Ok(());
+            return None;
         }
         self.unable = false;
         let outcome = if result.is_ok() { Outcome::Pass } else { Outcome::Fail };
-        let Some(verdict) = self.judge.observe(outcome) else { return Ok(()) };
-        let reason = reason(self.judge.run(), result.err());
-        self.tell(verdict, reason).await
+        let verdict = self.judge.observe(outcome)?;
+        Some((verdict, reason(self.judge.run(), result.err())))
     }
 
     /// Says so once per spell: with many nodes it would fill the log just when the machine is busy.
@@ -129,7 +137,7 @@ impl<P: Prober> Shared<P> {
     async fn probe_at(&self, due: Instant, target: &Target, plan: &Plan) -> (Instant, Result<(), Failure>) {
         sleep_until(due).await;
         // An error means that the semaphore was closed, which nothing does; probing without is right then.
-        let _permit = self.permits.acquire().await;
+        let _permit = self.permits(&plan.check.kind).acquire().await;
         (Instant::now(), self.prober.probe(target, plan).await)
     }
 }

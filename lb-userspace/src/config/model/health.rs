@@ -1,5 +1,10 @@
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::ServerName;
 
 /// How a pool's nodes are probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,11 +15,14 @@ pub struct HealthCheck {
     pub kind: CheckKind,
     /// How a probe reaches the node.
     pub via: ProbeVia,
-    /// Port that is probed, host order. `None`: the service's own, only of checks through the tunnel.
+    /// Port that is probed, host order. `None`: the service's own, of checks through the tunnel; or there is none, of those
+    /// that need none.
     pub port: Option<u16>,
     /// Time between the starts of two probes.
     pub interval: Duration,
-    /// Time after which a probe has failed; not more than the interval.
+    /// The same while the node is down.
+    pub unhealthy_interval: Duration,
+    /// Time after which a probe has failed; not more than either interval.
     pub timeout: Duration,
     /// Passes in a row that make a node up.
     pub rise: u32,
@@ -40,12 +48,80 @@ pub enum CheckKind {
     /// The connection opens.
     Tcp,
     /// A GET is answered with an expected status.
-    Http {
-        /// Path and query.
-        path: String,
-        /// `Host` header; `None`: the node's address.
-        host: Option<String>,
-        /// Statuses that pass.
-        expect: RangeInclusive<u16>,
-    },
+    Http(HttpCheck),
+    /// The node's health service says that it serves (`grpc.health.v1`).
+    Grpc(GrpcCheck),
+    /// An echo request is answered.
+    Icmp,
+    /// A program of this machine ends with exit code 0.
+    Exec(Program),
+}
+
+/// What is asked over HTTP/1.1, and what passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// Path and query.
+    pub path: String,
+    /// `Host` header; `None`: the server's name, or else the address.
+    pub host: Option<String>,
+    /// Statuses that pass.
+    pub expect: RangeInclusive<u16>,
+    /// HTTPS; `None`: HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// What is asked of `grpc.health.v1.Health/Check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcCheck {
+    /// Name of the service; empty: the server as a whole.
+    pub service: String,
+    /// `:authority`; `None`: the server's name, or else the address.
+    pub host: Option<String>,
+    /// `None`: HTTP/2 without TLS.
+    pub tls: Option<Tls>,
+}
+
+/// How a probe begins TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Who is asked for (SNI), and whose the certificate must be if it is verified. `None`: the address.
+    pub server_name: Option<ServerName<'static>>,
+    /// Who must have signed the certificate; `None`: it is not verified.
+    pub authorities: Option<Authorities>,
+}
+
+/// Certificates of authorities.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// The file that they came from.
+    pub file: PathBuf,
+    /// At least one.
+    pub roots: Arc<RootCertStore>,
+}
+
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.roots.roots == other.roots.roots
+    }
+}
+
+impl Eq for Authorities {}
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// A path with a `/`: it is not searched for.
+    pub path: PathBuf,
+    /// What it is given, without its own name.
+    pub arguments: Vec<String>,
+}
+
+impl CheckKind {
+    /// How its probes begin TLS, if they do.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Http(HttpCheck { tls, .. }) | Self::Grpc(GrpcCheck { tls, .. }) => tls.as_ref(),
+            Self::Tcp | Self::Icmp | Self::Exec(_) => None,
+        }
+    }
 }

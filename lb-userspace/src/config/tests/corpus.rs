@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, FailoverPolicy, Order, ProbeVia, QuicConfig,
-    Tracking, Via, XdpMode,
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, FailoverPolicy, GrpcCheck, HttpCheck, Order,
+    ProbeVia, Program, QuicConfig, Tls, Tracking, Via, XdpMode,
 };
-use crate::config::{Problems, check_text, features, load, parse};
+use crate::config::{Problems, check_text, features, load, load_with_places, parse};
 use lb_common::abi::Features;
+use rustls::pki_types::ServerName;
 
 const GOOD: &str = "tests/fixtures/config/good";
 const BAD: &str = "tests/fixtures/config/bad";
@@ -132,19 +133,91 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(config.services[0].quic, [quic(0, 4), quic(6, 17)]);
     assert!(config.services[1].quic.is_empty() && config.pools[2].endpoints.is_empty());
     let check = &config.health_checks[0];
-    let http = |expect| CheckKind::Http {
-        path: "/healthz?full=1".into(),
-        host: Some("shop.example:8080".into()),
-        expect,
-    };
-    assert_eq!(check.kind, http(200..=299));
+    let (path, host) = ("/healthz?full=1".into(), Some("shop.example:8080".into()));
+    assert_eq!(check.kind, CheckKind::Http(HttpCheck { path, host, expect: 200..=299, tls: None }));
     assert_eq!((check.interval, check.fall, check.jitter_percent), (Duration::from_millis(250), 5, 0));
     assert_eq!(config.health_checks[2].timeout, Duration::from_secs(1), "no longer than the interval");
-    let ways = config.health_checks.iter().map(|check| (check.via, check.port));
+    let ways = config.health_checks[..5].iter().map(|check| (check.via, check.port));
     let (direct, tunnel) = (ProbeVia::Direct, ProbeVia::Tunnel);
     let expected =
         [(direct, Some(8080)), (direct, Some(80)), (direct, Some(443)), (tunnel, None), (tunnel, Some(8080))];
     assert_eq!(ways.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn checks_of_every_type_arrive_in_the_model() {
+    let config = good("every-key.yaml");
+    let kinds: Vec<_> = config.health_checks[5..].iter().map(|check| &check.kind).collect();
+    let [
+        CheckKind::Http(verified),
+        CheckKind::Http(any),
+        CheckKind::Grpc(cart),
+        CheckKind::Grpc(vip),
+        icmp,
+        lag,
+        job,
+    ] = kinds.as_slice()
+    else {
+        panic!("{kinds:?}");
+    };
+    let server = |name: &str| ServerName::try_from(name.to_owned()).ok();
+    let tls = verified.tls.as_ref().expect("HTTPS");
+    assert_eq!((verified.path.as_str(), tls.server_name.clone()), ("/ready", server("pay.example")));
+    let authorities = tls.authorities.as_ref().expect("a file of them");
+    assert!(authorities.file.ends_with("ca.pem") && authorities.roots.len() == 1);
+    assert_eq!((any.host.as_deref(), &any.tls), (Some("pay.example"), &Some(Tls::default())));
+    let (service, host) = ("shop.Cart".to_owned(), Some("cart.example".to_owned()));
+    assert_eq!(*cart, GrpcCheck { service, host, tls: None });
+    let tls = Some(Tls { server_name: server("192.0.2.1"), authorities: None });
+    assert_eq!(*vip, GrpcCheck { service: String::new(), host: None, tls });
+    assert_eq!(**icmp, CheckKind::Icmp);
+    let program = |path: &str, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        CheckKind::Exec(Program { path: path.into(), arguments })
+    };
+    let CheckKind::Exec(Program { path, arguments }) = lag else { panic!("{lag:?}") };
+    assert!(path.is_absolute() && path.ends_with("checks/lag"), "below the file's directory: {path:?}");
+    assert_eq!(*arguments, ["--most", "5s", ""]);
+    assert_eq!(**job, program("/usr/local/bin/job-hz", &[]));
+    let ports: Vec<_> = config.health_checks[9..].iter().map(|check| check.port).collect();
+    assert_eq!(ports, [None, Some(5432), None]);
+}
+
+#[test]
+fn a_program_without_a_slash_is_still_below_the_file() {
+    let text = fs::read_to_string(root().join(GOOD).join("minimal.yaml")).expect("readable");
+    let secrets = secrets();
+    let text = text.replace("hash.key", &secrets.path().join("hash.key").display().to_string());
+    let text = text.replace("type: tcp, port: 443", "type: exec, command: [check]");
+    let config = parse(&text, "x.yaml", Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
+    let program = Program { path: "./check".into(), arguments: vec![] };
+    assert_eq!(config.health_checks[0].kind, CheckKind::Exec(program));
+}
+
+#[test]
+fn the_interval_of_nodes_that_are_down_is_the_other_unless_it_is_written() {
+    let config = good("every-key.yaml");
+    let intervals = |check: usize| {
+        let check = &config.health_checks[check];
+        [check.interval, check.unhealthy_interval, check.timeout].map(|time| time.as_millis())
+    };
+    assert_eq!(intervals(0), [250, 1000, 250]);
+    assert_eq!(intervals(1), [60_000, 60_000, 2000]);
+    assert_eq!(intervals(11), [60_000, 1000, 1000], "no longer than the shorter one");
+}
+
+#[test]
+fn files_of_authorities_are_followed_and_count() {
+    let secrets = secrets();
+    let path = secrets.path().join("gateway.yaml");
+    fs::copy(root().join(GOOD).join("every-key.yaml"), &path).expect("copied");
+    let loaded = load_with_places(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(loaded.key_files.contains(&secrets.path().join("ca.pem")), "{:?}", loaded.key_files);
+    let other = super::world::secrets();
+    fs::copy(other.path().join("ca.pem"), secrets.path().join("ca.pem")).expect("copied");
+    let changed = load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_ne!(changed.health_checks[5], loaded.config.health_checks[5]);
+    assert_eq!(changed.health_checks[6..], loaded.config.health_checks[6..]);
 }
 
 #[test]

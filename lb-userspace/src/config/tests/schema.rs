@@ -137,7 +137,7 @@ fn wrong_keys_types_and_words_do_not_fit() {
         ("/services/0/vips", Value::from("198.51.100.10")),
         ("/services/0/name", Value::Null),
         ("/pools/0/endpoints/0", serde_json::json!({"address": "192.0.2.1", "wieght": 1})),
-        ("/healthChecks/0/type", Value::from("grpc")),
+        ("/healthChecks/0/type", Value::from("smtp")),
     ];
     for (pointer, value) in changes {
         let mut bad = good.clone();

@@ -23,7 +23,8 @@ pub(super) fn files(directory: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A directory with `hash.key` and what the bad files name. Git keeps no modes, so they are made here.
+/// A directory with `hash.key`, the certificate of an authority and what the bad files name. Git keeps no modes, so they are
+/// made here.
 pub(super) fn secrets() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory for the secrets");
     let write = |name: &str, text: &str, mode: u32| {
@@ -35,8 +36,15 @@ pub(super) fn secrets() -> TempDir {
     write("open.key", KEY, 0o640);
     write("short.key", &KEY[..31], 0o600);
     write("word.key", &KEY.replace('f', "g"), 0o400);
+    write("ca.pem", &authority(), 0o644);
+    // A certificate in form alone: base64 of "no DER".
+    write("broken.pem", "-----BEGIN CERTIFICATE-----\nbm8gREVS\n-----END CERTIFICATE-----\n", 0o644);
     fs::create_dir(directory.path().join("folder.key")).expect("folder.key");
     std::os::unix::fs::symlink("open.key", directory.path().join("link.key")).expect("link.key");
     std::os::unix::fs::symlink("hash.key", directory.path().join("good-link.key")).expect("good-link.key");
     directory
+}
+
+fn authority() -> String {
+    rcgen::generate_simple_self_signed(["ca.example".to_owned()]).expect("a certificate").cert.pem()
 }

@@ -69,7 +69,7 @@ fn digits(path: &Path) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Never waits, even where a FIFO lies in place of the file.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 

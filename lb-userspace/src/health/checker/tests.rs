@@ -1,5 +1,8 @@
 //! The checker with scripted nodes and paused time.
 
+mod at_once;
+mod while_down;
+
 use super::*;
 use crate::config::model::{
     Algorithm, CheckKind, ClusterSet, Endpoint, Gateway, Limits, Pool, Replies, Secret,
@@ -133,6 +136,7 @@ fn config(hosts: u8) -> Config {
             via: ProbeVia::Direct,
             port: Some(8080),
             interval: INTERVAL,
+            unhealthy_interval: INTERVAL,
             timeout: TIMEOUT,
             rise: RISE,
             fall: FALL,
@@ -341,18 +345,6 @@ async fn dropping_the_checker_ends_all_probes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_probes_than_allowed_are_under_way() {
-    let (sender, mut events) = mpsc::channel(1024);
-    let script = Scripted::new(Node::Hangs);
-    let mut checker = Checker::start(script.clone(), Options { concurrency: 4, salt: 9 }, sender);
-    checker.apply(&config(40));
-    let mut down: Vec<_> = collect(&mut events, 40).await.into_iter().map(|event| event.address).collect();
-    down.sort();
-    assert_eq!(down, (1..=40).map(address).collect::<Vec<_>>());
-    assert_eq!(script.see(|script| script.most_under_way), 4);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_probe_this_machine_could_not_make_counts_for_nothing() {
     let (_checker, script, mut events) = start(Node::Unprobed, 1);
     quiet(&mut events, Duration::from_mins(2)).await;
@@ -369,4 +361,16 @@ async fn probing_ends_when_nobody_listens() {
     drop(events);
     sleep(Duration::from_mins(1)).await;
     assert_eq!(script.count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_without_a_port_probes_the_node() {
+    let (sender, mut events) = mpsc::channel(8);
+    let script = Scripted::new(Node::Answers);
+    let mut checker = Checker::start(script.clone(), Options::default(), sender);
+    let mut echo = config(1);
+    (echo.health_checks[0].kind, echo.health_checks[0].port) = (CheckKind::Icmp, None);
+    checker.apply(&echo);
+    assert_eq!(next(&mut events).await.verdict, Verdict::Up);
+    assert_eq!(script.see(|script| script.started[0].0), address(1));
 }

@@ -1,16 +1,50 @@
-//! Probes against real servers on the loopback.
+//! Probes against real servers on the loopback: TCP and HTTP here, the others in files of their own.
 
+mod exec;
+mod grpc;
+mod https;
+mod tls_server;
+
+use super::http::FIELD_LIMIT;
 use super::*;
+use crate::config::model::{HealthCheck, HttpCheck};
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes";
 
+/// What a check of a node does once.
+fn plan(kind: &CheckKind, to: SocketAddr, timeout: Duration) -> Plan {
+    let check = HealthCheck {
+        name: "check".into(),
+        kind: kind.clone(),
+        via: ProbeVia::Direct,
+        port: Some(to.port()).filter(|port| *port != 0),
+        interval: timeout,
+        unhealthy_interval: timeout,
+        timeout,
+        rise: 1,
+        fall: 1,
+        jitter_percent: 0,
+    };
+    Plan { check: Arc::new(check), to }
+}
+
+async fn probe(kind: &CheckKind, to: SocketAddr, timeout: Duration) -> Result<(), Failure> {
+    let target = Target { pool: "web".into(), address: to.ip() };
+    Network::default().probe(&target, &plan(kind, to, timeout)).await
+}
+
 fn http(expect: RangeInclusive<u16>) -> CheckKind {
-    CheckKind::Http { path: "/healthz?deep=1".to_owned(), host: None, expect }
+    CheckKind::Http(HttpCheck { path: "/healthz?deep=1".to_owned(), host: None, expect, tls: None })
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
@@ -100,18 +134,30 @@ async fn http_passes_with_a_plain_get() {
 async fn the_configured_host_is_sent() {
     let (address, server) = server(OK).await;
     let host = Some("web.example".to_owned());
-    let kind = CheckKind::Http { path: "/".to_owned(), host, expect: 200..=200 };
+    let kind = CheckKind::Http(HttpCheck { path: "/".to_owned(), host, expect: 200..=200, tls: None });
     probe(&kind, address, LONG).await.expect("passes");
     assert!(server.await.expect("server").to_ascii_lowercase().contains("\r\nhost: web.example\r\n"));
 }
 
 #[test]
-fn the_default_host_leaves_out_port_80() {
-    let named = |text: &str| authority(text.parse().expect("address"));
+fn the_authority_is_the_host_the_servers_name_or_the_address() {
+    let named = |text: &str| authority(None, None, text.parse().expect("address"));
     assert_eq!(named("192.0.2.1:80"), "192.0.2.1");
     assert_eq!(named("192.0.2.1:8080"), "192.0.2.1:8080");
     assert_eq!(named("[2001:db8::1]:80"), "[2001:db8::1]");
     assert_eq!(named("[2001:db8::1]:8080"), "[2001:db8::1]:8080");
+
+    let name = "shop.example".try_into().ok();
+    let [named, nameless] = [name, None].map(|server_name| Tls { server_name, authorities: None });
+    let over = |tls: &Tls, text: &str| authority(None, Some(tls), text.parse().expect("address"));
+    assert_eq!(over(&nameless, "192.0.2.1:443"), "192.0.2.1");
+    assert_eq!(over(&nameless, "192.0.2.1:80"), "192.0.2.1:80");
+    assert_eq!(over(&named, "192.0.2.1:443"), "shop.example");
+    assert_eq!(over(&named, "192.0.2.1:8443"), "shop.example:8443");
+    let v6 = Tls { server_name: "2001:db8::2".try_into().ok(), authorities: None };
+    assert_eq!(over(&v6, "192.0.2.1:8443"), "[2001:db8::2]:8443");
+    let to = "192.0.2.1:443".parse().expect("address");
+    assert_eq!(authority(Some("other.example"), Some(&named), to), "other.example");
 }
 
 #[tokio::test]
@@ -215,7 +261,7 @@ async fn faults_of_this_machine_are_told_apart() {
     }
     let (_listener, address) = listen().await;
     let host = Some("two\nlines".to_owned());
-    let kind = CheckKind::Http { path: "/".to_owned(), host, expect: 200..=399 };
+    let kind = CheckKind::Http(HttpCheck { path: "/".to_owned(), host, expect: 200..=399, tls: None });
     let failure = probe(&kind, address, LONG).await.expect_err("no request");
     assert!(matches!(failure, Failure::Request(_)) && failure.is_local(), "{failure:?}");
 }
