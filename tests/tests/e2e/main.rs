@@ -9,6 +9,7 @@ mod encapsulation;
 mod evidence;
 mod failover;
 mod gateway;
+mod health_checks;
 mod http;
 mod lab;
 mod node;
