@@ -1,6 +1,6 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, percent, span};
+use super::output::{Column, Sheet, held, percent, span};
 use crate::observe::view::{ClusterView, clusters};
 
 const COLUMNS: [Column; 10] = [
@@ -27,7 +27,7 @@ fn text(clusters: &[ClusterView]) -> String {
     for cluster in clusters {
         sheet.row([
             cluster.name.clone(),
-            cluster.state.to_owned(),
+            format!("{}{}", cluster.state, cluster.held.map(held).unwrap_or_default()),
             format!("{}/{}", cluster.healthy, cluster.total),
             cluster.unknown.to_string(),
             cluster.draining.to_string(),

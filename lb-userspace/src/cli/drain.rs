@@ -1,26 +1,18 @@
 use std::net::IpAddr;
-use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use crate::daemon::protocol::{Reply, Request, Subject, ask};
+use super::admin::Admin;
+use crate::daemon::protocol::{Request, Subject};
 
 /// `spillway drain` and `undrain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(subcommand)]
     what: What,
-    /// The agent's socket, as in its `gateway.listen.admin`.
-    #[arg(
-        long,
-        global = true,
-        value_name = "unix://PATH",
-        default_value = "unix:///run/spillway.sock",
-        value_parser = socket
-    )]
-    admin: PathBuf,
+    #[command(flatten)]
+    admin: Admin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,11 +30,6 @@ enum What {
     },
 }
 
-fn socket(text: &str) -> Result<PathBuf, String> {
-    let path = text.strip_prefix("unix://").filter(|path| path.starts_with('/'));
-    path.map(PathBuf::from).ok_or_else(|| "write `unix://` and an absolute path".to_owned())
-}
-
 fn backend(text: &str) -> Result<(String, IpAddr), String> {
     let (pool, address) = text.split_once('/').ok_or("write it as POOL/ADDRESS")?;
     let address = address.parse().map_err(|_| format!("{address:?} is no IP address"))?;
@@ -50,11 +37,11 @@ fn backend(text: &str) -> Result<(String, IpAddr), String> {
 }
 
 pub(super) fn drain(options: &Options) -> Result<(), Failure> {
-    tell(options, Request::Drain(options.subject()))
+    options.admin.tell(&Request::Drain(options.subject()))
 }
 
 pub(super) fn undrain(options: &Options) -> Result<(), Failure> {
-    tell(options, Request::Undrain(options.subject()))
+    options.admin.tell(&Request::Undrain(options.subject()))
 }
 
 impl Options {
@@ -68,16 +55,6 @@ impl Options {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is the answer")]
-#[expect(clippy::needless_pass_by_value, reason = "made for this call alone")]
-fn tell(options: &Options, request: Request) -> Result<(), Failure> {
-    match ask(&options.admin, &request).map_err(|error| anyhow!(error))? {
-        Reply::Done(what) => println!("{what}"),
-        Reply::Refused(reason) => return Err(anyhow!(reason).into()),
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +64,5 @@ mod tests {
         assert_eq!(backend("web/10.0.0.1").unwrap(), ("web".into(), [10, 0, 0, 1].into()));
         assert_eq!(backend("web/2001:db8::1").unwrap().1, "2001:db8::1".parse::<IpAddr>().unwrap());
         assert!(backend("web").is_err() && backend("web/x").is_err());
-        assert_eq!(socket("unix:///run/x.sock").unwrap(), PathBuf::from("/run/x.sock"));
-        assert!(socket("/run/x.sock").is_err() && socket("unix://x").is_err());
     }
 }

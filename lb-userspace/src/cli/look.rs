@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::output::Output;
 use super::{Failure, Pinned};
+use crate::datapath::clock::monotonic;
 use crate::datapath::connections::Connections;
 use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
@@ -88,6 +89,7 @@ impl Look {
             connections: (0, 0),
             interface_name: &interface_name,
             now: self.now,
+            monotonic: monotonic(),
         }
     }
 }

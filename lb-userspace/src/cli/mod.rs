@@ -1,11 +1,13 @@
 //! The command line: one module per verb.
 
+mod admin;
 mod backends;
 mod check;
 mod clusters;
 mod doctor;
 mod drain;
 mod explain;
+mod failback;
 mod failure;
 mod look;
 mod maps;
@@ -75,6 +77,8 @@ enum Verb {
     Drain(drain::Options),
     /// Give a drained backend or cluster its share again; the agent must run.
     Undrain(drain::Options),
+    /// Give a cluster back at once what failover policies hold back of it; the agent must run.
+    Failback(failback::Options),
     /// Take the program off all interfaces and remove the pinned maps; the agent must not run.
     Unload(unload::Options),
 }
@@ -108,6 +112,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Doctor(options) => doctor::run(options),
         Verb::Drain(options) => drain::drain(options),
         Verb::Undrain(options) => drain::undrain(options),
+        Verb::Failback(options) => failback::run(options),
         Verb::Unload(options) => unload::run(options),
     }
 }

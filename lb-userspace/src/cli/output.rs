@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
+use crate::observe::view::HeldView;
 
 /// How an answer looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -129,6 +130,12 @@ pub(super) fn span(seconds: u64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// What is held back of a pool's health, behind other words: `, held at 40% for 23 s`.
+pub(super) fn held(held: HeldView) -> String {
+    let until = held.next_step.map_or_else(|| "until told".to_owned(), |left| format!("for {}", span(left)));
+    format!(", held at {}% {until}", held.perceived)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, or_dash, percent};
+use super::output::{Column, Sheet, held, or_dash, percent};
 use crate::observe::view::{PoolShare, PortView, ServiceView, services};
 
 const COLUMNS: [Column; 12] = [
@@ -59,10 +59,11 @@ fn cells(pool: Option<&PoolShare>) -> [String; 4] {
     pool.map(cells).unwrap_or_default()
 }
 
-/// `0`; `1, PANIC`; `-`.
+/// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `-`.
 fn priority(pool: &PoolShare) -> String {
     let panic = if pool.panic { ", PANIC" } else { "" };
-    or_dash(pool.priority.map(|priority| format!("{priority}{panic}")).as_ref())
+    let held = pool.held.map(held).unwrap_or_default();
+    or_dash(pool.priority.map(|priority| format!("{priority}{panic}{held}")).as_ref())
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
@@ -82,6 +83,7 @@ fn port(port: &PortView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::view::HeldView;
 
     #[test]
     fn a_service_has_a_line_for_each_pool() {
@@ -91,6 +93,11 @@ mod tests {
             weight,
             priority,
             panic: priority == Some(1),
+            held: (priority == Some(0)).then_some(HeldView {
+                health: 100,
+                perceived: 40,
+                next_step: Some(23),
+            }),
             share,
         };
         let service = ServiceView {
@@ -102,15 +109,20 @@ mod tests {
             affinity: "flow",
             tracking: "transition",
             access: Some("public".into()),
-            pools: vec![pool("web-eu", None, 90, 0.9), pool("web-us", Some(1), 10, 0.1)],
+            pools: vec![
+                pool("web-eu", None, 90, 0.9),
+                pool("web-us", Some(1), 10, 0.1),
+                pool("web-ap", Some(0), 0, 0.0),
+            ],
             packets: 7,
             bytes: 800,
             dropped: 0,
         };
         let expected = "\
-SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    PRIORITY  WEIGHT  SHARE  PACKETS  BYTES  DROPPED
-shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -             90  90.0%        7    800        0
-                                                                web-us  1, PANIC      10  10.0%";
+SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    PRIORITY                 WEIGHT  SHARE  PACKETS  BYTES  DROPPED
+shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -                            90  90.0%        7    800        0
+                                                                web-us  1, PANIC                     10  10.0%
+                                                                web-ap  0, held at 40% for 23 s       0   0.0%";
         assert_eq!(text(&[service]), expected);
     }
 }

@@ -16,6 +16,7 @@ fn the_parser_is_consistent() {
 fn documented_commands_are_understood() {
     for line in [
         "spillway status",
+        "spillway failback cluster eu-1 --admin unix:///run/x.sock",
         "spillway run --config x.yaml --log-packets --log-format json",
         "spillway node --config x.yaml --log-format json",
         "spillway services --output json",

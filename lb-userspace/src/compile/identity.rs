@@ -99,6 +99,7 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         weight: share.weight,
         priority: share.priority,
         panic: share.panic,
+        hold: share.hold,
     };
     ServiceRecord {
         index,

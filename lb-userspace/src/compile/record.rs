@@ -6,7 +6,7 @@
 //! moment at least all that the kernel may hold.
 
 use crate::config::model::{Affinity, ClusterState, Protocol, Tracking};
-use crate::policy::desired::MemberState;
+use crate::policy::desired::{Hold, MemberState};
 use lb_common::abi::EARLIER;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,6 +114,9 @@ pub struct ShareRecord {
     /// Its priority is in panic.
     #[serde(default, skip_serializing_if = "is_false")]
     pub panic: bool,
+    /// Its health is more than is taken in; `None`: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 /// A pool.

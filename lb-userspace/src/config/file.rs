@@ -21,7 +21,7 @@ pub(crate) use access::AccessPolicy;
 pub(crate) use checks::{CheckType, HealthCheck, Tls};
 pub(crate) use clusters::{Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
-pub(crate) use failover::FailoverPolicy;
+pub(crate) use failover::{Failback, FailbackMode, FailoverPolicy};
 pub(crate) use gateway::{Evidence, Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use outlier::Outlier;

@@ -13,7 +13,7 @@ mod report;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
-pub use failover::{FailoverPolicy, Order};
+pub use failover::{Failback, FailoverPolicy, Order};
 pub use health::{Authorities, CheckKind, GrpcCheck, HealthCheck, HttpCheck, ProbeVia, Program, Tls};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use outlier::Outlier;

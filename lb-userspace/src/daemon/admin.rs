@@ -1,4 +1,4 @@
-//! The agent's socket: what `spillway drain` and `undrain` ask arrives here.
+//! The agent's socket: what `spillway drain`, `undrain` and `failback` ask arrives here.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::abi::{AccessKey, Event};
 use time::OffsetDateTime;
@@ -27,6 +27,7 @@ use crate::datapath::state::{self, StateError};
 use crate::observe::event::Told;
 use crate::observe::published::{self, Drained, Published};
 use crate::policy;
+use crate::policy::memory::Memory;
 use crate::policy::observed::{NextHop, Observed};
 use crate::reconcile::{self, Maps as _, Op};
 
@@ -38,6 +39,10 @@ pub(super) struct Agent {
     pub(super) ledger: Ledger,
     cache: Cache,
     pub(super) observed: Observed,
+    /// What policy remembers.
+    pub(super) memory: Memory,
+    /// When time alone leads to other tables, in milliseconds of [`monotonic`]; `None`: it does not.
+    due: Option<u64>,
     /// The configured interfaces that the program is on.
     pub(super) attached: Vec<Attachment>,
     /// Endpoint addresses whose way has been asked for and is not known yet.
@@ -62,8 +67,8 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// `adopted`: what the agent before left; its verdicts hold until a probe says otherwise, and what an
-    /// operator drained stays drained.
+    /// `adopted`: what the agent before left; its verdicts hold until a probe says otherwise, what an operator drained stays
+    /// drained, and what was held back stays so.
     pub(super) fn new(
         config: Config,
         pins: Pins,
@@ -87,6 +92,8 @@ impl Agent {
             ledger,
             cache: Cache::default(),
             observed,
+            memory: adopted.map(|seen| seen.memory.clone()).unwrap_or_default(),
+            due: None,
             attached: Vec::new(),
             awaited,
             news: News::default(),
@@ -124,9 +131,12 @@ impl Agent {
     pub(super) fn converge(&mut self) -> Result<(), String> {
         let started = Instant::now();
         let withheld = self.admit_egresses();
-        let desired = policy::decide(&self.config, &self.observed);
+        let now = monotonic();
+        let decision = policy::decide_after(&self.memory, &self.config, &self.observed, now);
         self.observed.next_hops.extend(withheld);
-        let compiled = compile(&desired, &mut self.ledger, &mut self.cache, monotonic());
+        let desired = decision.desired;
+        (self.memory, self.due) = (decision.memory, decision.due);
+        let compiled = compile(&desired, &mut self.ledger, &mut self.cache, now);
         let image = Arc::new(compiled.map_err(|error| error.to_string())?);
         self.published.forgotten += self.ledger.take_forgot();
         self.trouble.tables = None;
@@ -243,6 +253,7 @@ impl Agent {
                 backends: self.observed.drained_backends.clone(),
                 clusters: self.observed.drained_clusters.clone(),
             },
+            memory: self.memory.clone(),
             ejections: self.outlying.kept(),
             reports: self.reports.published(),
             record: self.ledger.record().clone(),
@@ -280,6 +291,12 @@ impl Agent {
         if let Err(reason) = self.publish() {
             error!(event = "publish", reason, "the record stays as it is");
         }
+    }
+
+    /// When time alone leads to other tables; `None`: it does not.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let left = self.due?.saturating_sub(monotonic());
+        Some(Instant::now() + Duration::from_millis(left))
     }
 
     pub(super) fn backend_index(&self, pool: &str, address: IpAddr) -> Option<u16> {

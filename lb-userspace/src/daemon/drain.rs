@@ -1,4 +1,5 @@
-//! Draining by an operator's word: what takes nothing new until the word is taken back.
+//! An operator's word: what is drained takes nothing new until the word is taken back, and what a failover policy holds back
+//! comes back at once.
 
 use std::net::IpAddr;
 
@@ -12,17 +13,33 @@ use crate::config::near;
 impl Agent {
     /// Does what is asked, but for the tables.
     pub(super) fn obey(&mut self, request: &Request) -> Reply {
-        let (Request::Drain(subject) | Request::Undrain(subject)) = request;
-        if let Err(reason) = known(subject, &self.config) {
-            return Reply::Refused(reason);
+        let done = match request {
+            Request::Drain(subject) => self.drain(subject, true),
+            Request::Undrain(subject) => self.drain(subject, false),
+            Request::Failback(name) => self.fail_back(name),
+        };
+        done.map_or_else(Reply::Refused, Reply::Done)
+    }
+
+    fn fail_back(&mut self, name: &str) -> Result<String, String> {
+        cluster(name, &self.config)?;
+        let pools = self.config.pools.iter().filter(|pool| pool.cluster == name);
+        let pools: Vec<_> = pools.map(|pool| pool.name.as_str()).collect();
+        if !self.memory.release(|pool| pools.contains(&pool)) {
+            return Ok(format!("of cluster {name} nothing was held back; nothing changed"));
         }
-        let drain = matches!(request, Request::Drain(_));
+        info!(event = "failback", cluster = name, "told by an operator to come back");
+        Ok(format!("cluster {name} has back what its health allows"))
+    }
+
+    fn drain(&mut self, subject: &Subject, drain: bool) -> Result<String, String> {
+        known(subject, &self.config)?;
         let changed = self.mark(subject, drain);
         if changed {
             let what = if drain { "drained" } else { "undrained" };
             info!(event = "drain", %subject, "{what} by an operator");
         }
-        Reply::Done(describe(subject, drain, changed, &self.config))
+        Ok(describe(subject, drain, changed, &self.config))
     }
 
     fn mark(&mut self, subject: &Subject, drain: bool) -> bool {

@@ -5,6 +5,8 @@
 //! ← {"done":"web-eu/10.1.0.21 is draining: its rows go to others"}
 //! → {"undrain":{"cluster":"us-2"}}
 //! ← {"refused":"there is no cluster \"us-2\"; did you mean \"us-1\"?"}
+//! → {"failback":"eu-1"}
+//! ← {"done":"cluster eu-1 has back what its health allows"}
 //! ```
 //!
 //! The answer comes once the tables say so.
@@ -32,6 +34,8 @@ pub enum Request {
     Drain(Subject),
     /// Give it its share again.
     Undrain(Subject),
+    /// Give this cluster's pools back at once what failover policies hold back.
+    Failback(String),
 }
 
 /// What is drained.
@@ -134,6 +138,8 @@ mod tests {
         let text = r#"{"undrain":{"cluster":"us-2"}}"#;
         let undrain = Request::Undrain(Subject::Cluster("us-2".into()));
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), undrain);
+        let text = r#"{"failback":"eu-1"}"#;
+        assert_eq!(serde_json::to_string(&Request::Failback("eu-1".into())).unwrap(), text);
         assert_eq!(serde_json::to_string(&Reply::Done("x".into())).unwrap(), r#"{"done":"x"}"#);
     }
 

@@ -243,10 +243,10 @@ impl Agent {
             Ok(attached) => attached,
             Err(error) => return Err(self.reattach(error.to_string())),
         };
-        let before = std::mem::replace(&mut self.config, config);
+        let before = (std::mem::replace(&mut self.config, config), self.memory.clone());
         self.follow_outliers();
         if let Err(reason) = self.converge() {
-            self.config = before;
+            (self.config, self.memory) = before;
             self.follow_outliers();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));

@@ -138,6 +138,7 @@ impl Watch {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         let gathered = self.agent.reports.deadline();
         let look = self.agent.outlying.deadline();
+        let decided = self.agent.deadline().map(Instant::from_std);
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
@@ -152,6 +153,7 @@ impl Watch {
             _ = self.resync.tick() => return Happened::Resync,
             () = until(deadline) => return Happened::Deadline,
             () = until(due) => return Happened::Deadline,
+            () = until(decided) => return Happened::Deadline,
             found = self.agent.tracking.found() => self.agent.swept(found),
             _ = self.signals.interrupt.recv() => return Happened::End,
             _ = self.signals.terminate.recv() => return Happened::End,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::compile::Record;
+use crate::policy::memory::Memory;
 use crate::policy::outlier::Kept;
 
 /// The text in the `state` map.
@@ -19,6 +20,9 @@ pub struct Published {
     /// What an operator drains.
     #[serde(default)]
     pub drained: Drained,
+    /// What policy remembers.
+    #[serde(default)]
+    pub memory: Memory,
     /// Endpoints that are ejected, or were lately, by pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ejections: Ejections,

@@ -108,13 +108,28 @@ pub struct Share {
     pub priority: Option<usize>,
     /// Its priority is in panic.
     pub panic: bool,
+    /// Its health is more than is taken in; `None`: it is not.
+    pub hold: Option<Hold>,
 }
 
 impl Share {
     /// One with this weight, of a service without failover policy.
     pub fn fixed(pool: impl Into<String>, cluster: impl Into<String>, weight: u16) -> Self {
-        Self { pool: pool.into(), cluster: cluster.into(), weight, priority: None, panic: false }
+        Self { pool: pool.into(), cluster: cluster.into(), weight, priority: None, panic: false, hold: None }
     }
+}
+
+/// A pool that came up again and does not get all back yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hold {
+    /// Its health in percent, by the service's failover policy.
+    pub health: u32,
+    /// What of it is taken in, in percent.
+    pub perceived: u32,
+    /// When the next step is due, in milliseconds of the kernel's monotonic clock; `None`: when an operator says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// A pool as it stands.

@@ -3,7 +3,8 @@
 //! 1. Each cluster has a priority, by the policy's groups or by its labels ([`order`]).
 //! 2. Each priority gets a load by the health of its endpoints ([`load`]).
 //! 3. Within a priority each pool counts as much as its weight times its own health: `weight · min(100, factor · available
-//!    / endpoints)`. In panic health counts for nothing.
+//!    / endpoints)`, of which no more counts than is taken in, as long as those that have it can bear the priority's load. In
+//!    panic health counts for nothing.
 //! 4. Loads become rows, and those weights, so that the compiled table has the percentages to the row ([`Part::weight`]).
 //!
 //! Rows are divided among priorities first, then within each: how many a priority has does not depend on what happens within
@@ -35,16 +36,29 @@ pub struct Contender {
     pub tally: Tally,
 }
 
-impl Contender {
-    /// How much it counts in its priority.
-    fn counts(&self, overprovisioning: u32, panic: bool) -> u64 {
-        let health = match panic {
-            true if self.tally.reachable > 0 => 100,
-            true => 0,
-            false => self.tally.health(overprovisioning),
-        };
-        u64::from(self.weight) * u64::from(health)
-    }
+/// Each health that is taken in, in percent, raised toward the real one as far as all together come short of `wanted`: by the
+/// same part of what it lacks, rounded up.
+fn relieve(taken: &[u32], real: &[u32], wanted: u32) -> Vec<u32> {
+    let short = wanted.saturating_sub(taken.iter().sum());
+    let lacks = || real.iter().zip(taken).map(|(real, taken)| real.saturating_sub(*taken));
+    let all = lacks().sum::<u32>().max(1);
+    let raise = |(taken, lack): (&u32, u32)| taken + (lack * short).div_ceil(all).min(lack);
+    taken.iter().zip(lacks()).map(raise).collect()
+}
+
+/// How much each counts in a priority of this load: 0 for those of others.
+fn counts(contenders: &[Contender], priority: usize, level: Level, overprovisioning: u32) -> Vec<u64> {
+    let is_in = |one: &Contender| one.priority == priority && one.weight > 0;
+    let of = |health: &dyn Fn(Tally) -> u32| -> Vec<u32> {
+        contenders.iter().map(|one| if is_in(one) { health(one.tally) } else { 0 }).collect()
+    };
+    let health = if level.panic {
+        of(&|tally| if tally.reachable > 0 { 100 } else { 0 })
+    } else {
+        let taken = of(&|tally| tally.perceived(overprovisioning));
+        relieve(&taken, &of(&|tally| tally.health(overprovisioning)), level.load)
+    };
+    contenders.iter().zip(health).map(|(one, health)| u64::from(one.weight) * u64::from(health)).collect()
 }
 
 /// What a pool gets.
@@ -70,15 +84,12 @@ pub fn divide(contenders: &[Contender], overprovisioning: u32, panic_threshold: 
     let loads: Vec<_> = levels.iter().map(|level| level.load).collect();
     let mut parts = vec![Part::default(); contenders.len()];
     let rows = apportion(CLUSTER_ROWS, &loads);
-    for ((priority, Level { panic, .. }), rows) in priorities.into_iter().zip(levels).zip(rows) {
-        let counts = |one: &Contender| {
-            if one.priority == priority { one.counts(overprovisioning, panic) } else { 0 }
-        };
-        let counts: Vec<_> = contenders.iter().map(counts).collect();
+    for ((priority, level), rows) in priorities.into_iter().zip(levels).zip(rows) {
+        let counts = counts(contenders, priority, level, overprovisioning);
         for (position, rows) in apportion(rows, &counts).into_iter().enumerate().filter(|(_, rows)| *rows > 0)
         {
             let weight = u16::try_from(rows * WEIGHT_OF_A_ROW).unwrap_or(u16::MAX);
-            parts[position] = Part { weight, panic };
+            parts[position] = Part { weight, panic: level.panic };
         }
     }
     parts

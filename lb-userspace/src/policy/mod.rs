@@ -5,10 +5,12 @@
 //!    or *unknown* before the first verdict. A pool without a check counts as up.
 //! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
-//!    panic: whether those that are down are used too.
+//!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]).
 
 pub mod desired;
+pub mod failback;
 pub mod failover;
+pub mod memory;
 pub mod observed;
 pub mod outlier;
 mod shares;
@@ -17,18 +19,50 @@ mod tests;
 
 use crate::config::model::{self, ClusterState, Config, Encap, Via};
 use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip};
+use memory::Memory;
 use observed::{Health, NextHop, Observed, Verdict};
 use shares::Standings;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Decides what should be served.
+/// A decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What should be served.
+    pub desired: Desired,
+    /// What the next decision is to know of this one.
+    pub memory: Memory,
+    /// When time alone leads to another decision, in milliseconds of the kernel's monotonic clock; `None`: never.
+    pub due: Option<u64>,
+}
+
+/// Decides what should be served by what is known at present, as an agent does that begins.
 pub fn decide(config: &Config, observed: &Observed) -> Desired {
+    decide_after(&Memory::default(), config, observed, 0).desired
+}
+
+/// Decides what should be served at `now`, after what was decided before. The clock is the kernel's monotonic one, in
+/// milliseconds.
+pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: u64) -> Decision {
     let clusters: Vec<_> = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
     let pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
     let standings = Standings::new(config, &pools, &clusters);
-    let serve = |service| serve(service, standings.of(service), observed);
+    let failback = standings.perceive(&config.services, &before.failback, now);
+    let serve = |service| serve(service, standings.of(service, &failback), observed);
     let services: Vec<_> = config.services.iter().map(serve).collect();
+    let holds = services.iter().flat_map(|service| &service.shares).filter_map(|share| share.hold);
+    let due = holds.filter_map(|hold| hold.until).min();
+    let desired = assemble(config, observed, clusters, pools, services);
+    Decision { desired, memory: Memory { failback }, due }
+}
+
+fn assemble(
+    config: &Config,
+    observed: &Observed,
+    clusters: Vec<Cluster>,
+    pools: Vec<Pool>,
+    services: Vec<Service>,
+) -> Desired {
     let panicked = shares::in_panic(services.iter().flat_map(|service| &service.shares));
     let panic = |pool: Pool| Pool { panic: panicked.contains(&pool.name), ..pool };
     let pools = pools.into_iter().map(panic).collect();

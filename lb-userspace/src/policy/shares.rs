@@ -1,14 +1,16 @@
 //! Which part of a service's new flows each of its pools gets.
 //!
-//! With a failover policy, what that says ([`super::failover`]). Without one a pool has its configured weight while at least
-//! one of its endpoints is usable and its cluster is active, else 0.
+//! With a failover policy, what that says ([`super::failover`]), of the health that is taken in ([`super::failback`]). Without
+//! one a pool has its configured weight while at least one of its endpoints is usable and its cluster is active, else 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::desired::{Cluster, Member, MemberState, Pool, Reach, Share};
+use super::desired::{Cluster, Hold, Member, MemberState, Pool, Reach, Share};
+use super::failback::{Perceived, perceive};
 use super::failover::load::Tally;
 use super::failover::order::{Labels, priority};
 use super::failover::{Contender, Part, divide};
+use super::memory::ByPolicy;
 use crate::config::model::{self, ClusterState, Config, FailoverPolicy};
 
 /// A pool, as services that use it see it.
@@ -40,6 +42,7 @@ impl<'a> Standing<'a> {
                 total: count(|member| member.weight > 0),
                 draining: count(|member| member.weight > 0 && member.state == MemberState::Draining),
                 reachable: count(|member| member.weight > 0 && member.reach != Reach::Unresolved),
+                withheld: 0,
             },
             peopled: !pool.members.is_empty(),
         }
@@ -47,6 +50,16 @@ impl<'a> Standing<'a> {
 
     fn holds(&self) -> bool {
         self.active && self.tally.healthy > 0
+    }
+
+    /// As a policy counts it.
+    fn counted(&self, policy: &FailoverPolicy) -> Tally {
+        self.tally.at_least(policy.min_healthy)
+    }
+
+    /// Its health in percent by a policy.
+    fn health(&self, policy: &FailoverPolicy) -> u32 {
+        self.counted(policy).health(policy.overprovisioning)
     }
 }
 
@@ -72,43 +85,80 @@ impl<'a> Standings<'a> {
         }
     }
 
-    /// The parts of a service's pools, in the order of its list.
-    pub(super) fn of(&self, service: &model::Service) -> Vec<Share> {
-        let known = |name: &String| self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool));
-        let pools: Vec<_> = service.pools.iter().filter_map(known).collect();
-        let policy = service.failover_policy.as_deref().and_then(|name| self.policies.get(name));
-        policy.map_or_else(|| by_weight(&pools), |policy| self.by_policy(&pools, policy))
+    /// What is taken in at `now` of the health of pools, by the policies with `failback` of services that use them.
+    pub(super) fn perceive(
+        &self,
+        services: &[model::Service],
+        before: &ByPolicy<Perceived>,
+        now: u64,
+    ) -> ByPolicy<Perceived> {
+        let mut taken = ByPolicy::new();
+        for (pools, policy) in services.iter().filter_map(|service| self.pools_and_policy(service)) {
+            let Some(failback) = policy.failback else { continue };
+            let known = |pool: &str| before.get(&policy.name)?.get(pool).copied();
+            let perceived = pools.iter().filter_map(|(name, pool)| {
+                let perceived = perceive(known(name), pool.health(policy), failback, now)?;
+                Some(((*name).to_owned(), perceived))
+            });
+            taken.entry(policy.name.clone()).or_insert_with(BTreeMap::new).extend(perceived);
+        }
+        taken
     }
 
-    fn by_policy(&self, pools: &[Named], policy: &FailoverPolicy) -> Vec<Share> {
-        let contenders = self.contenders(pools, policy);
+    fn pools_and_policy(&self, service: &model::Service) -> Option<(Vec<Named<'_>>, &FailoverPolicy)> {
+        let policy = self.policies.get(service.failover_policy.as_deref()?)?;
+        Some((self.pools(service), policy))
+    }
+
+    /// The pools of a service, in the order of its list.
+    fn pools(&self, service: &model::Service) -> Vec<Named<'_>> {
+        let known = |name: &String| self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool));
+        service.pools.iter().filter_map(known).collect()
+    }
+
+    /// The parts of a service's pools, in the order of its list, by the health that is taken in.
+    pub(super) fn of(&self, service: &model::Service, taken: &ByPolicy<Perceived>) -> Vec<Share> {
+        match self.pools_and_policy(service) {
+            Some((pools, policy)) => self.by_policy(&pools, policy, taken),
+            None => by_weight(&self.pools(service)),
+        }
+    }
+
+    fn by_policy(&self, pools: &[Named], policy: &FailoverPolicy, taken: &ByPolicy<Perceived>) -> Vec<Share> {
+        let hold = |(name, pool): &Named| -> Option<Hold> {
+            taken.get(&policy.name)?.get(*name)?.hold(pool.health(policy), policy.failback?)
+        };
+        let holds: Vec<_> = pools.iter().map(hold).collect();
+        let contenders = self.contenders(pools, &holds, policy);
         let parts = divide(&contenders, policy.overprovisioning, policy.panic_threshold);
-        let share = |(((name, pool), contender), part): ((&Named, &Contender), Part)| Share {
+        let share = |(((name, pool), contender), (part, hold)): ((&Named, &Contender), (Part, _))| Share {
             weight: part.weight,
             panic: part.panic,
             priority: Some(contender.priority),
+            hold,
             ..Share::fixed(*name, pool.cluster, 0)
         };
-        pools.iter().zip(&contenders).zip(parts).map(share).collect()
+        pools.iter().zip(&contenders).zip(parts.into_iter().zip(holds)).map(share).collect()
     }
 
     /// A pool whose cluster an operator took out takes no part, unless that leaves nobody who is up.
-    fn contenders(&self, pools: &[Named], policy: &FailoverPolicy) -> Vec<Contender> {
+    fn contenders(&self, pools: &[Named], holds: &[Option<Hold>], policy: &FailoverPolicy) -> Vec<Contender> {
         let open = is_open(pools);
         // There is nowhere to send to: the tables stay what they are for when there is again.
         let lost = pools.iter().all(|(_, pool)| pool.tally.reachable == 0);
         let none = Labels::new();
         let labels = |cluster: &str| self.labels.get(cluster).copied().unwrap_or(&none);
         let own = self.own.map_or(&none, labels);
-        let contender = |(_, pool): &Named| {
-            let tally = pool.tally.at_least(policy.min_healthy);
+        let contender = |((_, pool), hold): (&Named, &Option<Hold>)| {
+            let tally = pool.counted(policy);
+            let tally = hold.map_or(tally, |hold| tally.held_at(hold.perceived, policy.overprovisioning));
             Contender {
                 priority: priority(&policy.order, pool.cluster, labels(pool.cluster), own),
                 weight: if pool.active || open { pool.weight } else { 0 },
                 tally: if lost { Tally { reachable: tally.total, ..tally } } else { tally },
             }
         };
-        pools.iter().map(contender).collect()
+        pools.iter().zip(holds).map(contender).collect()
     }
 }
 

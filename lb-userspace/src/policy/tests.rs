@@ -1,4 +1,5 @@
 mod examples;
+mod memory;
 
 use super::*;
 use crate::config::model::{
@@ -206,6 +207,7 @@ fn in_order() -> (Config, Observed) {
         overprovisioning: model::FailoverPolicy::OVERPROVISIONING,
         panic_threshold: model::FailoverPolicy::PANIC_THRESHOLD,
         min_healthy: 0,
+        failback: None,
     }];
     config.services[0].failover_policy = Some("near".into());
     for (number, pool) in (1..).zip(&mut config.pools) {
@@ -218,9 +220,12 @@ fn in_order() -> (Config, Observed) {
 
 /// Shares of a service's pools in percent.
 fn percents(config: &Config, observed: &Observed) -> [u32; 2] {
-    let weights = weights(config, observed).map(u32::from);
+    in_percent(weights(config, observed))
+}
+
+fn in_percent(weights: [u16; 2]) -> [u32; 2] {
     let all = lb_common::flow::CLUSTER_ROWS * failover::WEIGHT_OF_A_ROW;
-    weights.map(|weight| (weight * 100 + all / 2) / all)
+    weights.map(|weight| (u32::from(weight) * 100 + all / 2) / all)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
-use crate::config::scalar::Integer;
+use crate::config::scalar::{Choice, Integer, Time, Word};
 use crate::config::tree::Node;
 
 /// Which clusters come first, and what becomes of a service's flows when endpoints are down. Either `priorities` or
@@ -35,13 +35,11 @@ pub(crate) struct FailoverPolicy {
     /// Endpoints of a pool: with fewer up it counts as having none.
     #[schemars(range(min = 0, max = 16_384), extend("default" = 0))]
     pub(crate) min_healthy_endpoints: Option<Located<Integer>>,
+    /// How a pool gets flows back whose endpoints come up again; left out: at once.
+    pub(crate) failback: Option<Located<Failback>>,
 }
 
-const REFUSED: &[Refused] = &[
-    ("spill", "remove it; flows spill by health"),
-    ("failback", "remove it; a priority gets its flows back as its endpoints come up"),
-    ("resilience", "remove it"),
-];
+const REFUSED: &[Refused] = &[("spill", "remove it; flows spill by health"), ("resilience", "remove it")];
 
 impl Read for FailoverPolicy {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -53,10 +51,52 @@ impl Read for FailoverPolicy {
             overprovisioning_factor: section.optional("overprovisioningFactor"),
             panic_threshold: section.optional("panicThreshold"),
             min_healthy_endpoints: section.optional("minHealthyEndpoints"),
+            failback: section.optional("failback"),
         };
         let mend = "list groups of clusters, `priorities: [[eu-1], [us-1]]`, or `labels`";
         section.any_of(&["priorities", "labels"], "nothing says which clusters come first", mend);
         section.close(REFUSED);
         Some(policy)
     }
+}
+
+/// How a pool gets flows back whose endpoints come up again.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Failback {
+    /// `auto`: in steps, after a time; `manual`: when an operator says so (`spillway failback`).
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) mode: Option<Located<Choice<FailbackMode>>>,
+    /// `auto`: how long a pool must have been healthier before each step.
+    #[schemars(extend("default" = "60s"))]
+    pub(crate) hold_down: Option<Located<Time>>,
+    /// `auto`: percent of health that a step adds.
+    #[schemars(range(min = 1, max = 100), extend("default" = 20))]
+    pub(crate) step_percent: Option<Located<Integer>>,
+}
+
+impl Read for Failback {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let failback = Self {
+            mode: section.optional("mode"),
+            hold_down: section.optional("holdDown"),
+            step_percent: section.optional("stepPercent"),
+        };
+        section.close(&[]);
+        Some(failback)
+    }
+}
+
+/// Who decides that a pool gets flows back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailbackMode {
+    /// Time.
+    Auto,
+    /// An operator.
+    Manual,
+}
+
+impl Word for FailbackMode {
+    const KNOWN: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("manual", Self::Manual)];
 }

@@ -1,5 +1,7 @@
 //! How a service's flows are divided when endpoints of a cluster are down.
 
+use std::time::Duration;
+
 /// A failover policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPolicy {
@@ -14,6 +16,22 @@ pub struct FailoverPolicy {
     pub panic_threshold: u32,
     /// Endpoints of a pool; with fewer up, it counts as having none.
     pub min_healthy: u32,
+    /// How the health of a pool that comes up again is taken in; `None`: at once.
+    pub failback: Option<Failback>,
+}
+
+/// How the health of a pool that comes up again is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failback {
+    /// In steps.
+    Auto {
+        /// How long it must have been above what is taken in, before each step.
+        hold_down: Duration,
+        /// What a step adds: percent, 1..=100.
+        step: u32,
+    },
+    /// When an operator says so.
+    Manual,
 }
 
 impl FailoverPolicy {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, FailoverPolicy, GrpcCheck, HttpCheck, Order,
-    ProbeVia, Program, QuicConfig, Tls, Tracking, Via, XdpMode,
+    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, Failback, FailoverPolicy, GrpcCheck, HttpCheck,
+    Order, ProbeVia, Program, QuicConfig, Tls, Tracking, Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, load_with_places, parse};
 use lb_common::abi::Features;
@@ -230,6 +230,7 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         overprovisioning: 200,
         panic_threshold: 0,
         min_healthy: 1,
+        failback: Some(Failback::Auto { hold_down: Duration::from_secs(90), step: 30 }),
     };
     let labels = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
     let by_labels = FailoverPolicy {
@@ -238,6 +239,7 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         overprovisioning: 140,
         panic_threshold: 50,
         min_healthy: 0,
+        failback: Some(Failback::Manual),
     };
     assert_eq!(config.failover_policies, [near, by_labels]);
     let named: Vec<_> = config.services.iter().map(|service| service.failover_policy.as_deref()).collect();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::within;
-use crate::config::file::{self, File, elements};
-use crate::config::model::{FailoverPolicy, Order};
+use super::{time, within};
+use crate::config::file::{self, FailbackMode, File, elements};
+use crate::config::model::{Failback, FailoverPolicy, Order};
 use crate::config::problem::{Place, Problems, closest, quoted};
 use crate::config::read::{List, Located};
 
@@ -15,6 +16,12 @@ const FACTORS: RangeInclusive<u32> = 100..=1000;
 const THRESHOLDS: RangeInclusive<u32> = 0..=100;
 /// As many as fit into the kernel's tables.
 const ENDPOINTS: RangeInclusive<u32> = 0..=16_384;
+
+const HOLD_DOWN: Duration = Duration::from_mins(1);
+/// Shorter than any check could find out anything, and a day.
+const HOLD_DOWNS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const STEP: u32 = 20;
+const STEPS: RangeInclusive<u32> = 1..=100;
 
 pub(super) fn policy(
     policy: &Located<file::FailoverPolicy>,
@@ -40,8 +47,25 @@ pub(super) fn policy(
             problems,
         ),
         min_healthy: within(policy.min_healthy_endpoints.as_ref(), 0, &ENDPOINTS, problems),
+        failback: policy.failback.as_ref().map(|written| failback(written, problems)),
         order: order?,
     })
+}
+
+fn failback(written: &file::Failback, problems: &mut Problems) -> Failback {
+    if written.mode.as_ref().is_none_or(|mode| mode.value.0 == FailbackMode::Auto) {
+        return Failback::Auto {
+            hold_down: time(written.hold_down.as_ref(), HOLD_DOWN, &HOLD_DOWNS, problems),
+            step: within(written.step_percent.as_ref(), STEP, &STEPS, problems),
+        };
+    }
+    let hold_down = written.hold_down.as_ref().map(|at| ("holdDown", &at.place));
+    let step = written.step_percent.as_ref().map(|at| ("stepPercent", &at.place));
+    for (key, place) in [hold_down, step].into_iter().flatten() {
+        let reason = format!("with `mode: manual` nothing comes back by itself, so `{key}` says nothing");
+        problems.add(place, reason, "remove it, or use `mode: auto`");
+    }
+    Failback::Manual
 }
 
 fn order(

@@ -1,7 +1,7 @@
 use lb_ebpf::tables::Tables;
 use serde::Serialize;
 
-use super::{Seen, share};
+use super::{HeldView, Seen, share};
 use crate::compile::record::Record;
 use crate::config::model::ClusterState;
 use crate::policy::desired::MemberState;
@@ -26,6 +26,8 @@ pub struct ClusterView {
     pub ejected: usize,
     /// Endpoints that are down.
     pub down: usize,
+    /// What is held back of the health of that of its pools of which least is taken in; `None`: nothing.
+    pub held: Option<HeldView>,
     /// Its part of new flows by the rows in the kernel, 0 to 1, if all services had equally many.
     pub share: f64,
     /// How its members are known: `file`.
@@ -54,12 +56,20 @@ pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
             draining: count(MemberState::Draining),
             ejected: count(MemberState::Ejected),
             down: count(MemberState::Down),
+            held: held(record, name, seen.monotonic),
             share: shares.get(name.as_str()).copied().unwrap_or(0.0),
             source: "file",
             age,
         }
     };
     record.clusters.iter().map(view).collect()
+}
+
+fn held(record: &Record, cluster: &str, now: u64) -> Option<HeldView> {
+    let services = record.services.values().filter(|service| service.gone.is_none());
+    let pools = services.flat_map(|service| &service.pools).filter(|pool| pool.cluster == cluster);
+    let hold = pools.filter_map(|pool| pool.hold).min_by_key(|hold| hold.perceived)?;
+    Some(HeldView::of(hold, now))
 }
 
 /// States of the endpoints that are in force.

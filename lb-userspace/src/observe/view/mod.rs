@@ -3,6 +3,7 @@
 
 mod backends;
 mod clusters;
+mod held;
 mod rates;
 mod services;
 mod share;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
+pub use held::HeldView;
 pub use rates::{BackendRates, ClusterRates, Moment, Rates, RatesView, rates};
 pub use services::{PoolShare, PortView, ServiceView, services};
 pub use status::{
@@ -58,6 +60,8 @@ pub struct Seen<'a, T: Tables> {
     pub interface_name: InterfaceName<'a>,
     /// The present.
     pub now: OffsetDateTime,
+    /// The present in milliseconds of the kernel's monotonic clock.
+    pub monotonic: u64,
 }
 
 impl<T: Tables> Seen<'_, T> {

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use lb_ebpf::tables::Tables;
 use serde::Serialize;
 
-use super::{Seen, share};
+use super::{HeldView, Seen, share};
 use crate::compile::record::{PortRecord, Record, ServiceRecord};
 use crate::config::model::{Affinity, Protocol, Tracking};
 
@@ -61,6 +61,8 @@ pub struct PoolShare {
     pub priority: Option<usize>,
     /// Too few endpoints of its priority are up: health counts for nothing in it.
     pub panic: bool,
+    /// What is held back of its health; `None`: nothing.
+    pub held: Option<HeldView>,
     /// Its part of the service's new flows by the rows in the kernel, 0 to 1.
     pub share: f64,
 }
@@ -96,7 +98,7 @@ fn of_service<T: Tables>(
             Tracking::None => "none",
         },
         access: service.access.clone(),
-        pools: pools(service, record, seen.tables),
+        pools: pools(service, record, seen),
         packets: counters.packets,
         bytes: counters.bytes,
         dropped: counters.dropped,
@@ -111,8 +113,8 @@ fn port(port: &PortRecord) -> PortView {
     PortView { name: port.name.clone(), protocol, port: port.port, last: port.last }
 }
 
-fn pools<T: Tables>(service: &ServiceRecord, record: &Record, tables: &T) -> Vec<PoolShare> {
-    let shares = share::of_pools(service, tables);
+fn pools<T: Tables>(service: &ServiceRecord, record: &Record, seen: &Seen<T>) -> Vec<PoolShare> {
+    let shares = share::of_pools(service, seen.tables);
     let view = |pool: &crate::compile::record::ShareRecord| {
         let index = record.pools.get(&pool.name).map(|pool| u32::from(pool.index));
         let share = index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0);
@@ -122,6 +124,7 @@ fn pools<T: Tables>(service: &ServiceRecord, record: &Record, tables: &T) -> Vec
             weight: pool.weight,
             priority: pool.priority,
             panic: pool.panic,
+            held: pool.hold.map(|hold| HeldView::of(hold, seen.monotonic)),
             share,
         }
     };

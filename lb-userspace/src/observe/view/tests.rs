@@ -16,7 +16,8 @@ use crate::config::model::{
 };
 use crate::explain::offline;
 use crate::observe::published::{Agent, Drained, InterfaceState, Reported, Reports};
-use crate::policy::desired::MemberState;
+use crate::policy::desired::{Hold, MemberState};
+use crate::policy::memory::Memory;
 
 const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -148,10 +149,8 @@ impl World {
             last_error: Some("it is late".into()),
         };
         let (drained, reports) = (Drained::default(), None);
-        Self {
-            published: Published { agent, drained, reports, record, ejections: BTreeMap::default() },
-            image,
-        }
+        let (memory, ejections) = (Memory::default(), BTreeMap::default());
+        Self { published: Published { agent, drained, memory, ejections, reports, record }, image }
     }
 
     fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
@@ -169,6 +168,7 @@ impl World {
             connections: (15, 64),
             interface_name: &name,
             now: NOW,
+            monotonic: 5_000,
         })
     }
 
@@ -250,8 +250,8 @@ fn services_have_the_documented_shape() {
             "tracking": "transition",
             "access": null,
             "pools": [
-                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "share": eu},
-                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "share": us},
+                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "share": eu},
+                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "held": null, "share": us},
             ],
             "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
         },
@@ -262,7 +262,7 @@ fn services_have_the_documented_shape() {
             "affinity": "client",
             "tracking": "transition",
             "access": null,
-            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "share": 1.0}],
+            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "share": 1.0}],
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },
     ]);
@@ -284,11 +284,28 @@ fn clusters_have_the_documented_shape() {
     value.as_array_mut().unwrap().iter_mut().for_each(|cluster| cluster["share"] = json!(0));
     let expected = json!([
         {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "ejected": 0, "down": 1,
-         "share": 0, "source": "file", "age": 90},
+         "held": null, "share": 0, "source": "file", "age": 90},
         {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "ejected": 0, "down": 0,
-         "share": 0, "source": "file", "age": 90},
+         "held": null, "share": 0, "source": "file", "age": 90},
     ]);
     assert_eq!(value, expected);
+}
+
+#[test]
+fn what_is_held_back_is_shown_with_the_time_left() {
+    let mut world = World::new();
+    let hold = |perceived, until| Some(Hold { health: 100, perceived, until });
+    let pools = &mut world.published.record.services.get_mut("shop/both").unwrap().pools;
+    (pools[0].hold, pools[1].hold) = (hold(40, Some(27_001)), hold(0, None));
+    let services = world.seen(|seen| serde_json::to_value(services(&seen)).unwrap());
+    let shown = |service: usize, pool: usize| services[service]["pools"][pool]["held"].clone();
+    assert_eq!(shown(0, 0), json!({"health": 100, "perceived": 40, "nextStep": 23}));
+    assert_eq!(shown(0, 1), json!({"health": 100, "perceived": 0, "nextStep": null}));
+    assert_eq!(shown(1, 0), json!(null));
+    world.published.record.services.get_mut("shop/eu").unwrap().pools[0].hold = hold(20, Some(4_000));
+    let clusters = world.seen(|seen| serde_json::to_value(clusters(&seen)).unwrap());
+    let (least, by_hand) = (json!({"health": 100, "perceived": 20, "nextStep": 0}), shown(0, 1));
+    assert_eq!([&clusters[0]["held"], &clusters[1]["held"]], [&least, &by_hand]);
 }
 
 #[test]

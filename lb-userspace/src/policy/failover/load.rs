@@ -10,6 +10,9 @@
 //!
 //! Two things differ, for a balancer that cannot send again what a dead node swallows: in panic only endpoints count to which
 //! there is a way, and those that an operator drains put nobody into panic.
+//!
+//! A third is health that is not taken in yet ([`super::super::failback`]): loads go by what is, as far as that is enough for
+//! everything. Where it is not, what is held back is let in ([`relieve`]). Panic knows nothing of it.
 
 use std::iter::Sum;
 
@@ -24,17 +27,35 @@ pub struct Tally {
     pub draining: u32,
     /// Those of all that packets can be sent to, up or not.
     pub reachable: u32,
+    /// What of their health is not taken in yet: percent of an endpoint's part, summed over the endpoints.
+    pub withheld: u64,
 }
 
 impl Tally {
     /// Endpoints that can all be reached, and of which nobody drains any.
     pub fn new(healthy: u32, total: u32) -> Self {
-        Self { healthy, total, draining: 0, reachable: total }
+        Self { healthy, total, draining: 0, reachable: total, withheld: 0 }
     }
 
     /// In percent, 100 at most: what of its part the tally can take, when each endpoint can take `factor` percent of its own.
     pub fn health(self, factor: u32) -> u32 {
-        percent(u64::from(self.healthy) * u64::from(factor), self.total).min(100)
+        percent(self.capacity(factor), self.total).min(100)
+    }
+
+    /// What of its health is taken in.
+    pub fn perceived(self, factor: u32) -> u32 {
+        percent(self.capacity(factor).saturating_sub(self.withheld), self.total).min(100)
+    }
+
+    /// The same tally, of whose health no more than `most` percent are taken in.
+    #[must_use]
+    pub fn held_at(self, most: u32, factor: u32) -> Self {
+        let taken = u64::from(most) * u64::from(self.total);
+        Self { withheld: self.capacity(factor).saturating_sub(taken), ..self }
+    }
+
+    fn capacity(self, factor: u32) -> u64 {
+        u64::from(self.healthy) * u64::from(factor)
     }
 
     /// The same; with fewer than `least` healthy, as if none were.
@@ -57,6 +78,7 @@ impl Sum for Tally {
             total: sum.total + one.total,
             draining: sum.draining + one.draining,
             reachable: sum.reachable + one.reachable,
+            withheld: sum.withheld + one.withheld,
         };
         tallies.fold(Self::default(), add)
     }
@@ -77,11 +99,26 @@ pub fn levels(tallies: &[Tally], factor: u32, threshold: u32) -> Vec<Level> {
     let health: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
     let norm = health.iter().sum::<u32>().min(100);
     let panic: Vec<_> = tallies.iter().map(|tally| norm < 100 && tally.is_below(threshold)).collect();
-    let loads = if panic.iter().all(|panic| *panic) { by_size(tallies) } else { by_health(&health, norm) };
+    let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
+    let taken = relieve(&taken, &health);
+    let loads = if panic.iter().all(|panic| *panic) { by_size(tallies) } else { by_health(&taken) };
     loads.into_iter().zip(panic).map(|(load, panic)| Level { load, panic }).collect()
 }
 
-fn by_health(health: &[u32], norm: u32) -> Vec<u32> {
+/// Each health that is taken in, in percent, raised toward the real one as far as all together come short of 100: first those
+/// that come first.
+fn relieve(taken: &[u32], real: &[u32]) -> Vec<u32> {
+    let mut short = 100_u32.saturating_sub(taken.iter().sum());
+    let raise = |(taken, real): (&u32, &u32)| {
+        let more = real.saturating_sub(*taken).min(short);
+        short -= more;
+        taken + more
+    };
+    taken.iter().zip(real).map(raise).collect()
+}
+
+fn by_health(health: &[u32]) -> Vec<u32> {
+    let norm = health.iter().sum::<u32>().min(100);
     let mut left = 100;
     let mut loads = Vec::new();
     for one in health {

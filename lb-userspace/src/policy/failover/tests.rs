@@ -132,10 +132,13 @@ fn labels_are_priorities_by_how_many_are_alike_from_the_first_on() {
 }
 
 fn any_tally() -> impl Strategy<Value = Tally> {
-    (0_u32..200, 0_u32..200, 0_u32..200, 0_u32..200).prop_map(|(total, reachable, healthy, draining)| {
+    let counts = (0_u32..200, 0_u32..200, 0_u32..200, 0_u32..200);
+    (counts, prop::option::of(0_u32..100)).prop_map(|((total, reachable, healthy, draining), most)| {
         let reachable = reachable.min(total);
         let healthy = healthy.min(reachable);
-        Tally { healthy, total, draining: draining.min(total - healthy), reachable }
+        let tally =
+            Tally { draining: draining.min(total - healthy), reachable, ..Tally::new(healthy, total) };
+        most.map_or(tally, |most| tally.held_at(most, FACTOR))
     })
 }
 
@@ -192,5 +195,61 @@ proptest! {
         // With a threshold, the end of a panic is another matter: health counts again, for all at once.
         let (before, after) = (levels(&tallies, factor, 0), levels(&better, factor, 0));
         prop_assert!(after[position].load >= before[position].load);
+    }
+}
+
+/// A pool of which no more than `most` percent are taken in.
+fn held(priority: usize, healthy: u32, total: u32, most: u32) -> Contender {
+    let one = contender(priority, 1, healthy, total);
+    Contender { tally: one.tally.held_at(most, FACTOR), ..one }
+}
+
+#[test]
+fn a_priority_gets_what_is_taken_in_of_its_health() {
+    // 25 % of 4,096 are 1,024.
+    assert_eq!(rows(&[held(0, 4, 4, 0), contender(1, 1, 4, 4)]), [0, 4096]);
+    assert_eq!(rows(&[held(0, 4, 4, 25), contender(1, 1, 4, 4)]), [1024, 3072]);
+    // One of two pools of the first: 100 and 20 of it, which are 80 of 100 of the priority by the factor of 140.
+    assert_eq!(rows(&[contender(0, 1, 4, 4), held(0, 4, 4, 20), contender(1, 1, 4, 4)]), [2731, 546, 819]);
+}
+
+#[test]
+fn what_nobody_else_can_take_is_not_held_back() {
+    assert_eq!(rows(&[held(0, 4, 4, 25), contender(1, 1, 0, 4)]), [4096, 0]);
+    assert_eq!(rows(&[held(0, 4, 4, 0), contender(1, 1, 0, 4)]), [4096, 0]);
+    // The other takes 70 of 100, so this one 30, though only 20 are taken in.
+    assert_eq!(rows(&[held(0, 4, 4, 20), contender(1, 1, 2, 4)]), [1229, 2867]);
+    // Nobody is proven: the first comes first, and within a priority they share.
+    assert_eq!(rows(&[held(0, 4, 4, 0), held(1, 4, 4, 0)]), [4096, 0]);
+    assert_eq!(rows(&[held(0, 4, 4, 0), held(0, 4, 4, 0)]), [2048, 2048]);
+    // Within a priority as well: the other takes it all, or 35 of 100.
+    assert_eq!(rows(&[held(0, 4, 4, 0), contender(0, 1, 4, 4)]), [0, 4096]);
+    assert_eq!(rows(&[held(0, 4, 4, 0), contender(0, 1, 1, 4)]), [2662, 1434]);
+    // But not where another priority has taken the rest: this one has 35 · 4 / 8 to take.
+    assert_eq!(rows(&[held(0, 4, 4, 0), contender(0, 1, 1, 4), contender(1, 1, 4, 4)]), [0, 696, 3400]);
+}
+
+#[test]
+fn panic_is_judged_by_health_as_it_is() {
+    let parts = divide(&[held(0, 4, 4, 0), contender(1, 1, 1, 4)], FACTOR, THRESHOLD);
+    assert!(parts.iter().all(|part| !part.panic), "{parts:?}");
+    let parts = divide(&[held(0, 1, 4, 0), contender(1, 1, 1, 4)], FACTOR, THRESHOLD);
+    assert!(parts.iter().all(|part| part.panic), "{parts:?}");
+}
+
+proptest! {
+    #[test]
+    fn relief_is_as_much_as_is_wanted_or_as_there_is(
+        healths in prop::collection::vec((0_u32..=100, 0_u32..=100), 1..6), wanted in 0_u32..=100,
+    ) {
+        let real: Vec<_> = healths.iter().map(|(one, other)| *one.max(other)).collect();
+        let taken: Vec<_> = healths.iter().map(|(one, other)| *one.min(other)).collect();
+        let relieved = relieve(&taken, &real, wanted);
+        for ((relieved, taken), real) in relieved.iter().zip(&taken).zip(&real) {
+            prop_assert!((taken..=real).contains(&relieved));
+        }
+        let sum = |healths: &[u32]| healths.iter().sum::<u32>();
+        prop_assert!(sum(&relieved) >= wanted.min(sum(&real)));
+        prop_assert!(sum(&relieved) < wanted.max(sum(&taken)) + u32::try_from(healths.len()).unwrap());
     }
 }

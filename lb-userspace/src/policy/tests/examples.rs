@@ -78,3 +78,29 @@ fn flows_stay_in_the_zone_then_in_the_region() {
     let config = Config { cluster_set: elsewhere, ..config };
     assert_eq!(priorities(&config, &observed), [2, 2, 0]);
 }
+
+#[test]
+fn a_cluster_that_was_lost_gets_a_fifth_each_minute() {
+    const MINUTE: u64 = 60_000;
+    let (config, mut observed) = example("failback.yaml");
+    let mut memory = Memory::default();
+    let mut after = |minutes: u64, eu, us| {
+        lose(&config, &mut observed, 0, eu);
+        lose(&config, &mut observed, 1, us);
+        let decision = decide_after(&memory, &config, &observed, minutes * MINUTE);
+        memory = decision.memory;
+        let rows = |share: &Share| u32::from(share.weight) / WEIGHT_OF_A_ROW;
+        let rows = decision.desired.services[0].shares.iter().map(rows).collect::<Vec<_>>();
+        (rows, decision.due.map(|due| due / MINUTE))
+    };
+    assert_eq!(after(0, 0, 0), (vec![4096, 0], None));
+    assert_eq!(after(10, 4, 0), (vec![0, 4096], None));
+    assert_eq!(after(20, 0, 0), (vec![0, 4096], Some(21)));
+    assert_eq!(after(21, 0, 0), (vec![819, 3277], Some(22)));
+    assert_eq!(after(22, 0, 0), (vec![1638, 2458], Some(23)));
+    // us-1 can take 35 % only, and has nothing held back.
+    assert_eq!(after(22, 0, 3), (vec![2662, 1434], Some(23)));
+    assert_eq!(after(23, 0, 3), (vec![2662, 1434], Some(24)));
+    assert_eq!(after(24, 0, 3), (vec![3277, 819], Some(25)));
+    assert_eq!(after(25, 0, 3), (vec![4096, 0], None));
+}
