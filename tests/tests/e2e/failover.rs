@@ -21,19 +21,25 @@ const WATCHED: Duration = Duration::from_secs(4);
 const ROW: f64 = 1.0 / 4096.0;
 
 /// The lab, whose service prefers eu-1.
-struct Stage {
-    gateway: Gateway,
+pub(crate) struct Stage {
+    pub(crate) gateway: Gateway,
     // Dropped last: the agent lives in it.
-    lab: TwoClusters,
+    pub(crate) lab: TwoClusters,
 }
 
 impl Stage {
     fn new() -> Result<Self> {
+        Self::with(|_| {})
+    }
+
+    /// With a configuration that says something else as well.
+    pub(crate) fn with(edit: impl FnOnce(&mut Value)) -> Result<Self> {
         let lab = TwoClusters::build(&Objects::from_env()?)?;
         let mut gateway = Gateway::new()?;
         let mut file = config(&lab);
         file["services"][0]["failoverPolicy"] = json!("near");
         file["failoverPolicies"] = json!([{"name": "near", "priorities": [["eu-1"], ["us-1"]]}]);
+        edit(&mut file);
         gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &file)?;
         gateway.start(&lab.gateway)?;
         let nodes: Vec<IpAddr> = lab.nodes.iter().map(address).collect();
@@ -42,13 +48,13 @@ impl Stage {
     }
 
     /// The service's pools, as the kernel has them.
-    fn pools(gateway: &Gateway) -> Option<[Value; 2]> {
+    pub(crate) fn pools(gateway: &Gateway) -> Option<[Value; 2]> {
         let services = gateway.ask(&["services"]).ok()?;
         <[Value; 2]>::try_from(services[0]["pools"].as_array()?.clone()).ok()
     }
 
     /// Waits for shares in percent. They are the tables', which follow upon what the pools say of themselves.
-    fn divides(&mut self, percents: [u32; 2]) -> Result<[Value; 2]> {
+    pub(crate) fn divides(&mut self, percents: [u32; 2]) -> Result<[Value; 2]> {
         self.gateway.until(&format!("shares of {percents:?}"), |gateway| {
             let pools = Self::pools(gateway)?;
             let mut shares = pools.iter().zip(percents);
@@ -61,7 +67,7 @@ impl Stage {
     }
 
     /// The same, and until requests are answered by them.
-    fn settles(&mut self, percents: [u32; 2]) -> Result<[Value; 2]> {
+    pub(crate) fn settles(&mut self, percents: [u32; 2]) -> Result<[Value; 2]> {
         let pools = self.divides(percents)?;
         let [target, _] = targets();
         self.gateway.until("an answer", |_| fetch(&self.lab.client, target, "/").ok())?;
@@ -81,7 +87,7 @@ impl Stage {
         Ok((outcomes.len(), near.filter(|name| name.starts_with("eu-1")).count()))
     }
 
-    fn kill(&mut self, node: usize) -> Result<()> {
+    pub(crate) fn kill(&mut self, node: usize) -> Result<()> {
         self.lab.nodes.get_mut(node).context("there is such a node")?.kill()
     }
 }

@@ -7,6 +7,7 @@ mod demo;
 mod encap_change;
 mod encapsulation;
 mod evidence;
+mod failback;
 mod failover;
 mod gateway;
 mod health_checks;
