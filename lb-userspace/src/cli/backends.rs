@@ -47,7 +47,7 @@ fn first(backend: &BackendView) -> [String; 11] {
         backend.address.to_string(),
         state(backend.state).to_owned(),
         if backend.serving { "yes" } else { "NO" }.to_owned(),
-        backend.weight.to_string(),
+        weight(backend),
         backend.rows.to_string(),
         percent(backend.share),
         percent(backend.expected_share),
@@ -62,6 +62,14 @@ fn last(backend: &BackendView) -> [String; 3] {
         or_dash(backend.next_hop.as_ref().map(way)),
         or_dash(backend.reason.as_ref()),
     ]
+}
+
+/// `100`; `100 (30%)` while only so much of it counts.
+fn weight(backend: &BackendView) -> String {
+    match backend.weight_percent {
+        100 => backend.weight.to_string(),
+        counts => format!("{} ({counts}%)", backend.weight),
+    }
 }
 
 /// `eth0 02:00:00:00:00:01 vlan 7`.
@@ -92,6 +100,7 @@ mod tests {
             state: MemberState::Up,
             serving: true,
             weight: 1,
+            weight_percent: 100,
             rows: 128,
             share: 0.5,
             expected_share: 0.5,
@@ -105,6 +114,12 @@ mod tests {
             via: "nodes",
             next_hop: None,
         }
+    }
+
+    #[test]
+    fn a_weight_that_does_not_count_in_full_says_so() {
+        assert_eq!(weight(&backend(1, None)), "1");
+        assert_eq!(weight(&BackendView { weight_percent: 30, ..backend(1, None) }), "1 (30%)");
     }
 
     #[test]

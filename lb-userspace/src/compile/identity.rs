@@ -167,9 +167,9 @@ fn backends(known: Option<&PoolRecord>, pool: &Pool, free: &mut Free) -> BTreeMa
     let record = |member: &Member| {
         let known = known.and_then(|pool| pool.backends.get(&member.address));
         let index = known.map_or_else(|| free.take_short(), |backend| backend.index);
-        let Member { state, weight, changed_ms: last_change, .. } = *member;
+        let Member { state, weight, tenths, changed_ms: last_change, .. } = *member;
         let reason = member.reason.clone();
-        (member.address, BackendRecord { index, gone: None, state, weight, reason, last_change })
+        (member.address, BackendRecord { index, gone: None, state, weight, tenths, reason, last_change })
     };
     pool.members.iter().map(record).collect()
 }

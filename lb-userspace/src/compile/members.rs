@@ -11,6 +11,19 @@ pub struct Selection {
     pub all_serve: bool,
 }
 
+impl Selection {
+    /// What those of `members` that are selected count for beside each other, in the selection's order. Where all have equally
+    /// many tenths, and where nobody can be spared, that is their weights.
+    pub fn weights(&self, members: &[Member]) -> Vec<u32> {
+        let chosen = || self.positions.iter().map(|position| &members[*position]);
+        let mut tenths = chosen().map(|member| member.tenths);
+        let first = tenths.next();
+        let whole = self.all_serve || tenths.all(|tenths| Some(tenths) == first);
+        let weigh = |member: &Member| u32::from(member.weight) * if whole { 1 } else { member.tenths.into() };
+        chosen().map(weigh).collect()
+    }
+}
+
 /// Those of weight above zero that are up or unknown, and in `panic` those that are down with them; if nobody is up or
 /// unknown, those that are draining or ejected; if none, all. Also among all a member of weight 0 owns no row, unless all have weight
 /// 0: then each counts as 1.
@@ -33,7 +46,7 @@ pub fn select(members: &[Member], panic: bool) -> Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::desired::{MemberState, Reach};
+    use crate::policy::desired::{MemberState, Reach, WHOLE};
 
     fn members(states: &[(MemberState, u16)]) -> Vec<Member> {
         let member = |&(state, weight): &(MemberState, u16)| Member {
@@ -42,10 +55,26 @@ mod tests {
             server_id: None,
             state,
             reason: String::new(),
+            tenths: WHOLE,
             changed_ms: 0,
             reach: Reach::Local,
         };
         states.iter().map(member).collect()
+    }
+
+    #[test]
+    fn tenths_count_where_they_differ_and_somebody_can_be_spared() {
+        use MemberState::{Down, Up};
+        let weights = |tenths: [u8; 3], states: [MemberState; 3], panic| {
+            let mut all = members(&[(states[0], 5), (states[1], 7), (states[2], 1)]);
+            all.iter_mut().zip(tenths).for_each(|(member, tenths)| member.tenths = tenths);
+            select(&all, panic).weights(&all)
+        };
+        assert_eq!(weights([10; 3], [Up; 3], false), [5, 7, 1]);
+        assert_eq!(weights([10, 1, 10], [Up; 3], false), [50, 7, 10]);
+        assert_eq!(weights([3; 3], [Up; 3], false), [5, 7, 1], "beside each other they are all grown");
+        assert_eq!(weights([3, 3, 10], [Up, Up, Down], false), [5, 7]);
+        assert_eq!(weights([1, 10, 10], [Up, Down, Down], true), [5, 7, 1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! moment at least all that the kernel may hold.
 
 use crate::config::model::{Affinity, ClusterState, Protocol, Tracking};
-use crate::policy::desired::{Hold, MemberState};
+use crate::policy::desired::{Hold, MemberState, WHOLE};
 use lb_common::abi::EARLIER;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -154,6 +154,9 @@ pub struct BackendRecord {
     pub state: MemberState,
     /// Configured share within the pool.
     pub weight: u16,
+    /// How much of the weight counts, in tenths.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub tenths: u8,
     /// Why it is in that state; empty: nothing to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -228,6 +231,15 @@ impl TableRecord {
         let others = [self.stable].into_iter().chain(self.earlier);
         std::iter::once(self.current).chain(others.filter(|base| *base != self.current))
     }
+}
+
+const fn whole() -> u8 {
+    WHOLE
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_whole(tenths: &u8) -> bool {
+    *tenths == WHOLE
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

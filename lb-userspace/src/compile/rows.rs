@@ -28,13 +28,14 @@ pub(super) struct Node {
 
 /// The members of a pool's table, in order of address.
 pub(super) fn nodes(pool: &Pool, selection: &Selection, record: &PoolRecord) -> Vec<Node> {
-    let node = |&position: &usize| {
+    let node = |(&position, weight): (&usize, u32)| {
         let member = &pool.members[position];
         let index = record.backends[&member.address].index;
-        let (address, port, weight) = (member.address.into(), pool.encap.port(), member.weight.into());
+        let (address, port) = (member.address.into(), pool.encap.port());
         Node { member: Member { address, port, weight }, index }
     };
-    let mut nodes: Vec<_> = selection.positions.iter().map(node).collect();
+    let weights = selection.weights(&pool.members);
+    let mut nodes: Vec<_> = selection.positions.iter().zip(weights).map(node).collect();
     nodes.sort_by_key(|node| node.member.identity());
     nodes
 }

@@ -350,6 +350,8 @@ pub struct Pool {
     pub health: Option<String>,
     /// When clients' packets take an endpoint out; `None`: never.
     pub outlier: Option<Outlier>,
+    /// Time in which a node that comes up grows from a tenth of its weight to all of it; zero: it has all at once.
+    pub slow_start: Duration,
 }
 
 /// How a pool's rows are given to its nodes.

@@ -153,6 +153,9 @@ pub struct Pool {
     pub members: Vec<Member>,
 }
 
+/// Tenths of a weight all of which counts.
+pub const WHOLE: u8 = 10;
+
 /// An endpoint of a pool as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -160,6 +163,8 @@ pub struct Member {
     pub address: IpAddr,
     /// Configured share within the pool.
     pub weight: u16,
+    /// How much of the weight counts, in tenths: 1 to [`WHOLE`].
+    pub tenths: u8,
     /// What its QUIC connection ids say of it.
     pub server_id: Option<ServerId>,
     /// Whether it takes new flows, old ones, or none.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::failback::Perceived;
+use super::slow_start::Arrivals;
 
 /// Something of each pool, by the name of a failover policy and the pool's.
 pub type ByPolicy<T> = BTreeMap<String, BTreeMap<String, T>>;
@@ -17,6 +18,9 @@ pub struct Memory {
     /// The health of pools that is taken in, of policies with `failback`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failback: ByPolicy<Perceived>,
+    /// Who takes new flows, of pools with `slowStart`, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slow_start: BTreeMap<String, Arrivals>,
 }
 
 impl Memory {

@@ -6,6 +6,7 @@
 //! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
 //!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]).
+//! 4. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
 
 pub mod desired;
 pub mod failback;
@@ -14,11 +15,14 @@ pub mod memory;
 pub mod observed;
 pub mod outlier;
 mod shares;
+pub mod slow_start;
 #[cfg(test)]
 mod tests;
 
 use crate::config::model::{self, ClusterState, Config, Encap, Via};
-use desired::{Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip};
+use desired::{
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip, WHOLE,
+};
 use memory::Memory;
 use observed::{Health, NextHop, Observed, Verdict};
 use shares::Standings;
@@ -45,15 +49,16 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
 /// milliseconds.
 pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: u64) -> Decision {
     let clusters: Vec<_> = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
-    let pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
+    let mut pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
+    let (slow_start, next) = slow_start::grow(&before.slow_start, &config.pools, &mut pools, now);
     let standings = Standings::new(config, &pools, &clusters);
     let failback = standings.perceive(&config.services, &before.failback, now);
     let serve = |service| serve(service, standings.of(service, &failback), observed);
     let services: Vec<_> = config.services.iter().map(serve).collect();
     let holds = services.iter().flat_map(|service| &service.shares).filter_map(|share| share.hold);
-    let due = holds.filter_map(|hold| hold.until).min();
+    let due = holds.filter_map(|hold| hold.until).chain(next).min();
     let desired = assemble(config, observed, clusters, pools, services);
-    Decision { desired, memory: Memory { failback }, due }
+    Decision { desired, memory: Memory { failback, slow_start }, due }
 }
 
 fn assemble(
@@ -171,6 +176,7 @@ fn meet(
     Member {
         address: endpoint.address,
         weight: endpoint.weight,
+        tenths: WHOLE,
         server_id: endpoint.server_id,
         state,
         reason: reason(state, health, observed.ejected.get(&key)),

@@ -29,6 +29,7 @@ fn config() -> Config {
         endpoints,
         health: Some("http".into()),
         outlier: None,
+        slow_start: std::time::Duration::ZERO,
     };
     Config {
         digest: "d".into(),

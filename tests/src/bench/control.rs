@@ -17,7 +17,7 @@ use lb_userspace::datapath::load::Loaded;
 use lb_userspace::datapath::packet_log::PacketLog;
 use lb_userspace::datapath::pins::Pins;
 use lb_userspace::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip, WHOLE,
 };
 use lb_userspace::policy::observed::NextHop;
 use lb_userspace::reconcile::reconcile;
@@ -186,5 +186,14 @@ fn member(address: IpAddr) -> Member {
     };
     let reach = Reach::Via(Egress { hop, source: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), mtu: 1500 });
     let state = MemberState::Up;
-    Member { address, weight: 1, server_id: None, state, reason: String::new(), changed_ms: 0, reach }
+    Member {
+        address,
+        weight: 1,
+        tenths: WHOLE,
+        server_id: None,
+        state,
+        reason: String::new(),
+        changed_ms: 0,
+        reach,
+    }
 }

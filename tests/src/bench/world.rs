@@ -15,7 +15,7 @@ use lb_userspace::config::model::{
     ServicePort, Tracking, UdpOnChange,
 };
 use lb_userspace::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip, WHOLE,
 };
 use lb_userspace::policy::observed::NextHop;
 
@@ -231,7 +231,7 @@ fn member(address: IpAddr, node: u8, interface: u32) -> Member {
     };
     let reach = Reach::Via(Egress { hop, source, mtu: MTU });
     let (reason, state) = (String::new(), MemberState::Up);
-    Member { address, weight: 100, server_id: None, state, reason, changed_ms: 0, reach }
+    Member { address, weight: 100, tenths: WHOLE, server_id: None, state, reason, changed_ms: 0, reach }
 }
 
 #[cfg(test)]

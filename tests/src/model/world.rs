@@ -266,6 +266,7 @@ fn config() -> Config {
         // Any name: what is checked has verdicts.
         health: Some("check".into()),
         outlier: None,
+        slow_start: Duration::ZERO,
     };
     Config {
         digest: String::new(),

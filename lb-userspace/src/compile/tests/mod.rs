@@ -12,7 +12,7 @@ use crate::config::model::{
     ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip, WHOLE,
 };
 use crate::policy::observed::NextHop;
 use crate::reconcile::{MemoryMaps, reconcile};
@@ -38,7 +38,16 @@ fn via() -> Reach {
 fn member(last: u8, weight: u16, state: MemberState) -> Member {
     let address = [10, 0, 0, last].into();
     let server_id = ServerId::new(&[0xab, last]);
-    Member { address, weight, server_id, state, reason: String::new(), changed_ms: 0, reach: via() }
+    Member {
+        address,
+        weight,
+        tenths: WHOLE,
+        server_id,
+        state,
+        reason: String::new(),
+        changed_ms: 0,
+        reach: via(),
+    }
 }
 
 fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {

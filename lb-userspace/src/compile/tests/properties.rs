@@ -235,3 +235,40 @@ fn an_eighth_range_of_a_vip_and_protocol_is_refused() {
     let full = CompileError::Full { resource: Resource::PortRanges, needed: 8, limit: 7 };
     assert_eq!(keys.lines().unwrap_err(), full);
 }
+
+/// Rows that change their owners in all steps of the slow start of one among equal members, in percent of those that it gets.
+fn moved_by_a_slow_start(table: Table, count: u16) -> usize {
+    let table_of = |tenths: u32| {
+        let mut members = members(count);
+        members.iter_mut().for_each(|member| member.weight = 10);
+        members[1].weight = tenths;
+        table(&members, ROWS)
+    };
+    let tables: Vec<_> = (0..=10).map(table_of).collect();
+    let gets = tables[10].iter().filter(|owner| **owner == 1).count();
+    let steps = tables.windows(2).map(|pair| moved(&pair[0], &pair[1])).sum::<usize>();
+    steps * 100 / gets
+}
+
+#[test]
+fn a_slow_start_moves_little_more_than_it_must() {
+    for (count, most) in [(4, [110, 105]), (20, [150, 105])] {
+        for (table, most) in ALGORITHMS.into_iter().zip(most) {
+            let percent = moved_by_a_slow_start(table, count);
+            println!("{count} members: {percent} % of the least");
+            assert!((100..=most).contains(&percent), "{count} members: {percent} % of the least");
+        }
+    }
+}
+
+#[test]
+fn tables_are_those_of_the_weights_beside_each_other() {
+    for table in ALGORITHMS {
+        let scaled = |factor: u32| {
+            let mut members = members(9);
+            (1..).zip(&mut members).for_each(|(weight, member)| member.weight = weight * factor);
+            table(&members, ROWS)
+        };
+        assert!(scaled(1) == scaled(10), "ten times all weights are the same table");
+    }
+}

@@ -5,7 +5,7 @@ use crate::compile::members::select;
 use crate::compile::node;
 use crate::compile::rendezvous::{Contender, Rendezvous};
 use crate::compile::{hrw, maglev};
-use crate::policy::desired::{Member, MemberState, Reach};
+use crate::policy::desired::{Member, MemberState, Reach, WHOLE};
 use lb_common::flow::CLUSTER_ROWS;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -52,6 +52,7 @@ fn endpoint(value: &Value) -> Member {
         server_id: None,
         state: MemberState::deserialize(&value["state"]).unwrap(),
         reason: String::new(),
+        tenths: WHOLE,
         changed_ms: 0,
         reach: Reach::Unresolved,
     }

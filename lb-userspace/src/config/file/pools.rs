@@ -9,7 +9,7 @@ use super::quic::WrittenId;
 use crate::config::model::Algorithm;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
-use crate::config::scalar::{Choice, Integer, Size, Word};
+use crate::config::scalar::{Choice, Integer, Size, Time, Word};
 use crate::config::tree::Node;
 
 /// A service's nodes in one cluster.
@@ -35,12 +35,14 @@ pub(crate) struct Pool {
     pub(crate) health: Option<Located<String>>,
     /// When clients' packets take a node out for a while; never when left out.
     pub(crate) outlier: Option<Located<Outlier>>,
+    /// Time in which a node that comes up grows from a tenth of its weight to all of it; `0s`: it has all at once.
+    #[schemars(extend("default" = "0s"))]
+    pub(crate) slow_start: Option<Located<Time>>,
 }
 
 const REFUSED: &[Refused] = &[
     ("source", "list the nodes under `endpoints`"),
     ("drain", "remove it; a weight of 0 stops new flows"),
-    ("slowStart", "remove it; a node that comes up takes its full share"),
     ("circuitBreaker", "remove it"),
 ];
 
@@ -56,6 +58,7 @@ impl Read for Pool {
             endpoints: section.required("endpoints"),
             health: section.optional("health"),
             outlier: section.optional("outlier"),
+            slow_start: section.optional("slowStart"),
         };
         section.close(REFUSED);
         Some(pool)

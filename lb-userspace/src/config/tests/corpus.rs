@@ -123,6 +123,8 @@ fn every_key_arrives_in_the_model() {
     assert_eq!((members.new_flows, public.new_flows), (100, 0));
     assert!(public.prefixes.is_empty());
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
+    let slow: Vec<_> = config.pools[..2].iter().map(|pool| pool.slow_start.as_secs()).collect();
+    assert_eq!(slow, [45, 0]);
     assert_eq!(config.services[6].tracking, Tracking::Chain);
     let algorithms = [Algorithm::Maglev, Algorithm::Hrw, Algorithm::Maglev];
     assert_eq!(config.pools[..3].iter().map(|pool| pool.algorithm).collect::<Vec<_>>(), algorithms);

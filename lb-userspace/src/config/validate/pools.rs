@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use lb_common::abi::MAX_LOG2_ROWS;
 
 use super::addresses::unicast;
 use super::names::{Names, label, resolve};
 use super::outlier::outlier;
-use super::within;
+use super::{time, within};
 use crate::config::file::{self, File, elements};
 use crate::config::model::{Algorithm, Endpoint, Pool};
 use crate::config::problem::{Problems, quoted};
@@ -27,6 +28,9 @@ const ROWS: u32 = 65_536;
 /// Fewest and most rows of a table.
 const FEWEST_ROWS: u32 = 256;
 const MOST_ROWS: u32 = 1 << MAX_LOG2_ROWS;
+
+/// With less, tables would change faster than anybody notices.
+const SLOW_STARTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 /// Most scores (rows by endpoints) of a table of bounded HRW, which are computed anew with each change: a second.
 const MOST_SCORES: u64 = 1 << 28;
@@ -63,7 +67,14 @@ pub(super) fn pool(pool: &Located<file::Pool>, names: &Names<'_>, problems: &mut
         endpoints: endpoints?,
         health: pool.health.as_ref().map(|health| health.value.clone()),
         outlier: pool.outlier.as_ref().map(|rules| outlier(rules, problems)),
+        slow_start: slow_start(pool, problems),
     })
+}
+
+/// Zero is off.
+fn slow_start(pool: &file::Pool, problems: &mut Problems) -> Duration {
+    let written = pool.slow_start.as_ref().filter(|written| !written.value.0.is_zero());
+    time(written, Duration::ZERO, &SLOW_STARTS, problems)
 }
 
 fn rows_are_a_power_of_two(pool: &file::Pool, problems: &mut Problems) {

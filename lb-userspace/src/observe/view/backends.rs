@@ -29,6 +29,8 @@ pub struct BackendView {
     pub serving: bool,
     /// Configured share within the pool.
     pub weight: u16,
+    /// How much of the weight counts: percent, below 100 while it starts slowly.
+    pub weight_percent: u8,
     /// Rows of the pool's table that it owns.
     pub rows: u32,
     /// Its part of the table's rows, 0 to 1.
@@ -97,6 +99,7 @@ fn of_backend<T: Tables>(
         state: backend.state,
         serving: entry.is_some_and(BackendEntry::serves),
         weight: backend.weight,
+        weight_percent: backend.tenths * 10,
         rows: 0,
         share: 0.0,
         expected_share: 0.0,
@@ -135,12 +138,17 @@ fn moment(milliseconds: u64) -> Option<OffsetDateTime> {
 /// What each would own of a table whose rows divided exactly: the members are chosen as the compiler does.
 fn expected_shares(backends: &[(&IpAddr, &BackendRecord)], panic: bool) -> Vec<f64> {
     let members: Vec<_> = backends.iter().map(|(address, backend)| member(**address, backend)).collect();
-    let chosen = select(&members, panic).positions;
-    let weightless = chosen.iter().all(|position| members[*position].weight == 0);
-    let weigh = |position: usize| if weightless { 1 } else { u32::from(members[position].weight) };
-    let total: u32 = chosen.iter().map(|position| weigh(*position)).sum();
-    let share = |position| if chosen.contains(&position) { part(weigh(position), total) } else { 0.0 };
-    (0..members.len()).map(share).collect()
+    let selection = select(&members, panic);
+    let mut weights = selection.weights(&members);
+    if weights.iter().all(|weight| *weight == 0) {
+        weights.fill(1);
+    }
+    let total: u32 = weights.iter().sum();
+    let mut shares = vec![0.0; members.len()];
+    for (position, weight) in selection.positions.into_iter().zip(weights) {
+        shares[position] = part(weight, total);
+    }
+    shares
 }
 
 /// As much of a member as its choice depends on.
@@ -148,6 +156,7 @@ fn member(address: IpAddr, backend: &BackendRecord) -> Member {
     Member {
         address,
         weight: backend.weight,
+        tenths: backend.tenths,
         server_id: None,
         state: backend.state,
         reason: String::new(),

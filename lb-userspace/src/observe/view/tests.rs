@@ -37,6 +37,7 @@ fn config() -> Config {
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         health: Some("check".into()),
         outlier: None,
+        slow_start: std::time::Duration::ZERO,
     };
     let service = |name: &str, last, affinity, pools: &[&str]| Service {
         name: name.into(),
@@ -326,6 +327,7 @@ fn backends_have_the_documented_shape() {
         "state": "up",
         "serving": true,
         "weight": 3,
+        "weightPercent": 100,
         "rows": 192,
         "share": 0.75,
         "expectedShare": 0.75,

@@ -215,3 +215,29 @@ proptest! {
         prop_assert!(taken(&story) >= less, "{shares:?}");
     }
 }
+
+#[test]
+fn an_endpoint_that_comes_up_starts_slowly_and_a_pool_at_the_first_start_does_not() {
+    let mut story = Story::new();
+    story.config.pools[0].slow_start = Duration::from_secs(9);
+    let tenths = |story: &Story| {
+        let pools = &story.last.as_ref().unwrap().desired.pools;
+        pools[0].members.iter().map(|member| member.tenths).collect::<Vec<_>>()
+    };
+    story.lose(1, 1);
+    assert_eq!((tenths(&story), story.due()), (vec![10; 4], None));
+    story.lose(1, 0);
+    assert_eq!((tenths(&story), story.due()), (vec![1, 10, 10, 10], Some(story.now + 1000)));
+    story.wait();
+    assert_eq!(tenths(&story), [2, 10, 10, 10]);
+    // Another agent goes on.
+    story.memory = serde_json::from_str(&serde_json::to_string(&story.memory).unwrap()).unwrap();
+    story.now += 3_000;
+    story.decide();
+    assert_eq!(tenths(&story), [5, 10, 10, 10]);
+    assert_eq!(std::iter::from_fn(|| story.wait()).count(), 5);
+    assert_eq!(tenths(&story), [10; 4]);
+    story.config.pools[0].slow_start = Duration::ZERO;
+    story.decide();
+    assert!(story.memory.slow_start.is_empty());
+}

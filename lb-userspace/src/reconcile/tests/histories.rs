@@ -5,7 +5,7 @@ use crate::config::model::{
     ServerId, ServicePort, Tracking, UdpOnChange,
 };
 use crate::policy::desired::{
-    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip,
+    Cluster, Desired, Egress, Member, MemberState, Pool, Reach, Redirects, Service, Share, Vip, WHOLE,
 };
 use crate::policy::observed::NextHop;
 use lb_common::flow::Flow;
@@ -124,6 +124,7 @@ fn member(last: u8) -> impl Strategy<Value = Member> {
         server_id: server_id(last),
         state,
         reason: String::new(),
+        tenths: WHOLE,
         changed_ms: 0,
         reach,
     })
@@ -194,6 +195,7 @@ pub(super) fn world() -> Desired {
         server_id: server_id(last),
         state: MemberState::Up,
         reason: String::new(),
+        tenths: WHOLE,
         changed_ms: 0,
         reach: Reach::Via(egress(2)),
     };
