@@ -19,9 +19,9 @@ use schemars::JsonSchema;
 
 pub(crate) use access::AccessPolicy;
 pub(crate) use checks::{CheckType, HealthCheck, Tls};
-pub(crate) use clusters::{Cluster, ClusterSet};
+pub(crate) use clusters::{Capacity, Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
-pub(crate) use failover::{Failback, FailbackMode, FailoverPolicy};
+pub(crate) use failover::{Failback, FailbackMode, FailoverPolicy, Resilience};
 pub(crate) use gateway::{Evidence, Gateway, Icmp, Interface, Listen, Source};
 pub(crate) use node::{Accept, NodeFile, Remember};
 pub(crate) use outlier::Outlier;

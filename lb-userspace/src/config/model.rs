@@ -13,7 +13,7 @@ mod report;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
-pub use failover::{Failback, FailoverPolicy, Order};
+pub use failover::{Failback, FailoverPolicy, OnViolation, Order, Resilience, ResilienceModel};
 pub use health::{Authorities, CheckKind, GrpcCheck, HealthCheck, HttpCheck, ProbeVia, Program, Tls};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use outlier::Outlier;
@@ -215,6 +215,15 @@ pub struct Cluster {
     pub encap: Encap,
     /// What they are asked; `None`: nothing.
     pub report: Option<ClusterReport>,
+    /// What it can take; `None`: nobody says.
+    pub capacity: Option<Capacity>,
+}
+
+/// What a cluster can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// New connections per second, of all services together.
+    pub new_connections: u32,
 }
 
 /// Whether a cluster is used.

@@ -17,6 +17,7 @@ fn config() -> Config {
         via: model::Via::Nodes,
         encap: Encap { kind: EncapKind::Ipip, mtu },
         report: None,
+        capacity: None,
     };
     let endpoint =
         |address: &str, weight| Endpoint { address: address.parse().unwrap(), weight, server_id: None };
@@ -209,6 +210,7 @@ fn in_order() -> (Config, Observed) {
         panic_threshold: model::FailoverPolicy::PANIC_THRESHOLD,
         min_healthy: 0,
         failback: None,
+        resilience: None,
     }];
     config.services[0].failover_policy = Some("near".into());
     for (number, pool) in (1..).zip(&mut config.pools) {

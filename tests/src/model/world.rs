@@ -255,6 +255,7 @@ fn config() -> Config {
         via: Via::Nodes,
         encap: Encap { kind: encap(number), mtu: None },
         report: None,
+        capacity: None,
     };
     let pool = |number: u8| Pool {
         name: format!("p{number}"),

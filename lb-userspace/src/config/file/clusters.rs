@@ -10,7 +10,7 @@ use super::tunnel_key::TunnelKey;
 use crate::config::model::{ClusterState, Via};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Refused, Required, Section, expected, join};
-use crate::config::scalar::{Choice, Time, Word};
+use crate::config::scalar::{Choice, Integer, Time, Word};
 use crate::config::tree::{Node, Value, place as place_of};
 
 /// What all gateways that serve the same VIPs share.
@@ -74,9 +74,9 @@ pub(crate) struct Cluster {
     pub(crate) encap: Option<Located<Encap>>,
     /// What its nodes are asked; nothing when left out.
     pub(crate) report: Option<Located<ClusterReport>>,
+    /// What it can take: `spillway plan` compares loads with it.
+    pub(crate) capacity: Option<Located<Capacity>>,
 }
-
-const REFUSED: &[Refused] = &[("capacity", "remove it; shares are the pools' weights")];
 
 impl Read for Cluster {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -88,9 +88,33 @@ impl Read for Cluster {
             via: section.optional("via"),
             encap: section.optional("encap"),
             report: section.optional("report"),
+            capacity: section.optional("capacity"),
         };
-        section.close(REFUSED);
+        section.close(&[]);
         Some(cluster)
+    }
+}
+
+/// What a cluster can take.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Capacity {
+    /// New connections per second, of all services together.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(crate) new_conn_per_sec: Required<Integer>,
+}
+
+const REFUSED: &[Refused] = &[
+    ("activeFlows", "remove it; only `newConnPerSec` counts"),
+    ("gbps", "remove it; only `newConnPerSec` counts"),
+];
+
+impl Read for Capacity {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let capacity = Self { new_conn_per_sec: section.required("newConnPerSec") };
+        section.close(REFUSED);
+        Some(capacity)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use crate::config::model::{OnViolation, ResilienceModel};
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{List, Located, Read, Refused, Required, Section};
 use crate::config::scalar::{Choice, Integer, Time, Word};
@@ -37,9 +38,11 @@ pub(crate) struct FailoverPolicy {
     pub(crate) min_healthy_endpoints: Option<Located<Integer>>,
     /// How a pool gets flows back whose endpoints come up again; left out: at once.
     pub(crate) failback: Option<Located<Failback>>,
+    /// Losses that services are to bear; none when left out.
+    pub(crate) resilience: Option<Located<Resilience>>,
 }
 
-const REFUSED: &[Refused] = &[("spill", "remove it; flows spill by health"), ("resilience", "remove it")];
+const REFUSED: &[Refused] = &[("spill", "remove it; flows spill by health")];
 
 impl Read for FailoverPolicy {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -52,6 +55,7 @@ impl Read for FailoverPolicy {
             panic_threshold: section.optional("panicThreshold"),
             min_healthy_endpoints: section.optional("minHealthyEndpoints"),
             failback: section.optional("failback"),
+            resilience: section.optional("resilience"),
         };
         let mend = "list groups of clusters, `priorities: [[eu-1], [us-1]]`, or `labels`";
         section.any_of(&["priorities", "labels"], "nothing says which clusters come first", mend);
@@ -99,4 +103,33 @@ pub(crate) enum FailbackMode {
 
 impl Word for FailbackMode {
     const KNOWN: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("manual", Self::Manual)];
+}
+
+/// How many clusters can be lost while those that are left take everything.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Resilience {
+    /// `N+1`: any one; `N+2`: any two.
+    pub(crate) model: Required<Choice<ResilienceModel>>,
+    /// What becomes of a drain after which it is not so.
+    #[schemars(extend("default" = "warn"))]
+    pub(crate) on_violation: Option<Located<Choice<OnViolation>>>,
+}
+
+impl Read for Resilience {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let resilience =
+            Self { model: section.required("model"), on_violation: section.optional("onViolation") };
+        section.close(&[]);
+        Some(resilience)
+    }
+}
+
+impl Word for ResilienceModel {
+    const KNOWN: &'static [(&'static str, Self)] = &[("N+1", Self::NPlusOne), ("N+2", Self::NPlusTwo)];
+}
+
+impl Word for OnViolation {
+    const KNOWN: &'static [(&'static str, Self)] = &[("warn", Self::Warn), ("refuse", Self::Refuse)];
 }

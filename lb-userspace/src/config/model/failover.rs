@@ -1,6 +1,9 @@
 //! How a service's flows are divided when endpoints of a cluster are down.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::Serialize;
 
 /// A failover policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct FailoverPolicy {
     pub min_healthy: u32,
     /// How the health of a pool that comes up again is taken in; `None`: at once.
     pub failback: Option<Failback>,
+    /// What a service is to bear; `None`: nothing is asked of it.
+    pub resilience: Option<Resilience>,
 }
 
 /// How the health of a pool that comes up again is taken in.
@@ -32,6 +37,52 @@ pub enum Failback {
     },
     /// When an operator says so.
     Manual,
+}
+
+/// How many clusters a service can lose, by design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resilience {
+    /// As many can be lost at once.
+    pub model: ResilienceModel,
+    /// What becomes of a drain that takes more away.
+    pub on_violation: OnViolation,
+}
+
+/// How many clusters can be lost while those that are left take everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum ResilienceModel {
+    /// Any one.
+    #[serde(rename = "N+1")]
+    NPlusOne,
+    /// Any two.
+    #[serde(rename = "N+2")]
+    NPlusTwo,
+}
+
+impl ResilienceModel {
+    /// The number of clusters.
+    pub fn losses(self) -> usize {
+        match self {
+            Self::NPlusOne => 1,
+            Self::NPlusTwo => 2,
+        }
+    }
+}
+
+impl fmt::Display for ResilienceModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "N+{}", self.losses())
+    }
+}
+
+/// What becomes of a drain after which a service could not bear what it is to bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnViolation {
+    /// It happens, and the answer says so.
+    #[default]
+    Warn,
+    /// It does not, unless it is insisted on.
+    Refuse,
 }
 
 impl FailoverPolicy {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, CheckKind, Config, EncapKind, Failback, FailoverPolicy, GrpcCheck, HttpCheck,
-    Order, ProbeVia, Program, QuicConfig, Tls, Tracking, Via, XdpMode,
+    Admit, Affinity, Algorithm, Capacity, CheckKind, Config, EncapKind, Failback, FailoverPolicy, GrpcCheck,
+    HttpCheck, OnViolation, Order, ProbeVia, Program, QuicConfig, Resilience, ResilienceModel, Tls, Tracking,
+    Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, load_with_places, parse};
 use lb_common::abi::Features;
@@ -233,6 +234,7 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         panic_threshold: 0,
         min_healthy: 1,
         failback: Some(Failback::Auto { hold_down: Duration::from_secs(90), step: 30 }),
+        resilience: Some(Resilience { model: ResilienceModel::NPlusTwo, on_violation: OnViolation::Refuse }),
     };
     let labels = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
     let by_labels = FailoverPolicy {
@@ -242,11 +244,14 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         panic_threshold: 50,
         min_healthy: 0,
         failback: Some(Failback::Manual),
+        resilience: Some(Resilience { model: ResilienceModel::NPlusOne, on_violation: OnViolation::Warn }),
     };
     assert_eq!(config.failover_policies, [near, by_labels]);
     let named: Vec<_> = config.services.iter().map(|service| service.failover_policy.as_deref()).collect();
     assert_eq!(named[..2], [Some("near"), None]);
     assert_eq!(config.clusters[0].labels[labels[1]], "a");
+    let capacities: Vec<_> = config.clusters.iter().map(|cluster| cluster.capacity).collect();
+    assert_eq!(capacities[..2], [Some(Capacity { new_connections: 20_000 }), None]);
 }
 
 #[test]

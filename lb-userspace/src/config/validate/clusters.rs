@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::names::{Names, label, resolve};
-use super::{encap, report, secret, time, tunnel_key};
+use super::{encap, report, secret, time, tunnel_key, within};
 use crate::config::file::{self, File, Pool, elements};
-use crate::config::model::{Cluster, ClusterSet, Tracking, Via};
+use crate::config::model::{Capacity, Cluster, ClusterSet, Tracking, Via};
 use crate::config::problem::{Place, Problems, quoted};
 use crate::config::read::Located;
 use lb_ebpf::chain::header;
@@ -19,6 +19,8 @@ const CHANGE_WINDOW: Duration = Duration::from_mins(5);
 const CHANGE_WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
 /// No delay unless the file says otherwise: a gateway that is alone has nobody to wait for.
 const ROLL_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(1);
+/// Per second, more than any cluster takes.
+const NEW_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000_000;
 
 pub(super) fn cluster_set(
     set: Option<&Located<file::ClusterSet>>,
@@ -70,7 +72,12 @@ pub(super) fn cluster(
         via: cluster.via.as_ref().map(|via| via.value.0).unwrap_or_default(),
         encap: encap::encap(cluster.encap.as_ref(), has_key, problems),
         report: cluster.report.as_ref().map(|report| report::of_cluster(report, problems)),
+        capacity: cluster.capacity.as_ref().map(|capacity| self::capacity(capacity, problems)),
     })
+}
+
+fn capacity(capacity: &file::Capacity, problems: &mut Problems) -> Capacity {
+    Capacity { new_connections: within(capacity.new_conn_per_sec.as_ref(), 0, &NEW_CONNECTIONS, problems) }
 }
 
 /// Reports an encapsulation by which a cluster's gateways cannot be told what they may do.

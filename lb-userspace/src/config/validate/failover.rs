@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::names::{Names, label, resolve};
 use super::{time, within};
 use crate::config::file::{self, FailbackMode, File, elements};
-use crate::config::model::{Failback, FailoverPolicy, Order};
+use crate::config::model::{Failback, FailoverPolicy, Order, Resilience};
 use crate::config::problem::{Place, Problems, closest, quoted};
 use crate::config::read::{List, Located};
 
@@ -48,6 +48,7 @@ pub(super) fn policy(
         ),
         min_healthy: within(policy.min_healthy_endpoints.as_ref(), 0, &ENDPOINTS, problems),
         failback: policy.failback.as_ref().map(|written| failback(written, problems)),
+        resilience: policy.resilience.as_ref().and_then(|resilience| self::resilience(resilience)),
         order: order?,
     })
 }
@@ -66,6 +67,14 @@ fn failback(written: &file::Failback, problems: &mut Problems) -> Failback {
         problems.add(place, reason, "remove it, or use `mode: auto`");
     }
     Failback::Manual
+}
+
+/// `None`: no model could be read, which was reported then.
+fn resilience(resilience: &file::Resilience) -> Option<Resilience> {
+    Some(Resilience {
+        model: resilience.model.as_ref()?.value.0,
+        on_violation: resilience.on_violation.as_ref().map(|word| word.value.0).unwrap_or_default(),
+    })
 }
 
 fn order(

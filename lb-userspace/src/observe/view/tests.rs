@@ -24,7 +24,15 @@ const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 fn config() -> Config {
     let cluster = |name: &str, state| {
         let encap = Encap { kind: EncapKind::Ipip, mtu: None };
-        Cluster { name: name.into(), labels: BTreeMap::new(), state, via: Via::Nodes, encap, report: None }
+        Cluster {
+            name: name.into(),
+            labels: BTreeMap::new(),
+            state,
+            via: Via::Nodes,
+            encap,
+            report: None,
+            capacity: None,
+        }
     };
     let endpoint =
         |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
