@@ -1,12 +1,21 @@
-use std::net::IpAddr;
-
 use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::admin::Admin;
-use crate::daemon::protocol::{Request, Subject};
+use crate::daemon::protocol::Request;
+use crate::policy::subject::Subject;
 
-/// `spillway drain` and `undrain`.
+/// `spillway drain`.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    #[command(flatten)]
+    options: Options,
+    /// Drain it even if a failover policy refuses that, for what is left could not bear the losses that it is to bear.
+    #[arg(long, global = true)]
+    force: bool,
+}
+
+/// `spillway undrain`, and what both have.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -21,7 +30,7 @@ enum What {
     Backend {
         /// The pool's name and the endpoint's address.
         #[arg(value_name = "POOL/ADDRESS", value_parser = backend)]
-        backend: (String, IpAddr),
+        backend: Subject,
     },
     /// All pools of a cluster.
     Cluster {
@@ -30,14 +39,16 @@ enum What {
     },
 }
 
-fn backend(text: &str) -> Result<(String, IpAddr), String> {
-    let (pool, address) = text.split_once('/').ok_or("write it as POOL/ADDRESS")?;
-    let address = address.parse().map_err(|_| format!("{address:?} is no IP address"))?;
-    Ok((pool.to_owned(), address))
+fn backend(text: &str) -> Result<Subject, String> {
+    match text.parse()? {
+        Subject::Cluster(_) => Err("write it as POOL/ADDRESS".to_owned()),
+        subject @ Subject::Backend { .. } => Ok(subject),
+    }
 }
 
-pub(super) fn drain(options: &Options) -> Result<(), Failure> {
-    options.admin.tell(&Request::Drain(options.subject()))
+pub(super) fn drain(Drain { options, force }: &Drain) -> Result<(), Failure> {
+    let request = if *force { Request::ForceDrain } else { Request::Drain };
+    options.admin.tell(&request(options.subject()))
 }
 
 pub(super) fn undrain(options: &Options) -> Result<(), Failure> {
@@ -47,9 +58,7 @@ pub(super) fn undrain(options: &Options) -> Result<(), Failure> {
 impl Options {
     fn subject(&self) -> Subject {
         match &self.what {
-            What::Backend { backend: (pool, address) } => {
-                Subject::Backend { pool: pool.clone(), address: *address }
-            }
+            What::Backend { backend } => backend.clone(),
             What::Cluster { name } => Subject::Cluster(name.clone()),
         }
     }
@@ -61,8 +70,8 @@ mod tests {
 
     #[test]
     fn arguments_are_read() {
-        assert_eq!(backend("web/10.0.0.1").unwrap(), ("web".into(), [10, 0, 0, 1].into()));
-        assert_eq!(backend("web/2001:db8::1").unwrap().1, "2001:db8::1".parse::<IpAddr>().unwrap());
+        let web = Subject::Backend { pool: "web".into(), address: [10, 0, 0, 1].into() };
+        assert_eq!(backend("web/10.0.0.1").unwrap(), web);
         assert!(backend("web").is_err() && backend("web/x").is_err());
     }
 }

@@ -74,7 +74,7 @@ enum Verb {
     /// Look for what keeps a VIP from answering, at a gateway or at a node; changes nothing.
     Doctor(doctor::Options),
     /// Give nothing new to a backend or a cluster, until told otherwise; the agent must run.
-    Drain(drain::Options),
+    Drain(drain::Drain),
     /// Give a drained backend or cluster its share again; the agent must run.
     Undrain(drain::Options),
     /// Give a cluster back at once what failover policies hold back of it; the agent must run.

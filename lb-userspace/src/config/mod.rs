@@ -18,7 +18,7 @@ mod read;
 mod scalar;
 mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod validate;
 

@@ -169,7 +169,8 @@ async fn answer(request: Request, asks: &mpsc::Sender<Ask>) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::protocol::{Subject, ask};
+    use crate::daemon::protocol::ask;
+    use crate::policy::subject::Subject;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn request() -> Request {

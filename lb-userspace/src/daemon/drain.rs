@@ -1,28 +1,28 @@
 //! An operator's word: what is drained takes nothing new until the word is taken back, and what a failover policy holds back
 //! comes back at once.
 
-use std::net::IpAddr;
-
 use tracing::info;
 
 use super::agent::Agent;
-use super::protocol::{Reply, Request, Subject};
-use crate::config::model::{ClusterState, Config};
-use crate::config::near;
+use super::protocol::{Reply, Request};
+use crate::config::model::{ClusterState, Config, OnViolation, Service};
+use crate::policy::resilience::{Assessment, Demand, assess};
+use crate::policy::subject::Subject;
 
 impl Agent {
     /// Does what is asked, but for the tables.
     pub(super) fn obey(&mut self, request: &Request) -> Reply {
         let done = match request {
-            Request::Drain(subject) => self.drain(subject, true),
-            Request::Undrain(subject) => self.drain(subject, false),
+            Request::Drain(subject) => self.drain(subject, false),
+            Request::ForceDrain(subject) => self.drain(subject, true),
+            Request::Undrain(subject) => self.undrain(subject),
             Request::Failback(name) => self.fail_back(name),
         };
         done.map_or_else(Reply::Refused, Reply::Done)
     }
 
     fn fail_back(&mut self, name: &str) -> Result<String, String> {
-        cluster(name, &self.config)?;
+        Subject::Cluster(name.to_owned()).known(&self.config)?;
         let pools = self.config.pools.iter().filter(|pool| pool.cluster == name);
         let pools: Vec<_> = pools.map(|pool| pool.name.as_str()).collect();
         if !self.memory.release(|pool| pools.contains(&pool)) {
@@ -32,14 +32,39 @@ impl Agent {
         Ok(format!("cluster {name} has back what its health allows"))
     }
 
-    fn drain(&mut self, subject: &Subject, drain: bool) -> Result<String, String> {
-        known(subject, &self.config)?;
-        let changed = self.mark(subject, drain);
+    fn undrain(&mut self, subject: &Subject) -> Result<String, String> {
+        subject.known(&self.config)?;
+        let changed = self.mark(subject, false);
         if changed {
-            let what = if drain { "drained" } else { "undrained" };
-            info!(event = "drain", %subject, "{what} by an operator");
+            info!(event = "drain", %subject, "undrained by an operator");
         }
-        Ok(describe(subject, drain, changed, &self.config))
+        Ok(describe(subject, false, changed, &self.config))
+    }
+
+    /// Unless it is forced, what a failover policy refuses does not happen.
+    fn drain(&mut self, subject: &Subject, force: bool) -> Result<String, String> {
+        subject.known(&self.config)?;
+        let changed = self.mark(subject, true);
+        let broken = if changed { self.broken(subject) } else { Vec::new() };
+        if !force && broken.iter().any(|one| one.refuses) {
+            self.mark(subject, false);
+            return Err(refuse(subject, &broken));
+        }
+        if changed {
+            info!(event = "drain", %subject, "drained by an operator");
+        }
+        let warned = broken.iter().map(|one| format!("; {}", one.says));
+        Ok(describe(subject, true, changed, &self.config) + &warned.collect::<String>())
+    }
+
+    /// What services that send to the subject can no longer bear, as things are now.
+    fn broken(&self, subject: &Subject) -> Vec<Broken> {
+        let Self { config, observed, .. } = self;
+        let pools = subject.pools(config);
+        let is_concerned = |service: &Service| service.pools.iter().any(|pool| pools.contains(pool.as_str()));
+        let assessed = config.services.iter().zip(assess(config, observed, &Demand::new()));
+        let concerned = assessed.filter(|(service, _)| is_concerned(service));
+        concerned.filter_map(|(_, assessment)| Broken::of(&assessment)).collect()
     }
 
     fn mark(&mut self, subject: &Subject, drain: bool) -> bool {
@@ -61,14 +86,14 @@ impl Agent {
     pub(super) fn forget_drains(&mut self) {
         let Self { observed, config, .. } = self;
         observed.drained_backends.retain(|(pool, address)| {
-            let stays = backend(pool, *address, config).is_ok();
+            let stays = Subject::Backend { pool: pool.clone(), address: *address }.known(config).is_ok();
             if !stays {
                 info!(event = "drain", pool, %address, "no longer configured; its draining is forgotten");
             }
             stays
         });
         observed.drained_clusters.retain(|name| {
-            let stays = cluster(name, config).is_ok();
+            let stays = Subject::Cluster(name.clone()).known(config).is_ok();
             if !stays {
                 info!(event = "drain", cluster = name, "no longer configured; its draining is forgotten");
             }
@@ -77,38 +102,32 @@ impl Agent {
     }
 }
 
-fn known(subject: &Subject, config: &Config) -> Result<(), String> {
-    match subject {
-        Subject::Backend { pool, address } => backend(pool, *address, config),
-        Subject::Cluster(name) => cluster(name, config).map(drop),
+/// A service that could not bear what its failover policy asks of it.
+struct Broken {
+    says: String,
+    /// The policy says to refuse what leads there.
+    refuses: bool,
+}
+
+impl Broken {
+    fn of(assessment: &Assessment) -> Option<Self> {
+        let (resilience, breach) = (assessment.resilience?, assessment.breach.as_ref()?);
+        let says = format!("{} of {} does not hold: {breach}", resilience.model, assessment.service);
+        Some(Self { says, refuses: resilience.on_violation == OnViolation::Refuse })
     }
 }
 
-fn backend(pool: &str, address: IpAddr, config: &Config) -> Result<(), String> {
-    let Some(found) = config.pools.iter().find(|known| known.name == pool) else {
-        return Err(unknown("pool", pool, config.pools.iter().map(|pool| pool.name.as_str())));
-    };
-    let addresses: Vec<_> = found.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
-    if addresses.contains(&address.to_string()) {
-        return Ok(());
-    }
-    let of = format!("endpoint of pool {pool}");
-    Err(unknown(&of, &address.to_string(), addresses.iter().map(String::as_str)))
-}
-
-fn cluster(name: &str, config: &Config) -> Result<ClusterState, String> {
-    let found = config.clusters.iter().find(|cluster| cluster.name == name);
-    let names = || config.clusters.iter().map(|cluster| cluster.name.as_str());
-    found.map(|cluster| cluster.state).ok_or_else(|| unknown("cluster", name, names()))
-}
-
-fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    format!("there is no {kind} {name:?}; {}", near(name, known))
+fn refuse(subject: &Subject, broken: &[Broken]) -> String {
+    let reasons: Vec<_> = broken.iter().filter(|one| one.refuses).map(|one| one.says.as_str()).collect();
+    format!("{subject} is not drained, for without it {}; --force drains it all the same", reasons.join("; "))
 }
 
 fn describe(subject: &Subject, drain: bool, changed: bool, config: &Config) -> String {
     let configured = match subject {
-        Subject::Cluster(name) => cluster(name, config).unwrap_or_default(),
+        Subject::Cluster(name) => {
+            let found = config.clusters.iter().find(|cluster| cluster.name == *name);
+            found.map(|cluster| cluster.state).unwrap_or_default()
+        }
         Subject::Backend { .. } => ClusterState::Active,
     };
     let file = match configured {

@@ -3,6 +3,8 @@
 //! ```text
 //! → {"drain":{"backend":{"pool":"web-eu","address":"10.1.0.21"}}}
 //! ← {"done":"web-eu/10.1.0.21 is draining: its rows go to others"}
+//! → {"forceDrain":{"cluster":"us-1"}}
+//! ← {"done":"cluster us-1 is draining: its rows go to others"}
 //! → {"undrain":{"cluster":"us-2"}}
 //! ← {"refused":"there is no cluster \"us-2\"; did you mean \"us-1\"?"}
 //! → {"failback":"eu-1"}
@@ -11,15 +13,15 @@
 //!
 //! The answer comes once the tables say so.
 
-use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::policy::subject::Subject;
 
 /// Longest line in bytes, either way.
 pub(super) const LONGEST: u64 = 64 * 1024;
@@ -30,36 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Request {
-    /// Give nothing new to it.
+    /// Give nothing new to it, unless a failover policy says that the others must be able to bear a loss, and to refuse.
     Drain(Subject),
+    /// Give nothing new to it, whatever the others can bear.
+    ForceDrain(Subject),
     /// Give it its share again.
     Undrain(Subject),
     /// Give this cluster's pools back at once what failover policies hold back.
     Failback(String),
-}
-
-/// What is drained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Subject {
-    /// An endpoint of a pool.
-    Backend {
-        /// The pool's name.
-        pool: String,
-        /// The endpoint's address.
-        address: IpAddr,
-    },
-    /// All pools of a cluster.
-    Cluster(String),
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Backend { pool, address } => write!(f, "{pool}/{address}"),
-            Self::Cluster(name) => write!(f, "cluster {name}"),
-        }
-    }
 }
 
 /// What the agent says to it.
@@ -135,6 +115,9 @@ mod tests {
         let text = r#"{"drain":{"backend":{"pool":"web-eu","address":"10.1.0.21"}}}"#;
         assert_eq!(serde_json::to_string(&Request::Drain(backend.clone())).unwrap(), text);
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), Request::Drain(backend));
+        let text = r#"{"forceDrain":{"cluster":"us-2"}}"#;
+        let force = Request::ForceDrain(Subject::Cluster("us-2".into()));
+        assert_eq!(serde_json::from_str::<Request>(text).unwrap(), force);
         let text = r#"{"undrain":{"cluster":"us-2"}}"#;
         let undrain = Request::Undrain(Subject::Cluster("us-2".into()));
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), undrain);

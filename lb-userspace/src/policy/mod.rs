@@ -7,6 +7,8 @@
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
 //!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]).
 //! 4. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
+//!
+//! Beside that, [`resilience`]: whether what is left after a loss could take everything; no table depends on it.
 
 pub mod desired;
 pub mod failback;
@@ -14,8 +16,10 @@ pub mod failover;
 pub mod memory;
 pub mod observed;
 pub mod outlier;
+pub mod resilience;
 mod shares;
 pub mod slow_start;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -48,12 +52,11 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
 /// Decides what should be served at `now`, after what was decided before. The clock is the kernel's monotonic one, in
 /// milliseconds.
 pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: u64) -> Decision {
-    let clusters: Vec<_> = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
-    let mut pools: Vec<_> = config.pools.iter().map(|pool| survey(pool, config, observed)).collect();
+    let (clusters, mut pools) = look(config, observed);
     let (slow_start, next) = slow_start::grow(&before.slow_start, &config.pools, &mut pools, now);
     let standings = Standings::new(config, &pools, &clusters);
     let failback = standings.perceive(&config.services, &before.failback, now);
-    let serve = |service| serve(service, standings.of(service, &failback), observed);
+    let serve = |service| serve(service, standings.of(service, &failback, &[]), observed);
     let services: Vec<_> = config.services.iter().map(serve).collect();
     let holds = services.iter().flat_map(|service| &service.shares).filter_map(|share| share.hold);
     let due = holds.filter_map(|hold| hold.until).chain(next).min();
@@ -86,6 +89,12 @@ fn assemble(
         access: access(config),
         redirects: redirects(config, observed),
     }
+}
+
+/// Clusters and pools as they stand.
+fn look(config: &Config, observed: &Observed) -> (Vec<Cluster>, Vec<Pool>) {
+    let clusters = config.clusters.iter().map(|cluster| stand(cluster, observed)).collect();
+    (clusters, config.pools.iter().map(|pool| survey(pool, config, observed)).collect())
 }
 
 fn redirects(config: &Config, observed: &Observed) -> Redirects {

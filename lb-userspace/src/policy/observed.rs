@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::config::model::Protocol;
+use crate::config::model::{Config, Protocol};
 
 /// Everything a gateway knows beside its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,17 @@ pub struct Observed {
     pub own_addresses: BTreeSet<IpAddr>,
     /// What nodes reported last, by endpoint address; what is too old is not in it.
     pub reports: BTreeMap<IpAddr, NodeReport>,
+}
+
+impl Observed {
+    /// A world in which all endpoints of a configuration can be reached; by which way is left open, as interface 0 and the
+    /// unspecified address. Nobody has been probed, which counts as up; no VIP or endpoint is this machine's.
+    pub fn all_well(config: &Config) -> Self {
+        let endpoints = config.pools.iter().flat_map(|pool| &pool.endpoints);
+        let next_hops =
+            endpoints.map(|endpoint| (endpoint.address, NextHop::open(endpoint.address))).collect();
+        Self { next_hops, ..Self::default() }
+    }
 }
 
 /// What a node reported last.
@@ -105,4 +116,22 @@ pub struct NextHop {
     pub source: Option<IpAddr>,
     /// MTU of the path's first link in bytes (IP packet).
     pub mtu: u16,
+}
+
+impl NextHop {
+    /// Some way to an address, of which nothing is known.
+    fn open(address: IpAddr) -> Self {
+        let source = match address {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Self {
+            interface: 0,
+            vlan: 0,
+            destination_mac: [0; 6],
+            source_mac: [0; 6],
+            source: Some(source),
+            mtu: u16::MAX,
+        }
+    }
 }

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::desired::{Cluster, Hold, Member, MemberState, Pool, Reach, Share};
 use super::failback::{Perceived, perceive};
-use super::failover::load::Tally;
+use super::failover::load::{self, Tally};
 use super::failover::order::{Labels, priority};
 use super::failover::{Contender, Part, divide};
 use super::memory::ByPolicy;
 use crate::config::model::{self, ClusterState, Config, FailoverPolicy};
 
 /// A pool, as services that use it see it.
+#[derive(Clone, Copy)]
 struct Standing<'a> {
     cluster: &'a str,
     /// Configured.
@@ -61,6 +62,14 @@ impl<'a> Standing<'a> {
     fn health(&self, policy: &FailoverPolicy) -> u32 {
         self.counted(policy).health(policy.overprovisioning)
     }
+
+    /// The same, if its cluster is lost with these: nobody in it is up or drains.
+    fn without(&self, lost: &[&str]) -> Self {
+        if !lost.contains(&self.cluster) {
+            return *self;
+        }
+        Self { tally: Tally { healthy: 0, draining: 0, ..self.tally }, ..*self }
+    }
 }
 
 /// All pools, and what says in which order they come.
@@ -72,7 +81,7 @@ pub(super) struct Standings<'a> {
 }
 
 /// A pool of a service: its name and how it stands.
-type Named<'a> = (&'a str, &'a Standing<'a>);
+type Named<'a> = (&'a str, Standing<'a>);
 
 impl<'a> Standings<'a> {
     pub(super) fn new(config: &'a Config, pools: &'a [Pool], clusters: &[Cluster]) -> Self {
@@ -93,9 +102,11 @@ impl<'a> Standings<'a> {
         now: u64,
     ) -> ByPolicy<Perceived> {
         let mut taken = ByPolicy::new();
-        for (pools, policy) in services.iter().filter_map(|service| self.pools_and_policy(service)) {
+        for (service, policy) in services.iter().filter_map(|service| Some((service, self.policy(service)?)))
+        {
             let Some(failback) = policy.failback else { continue };
             let known = |pool: &str| before.get(&policy.name)?.get(pool).copied();
+            let pools = self.pools(service, &[]);
             let perceived = pools.iter().filter_map(|(name, pool)| {
                 let perceived = perceive(known(name), pool.health(policy), failback, now)?;
                 Some(((*name).to_owned(), perceived))
@@ -105,23 +116,47 @@ impl<'a> Standings<'a> {
         taken
     }
 
-    fn pools_and_policy(&self, service: &model::Service) -> Option<(Vec<Named<'_>>, &FailoverPolicy)> {
-        let policy = self.policies.get(service.failover_policy.as_deref()?)?;
-        Some((self.pools(service), policy))
+    /// The parts of a service's pools, in the order of its list, by the health that is taken in, when `lost` clusters are
+    /// down too.
+    pub(super) fn of(
+        &self,
+        service: &model::Service,
+        taken: &ByPolicy<Perceived>,
+        lost: &[&str],
+    ) -> Vec<Share> {
+        let pools = self.pools(service, lost);
+        let by_policy = |policy| self.by_policy(&pools, policy, taken);
+        self.policy(service).map_or_else(|| by_weight(&pools), by_policy)
     }
 
-    /// The pools of a service, in the order of its list.
-    fn pools(&self, service: &model::Service) -> Vec<Named<'_>> {
-        let known = |name: &String| self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool));
-        service.pools.iter().filter_map(known).collect()
+    /// The failover policy of a service.
+    pub(super) fn policy(&self, service: &model::Service) -> Option<&'a FailoverPolicy> {
+        service.failover_policy.as_deref().and_then(|name| self.policies.get(name).copied())
     }
 
-    /// The parts of a service's pools, in the order of its list, by the health that is taken in.
-    pub(super) fn of(&self, service: &model::Service, taken: &ByPolicy<Perceived>) -> Vec<Share> {
-        match self.pools_and_policy(service) {
-            Some((pools, policy)) => self.by_policy(&pools, policy, taken),
-            None => by_weight(&self.pools(service)),
+    /// Clusters with somebody who takes a service's new flows, in the order of its list.
+    pub(super) fn serving(&self, service: &model::Service, lost: &[&str]) -> Vec<&'a str> {
+        let pools = self.pools(service, lost).into_iter();
+        pools.filter(|(_, pool)| pool.holds() && pool.weight > 0).map(|(_, pool)| pool.cluster).collect()
+    }
+
+    /// In percent of a service's new flows: what the endpoints can take that neither are in `lost` clusters nor in those
+    /// that an operator took out. `None`: no policy says how much an endpoint can take.
+    pub(super) fn norm(&self, service: &model::Service, lost: &[&str]) -> Option<u32> {
+        let policy = self.policy(service)?;
+        let mut levels = BTreeMap::<_, Tally>::new();
+        for (_, pool) in self.pools(service, lost).iter().filter(|(_, pool)| pool.active && pool.weight > 0) {
+            let level = levels.entry(self.priority(pool, policy)).or_default();
+            *level = [*level, pool.tally.at_least(policy.min_healthy)].into_iter().sum();
         }
+        Some(load::norm(&levels.into_values().collect::<Vec<_>>(), policy.overprovisioning))
+    }
+
+    fn pools(&self, service: &model::Service, lost: &[&str]) -> Vec<Named<'a>> {
+        let known = |name: &String| {
+            self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool.without(lost)))
+        };
+        service.pools.iter().filter_map(known).collect()
     }
 
     fn by_policy(&self, pools: &[Named], policy: &FailoverPolicy, taken: &ByPolicy<Perceived>) -> Vec<Share> {
@@ -146,19 +181,23 @@ impl<'a> Standings<'a> {
         let open = is_open(pools);
         // There is nowhere to send to: the tables stay what they are for when there is again.
         let lost = pools.iter().all(|(_, pool)| pool.tally.reachable == 0);
-        let none = Labels::new();
-        let labels = |cluster: &str| self.labels.get(cluster).copied().unwrap_or(&none);
-        let own = self.own.map_or(&none, labels);
         let contender = |((_, pool), hold): (&Named, &Option<Hold>)| {
             let tally = pool.counted(policy);
             let tally = hold.map_or(tally, |hold| tally.held_at(hold.perceived, policy.overprovisioning));
             Contender {
-                priority: priority(&policy.order, pool.cluster, labels(pool.cluster), own),
+                priority: self.priority(pool, policy),
                 weight: if pool.active || open { pool.weight } else { 0 },
                 tally: if lost { Tally { reachable: tally.total, ..tally } } else { tally },
             }
         };
         pools.iter().zip(holds).map(contender).collect()
+    }
+
+    fn priority(&self, pool: &Standing, policy: &FailoverPolicy) -> usize {
+        let none = Labels::new();
+        let labels = |cluster: &str| self.labels.get(cluster).copied().unwrap_or(&none);
+        let own = self.own.map_or(&none, labels);
+        priority(&policy.order, pool.cluster, labels(pool.cluster), own)
     }
 }
 

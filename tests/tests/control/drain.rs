@@ -47,6 +47,49 @@ fn a_drained_cluster_is_shown_and_the_last_one_goes_on_serving() {
     assert!(world.view().unwrap().published.drained.clusters.is_empty());
 }
 
+/// One cluster alone has none to spare.
+fn with_resilience(on_violation: &str, config: Text) -> Text {
+    let policy = format!(
+        "\nfailoverPolicies: [{{name: near, priorities: [[eu-1]], resilience: {{model: N+1, onViolation: {on_violation}}}}}]"
+    );
+    Text { service: ", failoverPolicy: near".into(), gateway: policy, ..config }
+}
+
+#[test]
+fn a_drain_that_leaves_too_little_is_refused_where_the_policy_says_so() {
+    let world = World::new(2);
+    let config = with_resilience("refuse", world.config());
+    let _agent = world.start(&config);
+    let first = config.endpoints[0];
+    let name = format!("web/{first}");
+    let (done, said) = world.tell(&["drain", "backend", &name]);
+    let reason = format!(
+        "{name} is not drained, for without it N+1 of test/web does not hold: what is left can take 70 %"
+    );
+    assert!(!done && said.contains(&reason) && said.contains("--force"), "{said}");
+    assert_eq!(world.view().unwrap().state(first), Some("up"));
+    assert_eq!(world.answers(32), ["node-1", "node-2"]);
+    let (done, said) = world.tell(&["drain", "--force", "backend", &name]);
+    let warning =
+        "is draining: its rows go to others; N+1 of test/web does not hold: what is left can take 70 %";
+    assert!(done && said.contains(warning), "{said}");
+    assert_eq!(world.view().unwrap().state(first), Some("draining"));
+    assert_eq!(world.answers(32), ["node-2"]);
+    assert!(world.tell(&["undrain", "backend", &name]).0);
+}
+
+#[test]
+fn a_drain_that_leaves_too_little_is_done_with_a_warning_otherwise() {
+    let world = World::new(1);
+    let _agent = world.start(&with_resilience("warn", world.config()));
+    let (done, said) = world.tell(&["drain", "cluster", "eu-1"]);
+    assert!(
+        done && said.contains("N+1 of test/web does not hold: nobody is left who takes new flows"),
+        "{said}"
+    );
+    assert!(world.view().unwrap().published.drained.clusters.contains("eu-1"));
+}
+
 #[test]
 fn names_that_are_not_known_are_refused_with_those_that_are() {
     let world = World::new(2);

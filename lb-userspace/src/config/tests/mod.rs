@@ -6,4 +6,4 @@ mod local;
 mod mutations;
 mod node;
 mod schema;
-mod world;
+pub(crate) mod world;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::config::{Config, parse};
+
 /// 16 bytes, 00 to 0f: not a secret.
 pub(super) const KEY: &str = "000102030405060708090a0b0c0d0e0f";
 
 /// The repository's root.
-pub(super) fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
 
@@ -25,7 +27,7 @@ pub(super) fn files(directory: &str) -> Vec<PathBuf> {
 
 /// A directory with `hash.key`, the certificate of an authority and what the bad files name. Git keeps no modes, so they are
 /// made here.
-pub(super) fn secrets() -> TempDir {
+pub(crate) fn secrets() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory for the secrets");
     let write = |name: &str, text: &str, mode: u32| {
         let path = directory.path().join(name);
@@ -47,4 +49,14 @@ pub(super) fn secrets() -> TempDir {
 
 fn authority() -> String {
     rcgen::generate_simple_self_signed(["ca.example".to_owned()]).expect("a certificate").cert.pem()
+}
+
+/// The configuration of a text.
+pub(crate) fn configured(text: &str) -> Config {
+    parse(text, "x.yaml", secrets().path()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The configuration of a file in `examples`.
+pub(crate) fn example(name: &str) -> Config {
+    configured(&fs::read_to_string(root().join("examples").join(name)).expect(name))
 }

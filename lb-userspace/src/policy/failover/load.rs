@@ -97,12 +97,17 @@ pub struct Level {
 /// (`threshold` 0).
 pub fn levels(tallies: &[Tally], factor: u32, threshold: u32) -> Vec<Level> {
     let health: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
-    let norm = health.iter().sum::<u32>().min(100);
+    let norm = norm(tallies, factor);
     let panic: Vec<_> = tallies.iter().map(|tally| norm < 100 && tally.is_below(threshold)).collect();
     let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
     let taken = relieve(&taken, &health);
     let loads = if panic.iter().all(|panic| *panic) { by_size(tallies) } else { by_health(&taken) };
     loads.into_iter().zip(panic).map(|(load, panic)| Level { load, panic }).collect()
+}
+
+/// In percent of a service's new flows: what all priorities together can take.
+pub fn norm(tallies: &[Tally], factor: u32) -> u32 {
+    tallies.iter().map(|tally| tally.health(factor)).sum::<u32>().min(100)
 }
 
 /// Each health that is taken in, in percent, raised toward the real one as far as all together come short of 100: first those

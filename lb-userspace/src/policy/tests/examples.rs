@@ -1,24 +1,13 @@
 //! What `docs/policy.md` says of the files in `examples`, and what these say themselves.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
 use super::*;
+use crate::config::tests::world;
 use crate::policy::failover::WEIGHT_OF_A_ROW;
 
 /// The configuration of one, and a world in which everybody is reached and up.
 fn example(name: &str) -> (Config, Observed) {
-    let directory = tempfile::tempdir().unwrap();
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
-    fs::copy(examples.join(name), directory.path().join(name)).unwrap();
-    let key = directory.path().join("hash.key");
-    fs::write(&key, "00".repeat(16)).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let config = crate::config::load(&directory.path().join(name)).unwrap();
-    let addresses = config.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address);
-    let ways = addresses.map(|address| (address, hop(Some("192.0.2.1"))));
-    let observed = Observed { next_hops: ways.collect(), ..Observed::default() };
+    let config = world::example(name);
+    let observed = Observed::all_well(&config);
     (config, observed)
 }
 
