@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod explain;
 pub mod health;
 pub mod observe;
+pub mod plan;
 pub mod policy;
 pub mod reconcile;
 pub mod report;

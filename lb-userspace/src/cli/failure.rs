@@ -20,9 +20,11 @@ impl Failure {
     const CONFIG: u8 = 3;
     /// A privilege or a kernel feature is missing.
     const PRIVILEGE: u8 = 4;
+    /// A plan found a violation.
+    const VIOLATION: u8 = 5;
 
     /// 0 ok, 1 failed, 2 usage, 3 invalid configuration, 4 missing privilege or kernel
-    /// feature.
+    /// feature, 5 a plan found a violation.
     pub fn code(&self) -> u8 {
         self.code
     }
@@ -43,6 +45,11 @@ impl Failure {
             return Self { error, code: Self::PRIVILEGE };
         }
         error.into()
+    }
+
+    /// For a plan after which something is wrong.
+    pub(super) fn violation(error: anyhow::Error) -> Self {
+        Self { error, code: Self::VIOLATION }
     }
 
     /// For an invalid configuration.

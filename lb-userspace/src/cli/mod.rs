@@ -13,6 +13,7 @@ mod look;
 mod maps;
 mod node;
 mod output;
+mod plan;
 mod rates;
 mod receiver;
 mod run;
@@ -73,6 +74,8 @@ enum Verb {
     Explain(explain::Options),
     /// Look for what keeps a VIP from answering, at a gateway or at a node; changes nothing.
     Doctor(doctor::Options),
+    /// What a change or a failure would move, before it happens; exit code 5 if it violates something.
+    Plan(plan::Options),
     /// Give nothing new to a backend or a cluster, until told otherwise; the agent must run.
     Drain(drain::Drain),
     /// Give a drained backend or cluster its share again; the agent must run.
@@ -110,6 +113,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Maps(options) => maps::run(options),
         Verb::Explain(options) => explain::run(options),
         Verb::Doctor(options) => doctor::run(options),
+        Verb::Plan(options) => plan::run(options),
         Verb::Drain(options) => drain::drain(options),
         Verb::Undrain(options) => drain::undrain(options),
         Verb::Failback(options) => failback::run(options),

@@ -29,6 +29,10 @@ fn documented_commands_are_understood() {
         "spillway explain --protocol tcp --source 192.0.2.7:40000 --destination 198.51.100.10:443",
         "spillway explain --protocol UDP --source [2001:db8::7]:40000 --destination [2001:db8::10]:443 --config x.yaml",
         "spillway check a.yaml b.yaml --output json",
+        "spillway plan --config x.yaml",
+        "spillway plan --config x.yaml --fail us-1 --fail web-eu/192.0.2.21 --drain web-eu/2001:db8::21 --output json",
+        "spillway plan --config old.yaml --to new.yaml --set web-eu.weight=20 --set web-eu/192.0.2.21.weight=0",
+        "spillway plan --config x.yaml --demand shop/web=20000 --demand shop/api=0",
         "spillway drain --force cluster us-1",
         "spillway drain backend web-eu/192.0.2.21 --force --admin unix:///run/other.sock",
         "spillway check --schema",
@@ -62,6 +66,12 @@ fn nonsense_is_refused_with_code_2() {
             "--pin-path",
         ),
         ("spillway check", "FILE"),
+        ("spillway plan --fail us-1", "--config"),
+        ("spillway plan --config x.yaml --set weight=20", "POOL.weight=N"),
+        ("spillway plan --config x.yaml --set web.weight=65536", "0 to 65535"),
+        ("spillway plan --config x.yaml --fail web/us-1", "no IP address"),
+        ("spillway plan --config x.yaml --demand shop/web", "SERVICE=NEW_CONN_PER_SEC"),
+        ("spillway plan --config x.yaml --demand shop/web=-1", "integer"),
         ("spillway undrain --force cluster us-1", "--force"),
         ("spillway node", "--config"),
         ("spillway check --schema x.yaml", "FILE"),
@@ -108,6 +118,7 @@ fn a_configuration_that_is_not_there_is_an_invalid_one() {
     let flow = "--protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2";
     assert_eq!(failure(&format!("spillway explain {flow} --config /does/not/exist.yaml")).code(), 3);
     assert_eq!(failure("spillway check /does/not/exist.yaml --output json").code(), 3);
+    assert_eq!(failure("spillway plan --config /does/not/exist.yaml").code(), 3);
     assert_eq!(failure("spillway doctor --config /does/not/exist.yaml").code(), 3);
 }
 

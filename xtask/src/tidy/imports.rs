@@ -40,6 +40,7 @@ pub(super) fn decisions_are_pure(source: &Source) -> Vec<Violation> {
         "policy.rs",
         "compile/",
         "compile.rs",
+        "plan/",
         "reconcile/plan.rs",
         "reconcile/plan/",
         "doctor/gateway/",
