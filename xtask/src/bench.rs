@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 /// No root, a missing tool, or whatever the compiler said.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let measurement = arguments.rest.first().and_then(|word| word.to_str());
-    if !matches!(measurement, Some("tables" | "policy" | "chain"))
+    if !matches!(measurement, Some("tables" | "policy" | "plan" | "chain"))
         && !process::is_root()
         && !demo::asks_for_help(&arguments.rest)
     {

@@ -14,6 +14,7 @@ pub mod control;
 mod gateway;
 pub mod loss;
 mod machine;
+pub mod plan;
 pub mod policy;
 mod quiet;
 mod receiver;

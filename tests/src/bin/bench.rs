@@ -51,6 +51,12 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// What `spillway plan` takes for a thousand services; needs no root
+    Plan {
+        /// How the result is printed
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// What the loss of one of several gateways breaks under churn, with `tracking: chain` and with less; needs no root
     Chain {
         /// How the result is printed
@@ -95,6 +101,10 @@ fn run(bench: &Bench) -> Result<()> {
         }
         Bench::Policy { output } => {
             let report = bench::policy::measure();
+            print(*output, &report, &report.json()?);
+        }
+        Bench::Plan { output } => {
+            let report = bench::plan::measure()?;
             print(*output, &report, &report.json()?);
         }
         Bench::Chain { output } => {
