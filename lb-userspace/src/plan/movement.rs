@@ -52,8 +52,8 @@ pub(super) fn all(old: &Side, new: &Side) -> Vec<Movement> {
         Comparison { old, new, fates: HashMap::new(), owned: [HashMap::new(), HashMap::new()] };
     let stay = new.services().map(|service| service.name.as_str());
     let gone = old.services().map(|service| service.name.as_str());
-    let known = |name: &&str| new.service(name).is_none();
-    stay.chain(gone.filter(known)).map(|name| comparison.service(name)).collect()
+    let is_gone = |name: &&str| new.service(name).is_none();
+    stay.chain(gone.filter(is_gone)).map(|name| comparison.service(name)).collect()
 }
 
 type Shares<K> = BTreeMap<Option<K>, u64>;
