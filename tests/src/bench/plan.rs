@@ -90,7 +90,7 @@ fn pools_of(service: usize) -> usize {
 /// The file, every policy with `N+2`.
 fn text() -> String {
     let mut text = "apiVersion: spillway/v1\nclusterSet: {id: bench, secretFile: hash.key}\ngateway: \
-                    {interfaces: [eth0], limits: {rows: 32Mi}}\nclusters:\n"
+                    {interfaces: [eth0], limits: {rows: 64Mi}}\nclusters:\n"
         .to_owned();
     let mut write = |line: String| _ = writeln!(text, "{line}");
     (0..CLUSTERS)
