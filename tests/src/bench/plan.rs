@@ -98,13 +98,13 @@ fn text() -> String {
     write("healthChecks:\n- {name: open, type: tcp, port: 443}\nfailoverPolicies:".to_owned());
     let sites: Vec<_> = (0..CLUSTERS).map(|site| format!("site-{site}")).collect();
     write(format!(
-        "- {{name: flat, priorities: [[{}]], resilience: {{model: N+2}}}}\nservices:",
-        sites.join(", ")
+        "- {{name: near, priorities: [[{}]], resilience: {{model: N+2}}}}\nservices:",
+        sites.join("], [")
     ));
     for service in 0..SERVICES {
         let pools: Vec<_> = (0..pools_of(service)).map(|pool| format!("web-{service}-{pool}")).collect();
         write(format!(
-            "- {{name: shop/web-{service}, vips: [198.18.{}.{}], ports: [{{port: 443}}], failoverPolicy: flat, pools: [{}]}}",
+            "- {{name: shop/web-{service}, vips: [198.18.{}.{}], ports: [{{port: 443}}], failoverPolicy: near, pools: [{}]}}",
             service / 250,
             service % 250,
             pools.join(", ")
