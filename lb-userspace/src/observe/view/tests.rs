@@ -1,190 +1,19 @@
 //! Whole answers, over maps that were compiled and never loaded.
 
+mod world;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use lb_common::abi::{BackendCounters, BackendFlags, Evidence, LinkAddress, ProbeCounters, ServiceCounters};
-use lb_common::reason::Reason;
-use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime};
+use lb_common::abi::{BackendFlags, Evidence, LinkAddress};
+use serde_json::json;
+use time::Duration;
 
 use super::*;
-use crate::compile::MapImage;
-use crate::config::model::{
-    Affinity, Algorithm, Cluster, ClusterSet, ClusterState, Config, Encap, EncapKind, Endpoint, Gateway,
-    Limits, OnNoBackend, Pool, Protocol, Replies, Secret, Service, ServicePort, Tracking, UdpOnChange, Via,
-};
-use crate::explain::offline;
-use crate::observe::published::{Agent, Drained, InterfaceState, Reported, Reports};
+use crate::config::model::ClusterState;
+use crate::observe::published::{Reported, Reports};
 use crate::policy::desired::{Hold, MemberState};
-use crate::policy::memory::Memory;
-
-const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
-
-fn config() -> Config {
-    let cluster = |name: &str, state| {
-        let encap = Encap { kind: EncapKind::Ipip, mtu: None };
-        Cluster {
-            name: name.into(),
-            labels: BTreeMap::new(),
-            state,
-            via: Via::Nodes,
-            encap,
-            report: None,
-            capacity: None,
-        }
-    };
-    let endpoint =
-        |(last, weight): (u8, u16)| Endpoint { address: [10, 0, 0, last].into(), weight, server_id: None };
-    let pool = |name: &str, cluster: &str, weight, endpoints: &[(u8, u16)]| Pool {
-        name: name.into(),
-        cluster: cluster.into(),
-        weight,
-        rows: 256,
-        algorithm: Algorithm::Maglev,
-        endpoints: endpoints.iter().copied().map(endpoint).collect(),
-        health: Some("check".into()),
-        outlier: None,
-        slow_start: std::time::Duration::ZERO,
-    };
-    let service = |name: &str, last, affinity, pools: &[&str]| Service {
-        name: name.into(),
-        vips: vec![[198, 51, 100, last].into()],
-        ports: vec![ServicePort {
-            name: Some("https".into()),
-            protocol: Protocol::Tcp,
-            port: 443,
-            last: None,
-        }],
-        affinity,
-        pools: pools.iter().map(|&pool| pool.into()).collect(),
-        tracking: Tracking::Transition,
-        udp_on_change: UdpOnChange::Keep,
-        access: None,
-        failover_policy: None,
-        on_no_backend: OnNoBackend::Drop,
-        quic: Vec::new(),
-        allow_local: false,
-    };
-    Config {
-        access_policies: Vec::new(),
-        failover_policies: Vec::new(),
-        digest: "d1".into(),
-        cluster_set: ClusterSet {
-            id: "prod".into(),
-            self_cluster: None,
-            secret: Secret { k0: 3, k1: 4 },
-            tunnel_key: None,
-            change_window: std::time::Duration::from_mins(5),
-            roll_delay: std::time::Duration::ZERO,
-        },
-        gateway: Gateway {
-            interfaces: Vec::new(),
-            pin_path: "/sys/fs/bpf/x".into(),
-            source_v4: None,
-            source_v6: None,
-            limits: Limits { services: 16, backends: 64, rows: 32_768, connections: 64, access_prefixes: 16 },
-            admin: "/nowhere.sock".into(),
-            replies: Replies::default(),
-            evidence: None,
-            redirects: crate::config::model::Redirects::default(),
-        },
-        clusters: vec![cluster("eu", ClusterState::Active), cluster("us", ClusterState::Active)],
-        services: vec![
-            service("shop/both", 1, Affinity::Flow, &["web-eu", "web-us"]),
-            service("shop/eu", 2, Affinity::Client, &["web-eu"]),
-        ],
-        pools: vec![pool("web-eu", "eu", 90, &[(1, 1), (2, 3), (3, 0)]), pool("web-us", "us", 10, &[(9, 1)])],
-        health_checks: Vec::new(),
-    }
-}
-
-struct Fixed;
-
-impl Counts for Fixed {
-    fn service(&self, index: u32) -> ServiceCounters {
-        let index = u64::from(index);
-        ServiceCounters { packets: 100 + index, bytes: 1000 + index, dropped: 10 + index, reserved: 0 }
-    }
-
-    fn backend(&self, index: u32) -> BackendCounters {
-        BackendCounters { packets: 50 + u64::from(index), bytes: 500 + u64::from(index) }
-    }
-
-    fn evidence(&self, _index: u32) -> Evidence {
-        Evidence::default()
-    }
-
-    fn tracking(&self) -> TrackingCounters {
-        TrackingCounters { hits: 90, inserted: 30, refused_new: 2, refused_missed: 3 }
-    }
-
-    fn probes(&self) -> ProbeCounters {
-        ProbeCounters { sent: 7, dropped: 1 }
-    }
-
-    fn reason(&self, reason: Reason) -> u64 {
-        match reason {
-            Reason::NoService => 7,
-            Reason::MissingEntry => 1,
-            _ => 0,
-        }
-    }
-}
-
-struct World {
-    published: Published,
-    image: MapImage,
-}
-
-impl World {
-    fn new() -> Self {
-        let (image, record) = offline::imagine(&config()).unwrap();
-        let ago = |seconds| NOW - Duration::seconds(seconds);
-        let eth0 = InterfaceState { name: "eth0".into(), mode: "native".into(), program_id: 55 };
-        let agent = Agent {
-            version: "0.1.0".into(),
-            pid: 42,
-            started: ago(100),
-            configured: ago(90),
-            applied: ago(5),
-            adopted: true,
-            interfaces: vec![eth0],
-            probes: vec!["eth0".into()],
-            features: 0,
-            refused_configs: 0,
-            swept: 10,
-            forgotten: 3,
-            last_error: Some("it is late".into()),
-        };
-        let (drained, reports) = (Drained::default(), None);
-        let (memory, ejections) = (Memory::default(), BTreeMap::default());
-        Self { published: Published { agent, drained, memory, ejections, reports, record }, image }
-    }
-
-    fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
-        let pool = self.published.record.pools.get_mut(pool).unwrap();
-        pool.backends.get_mut(&IpAddr::from([10, 0, 0, last])).unwrap()
-    }
-
-    fn seen<T>(&self, view: impl FnOnce(Seen<MapImage>) -> T) -> T {
-        let name = |index| format!("eth{index}");
-        let Self { published, image } = self;
-        view(Seen {
-            published,
-            tables: image,
-            counts: &Fixed,
-            connections: (15, 64),
-            interface_name: &name,
-            now: NOW,
-            monotonic: 5_000,
-        })
-    }
-
-    fn backends(&self) -> Vec<Value> {
-        self.seen(|seen| backends(&seen).iter().map(|view| serde_json::to_value(view).unwrap()).collect())
-    }
-}
+use world::{Fixed, NOW, World};
 
 #[test]
 fn status_has_the_documented_shape() {
@@ -400,4 +229,63 @@ fn a_clock_set_back_makes_no_negative_age() {
     let mut world = World::new();
     world.published.agent.configured = NOW + Duration::hours(1);
     assert_eq!(world.seen(|seen| status(&seen, false)).config_age, 0);
+}
+
+#[test]
+fn rates_have_the_documented_shape() {
+    let world = World::new();
+    let record = &world.published.record;
+    let counts = Grown { completed: 30, retried: 10 };
+    let (earlier, later) = (Moment::of(record, &Fixed), Moment::of(record, &counts));
+    let rates = rates(&earlier, &later, std::time::Duration::from_secs(2), 4096);
+    let value = serde_json::to_value(&rates).unwrap();
+    // One flow of 16 was followed for two seconds.
+    let of = |backends: u32| {
+        json!({"packetsPerSec": 0.0, "bytesPerSec": 0.0, "newFlowsPerSec": f64::from(backends * 40 * 16 / 2),
+               "activeFlows": 0.0, "handshakes": backends * 40, "failedHandshakes": 0.25,
+               "medianHandshakeMs": null, "p99HandshakeMs": null})
+    };
+    let named = |names: serde_json::Value, backends| {
+        let mut one = of(backends);
+        one.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+        one
+    };
+    assert_eq!((&value["seconds"], &value["sampled"]), (&json!(2.0), &json!(0.0625)));
+    assert_eq!(value["clusters"], json!([named(json!({"name": "eu"}), 3), named(json!({"name": "us"}), 1)]));
+    let us = json!({"pool": "web-us", "cluster": "us", "address": "10.0.0.9"});
+    assert_eq!(value["backends"].as_array().unwrap().len(), 4);
+    assert_eq!(value["backends"][3], named(us, 1));
+}
+
+/// As [`Fixed`], a while later.
+struct Grown {
+    completed: u64,
+    retried: u64,
+}
+
+impl Counts for Grown {
+    fn evidence(&self, _index: u32) -> Evidence {
+        let Self { completed, retried } = *self;
+        Evidence { begun: completed + retried, completed, retried, ..Evidence::default() }
+    }
+
+    fn service(&self, index: u32) -> ServiceCounters {
+        Fixed.service(index)
+    }
+
+    fn backend(&self, index: u32) -> BackendCounters {
+        Fixed.backend(index)
+    }
+
+    fn tracking(&self) -> TrackingCounters {
+        Fixed.tracking()
+    }
+
+    fn probes(&self) -> ProbeCounters {
+        Fixed.probes()
+    }
+
+    fn reason(&self, reason: Reason) -> u64 {
+        Fixed.reason(reason)
+    }
 }
