@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use hyper::http::uri::Authority;
+use hyper::http::uri::{Authority, PathAndQuery};
 
 use super::trust;
 use crate::config::file::{CheckType, HealthCheck};
@@ -103,8 +103,8 @@ fn named(kind: CheckType) -> String {
 fn path(path: Option<&Located<String>>, problems: &mut Problems) -> String {
     let Some(path) = path else { return "/".into() };
     let printable = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !path.starts_with('/') || !printable {
-        let mend = "start it with `/`, and write spaces, `#` and non-ASCII characters as `%` and two digits";
+    if !path.starts_with('/') || !printable || path.parse::<PathAndQuery>().is_err() {
+        let mend = "start it with `/`, and write spaces, `#`, `<`, `>` and the like as `%` and two digits";
         problems.add(&path.place, format!("{} is no path of a request", quoted(path)), mend);
     }
     path.value.clone()

@@ -23,7 +23,9 @@ const LARGEST: usize = 128;
 
 /// Sends a request and waits for its reply.
 pub(super) async fn probe(node: IpAddr, deadline: &Deadline) -> Result<(), Failure> {
-    let (socket, kind) = open(node).map_err(|error| Failure::from_echo(error.into()))?;
+    // Without a socket nothing is said about the node.
+    let (socket, kind) = open(node).map_err(|error| Failure::Local(error.into()))?;
+    aim(&socket, node).map_err(|error| Failure::from_echo(error.into()))?;
     let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket)).map_err(Failure::Local)?;
     let echo = Echo { v6: node.is_ipv6(), token: RandomState::new().hash_one(node) };
     let answered = async { exchange(&socket, kind, node, &echo).await.map_err(Failure::from_echo) };
@@ -47,19 +49,22 @@ async fn exchange(socket: &UdpSocket, kind: SockType, node: IpAddr, echo: &Echo)
     }
 }
 
-/// A socket of either kind that sends to `node`.
+/// What the socket sends goes to `node`.
+fn aim(socket: &OwnedFd, node: IpAddr) -> Result<(), Errno> {
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(node, 0)))
+}
+
+/// A socket of either kind, of the family of `node`.
 fn open(node: IpAddr) -> Result<(OwnedFd, SockType), Errno> {
     let (family, protocol) = match node {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6),
     };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let (made, kind) = match socket(family, SockType::Datagram, flags, protocol) {
-        Ok(made) => (made, SockType::Datagram),
-        Err(_) => (socket(family, SockType::Raw, flags, protocol)?, SockType::Raw),
-    };
-    connect(made.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(node, 0)))?;
-    Ok((made, kind))
+    match socket(family, SockType::Datagram, flags, protocol) {
+        Ok(made) => Ok((made, SockType::Datagram)),
+        Err(_) => Ok((socket(family, SockType::Raw, flags, protocol)?, SockType::Raw)),
+    }
 }
 
 #[cfg(test)]

@@ -137,17 +137,19 @@ impl Failure {
     }
 }
 
-/// Out of descriptors, memory or ports, or forbidden by this machine's own firewall: were these to
-/// count, a busy gateway would take healthy nodes down.
+/// Out of descriptors, memory or ports, without the address family, or forbidden by this machine's own firewall: were these to
+/// count, a busy gateway would take healthy nodes down. Not `EACCES`: that is also what a router's or node's "administratively
+/// prohibited" becomes over IPv6 (`tab_unreach` in Linux' `net/ipv6/icmp.c`).
 fn is_of_this_machine(number: i32) -> bool {
-    const LOCAL: [i32; 7] = [
+    const LOCAL: [i32; 8] = [
         libc::EMFILE,
         libc::ENFILE,
         libc::ENOBUFS,
         libc::ENOMEM,
         libc::EADDRNOTAVAIL,
         libc::EPERM,
-        libc::EACCES,
+        libc::EAFNOSUPPORT,
+        libc::EPROTONOSUPPORT,
     ];
     LOCAL.contains(&number)
 }

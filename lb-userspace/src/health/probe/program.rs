@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
+use tokio::task::consume_budget;
 
 use super::deadline::Deadline;
 use super::failure::{Failure, Phase, quotable};
@@ -57,15 +58,15 @@ fn begin(program: &Program, target: &Target, plan: &Plan) -> io::Result<(Group, 
 struct Group(Child);
 
 impl Group {
-    /// How it ended, and the beginning of what it wrote until then. What it leaves behind may go on and write, to nobody.
+    /// How it ended, and the beginning of what it wrote until then. What it leaves behind finds the pipe closed.
     async fn end(&mut self, output: &Receiver) -> io::Result<(ExitStatus, Vec<u8>)> {
         let mut kept = Vec::new();
         let status = tokio::select! {
             status = self.0.wait() => status?,
             error = keep(output, &mut kept) => return Err(error),
         };
-        // What was written last may not have been read yet.
-        while read(output, &mut kept).is_ok_and(|length| length > 0) {}
+        // What was written last may not have been read yet; what it left behind may write without end.
+        while kept.len() < KEPT && read(output, &mut kept).is_ok_and(|length| length > 0) {}
         Ok((status, kept))
     }
 }
@@ -91,6 +92,8 @@ async fn keep(output: &Receiver, kept: &mut Vec<u8>) -> io::Error {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return error,
             _ => {}
         }
+        // One that writes without pause would keep the agent's thread from all else, its own deadline included.
+        consume_budget().await;
     }
 }
 

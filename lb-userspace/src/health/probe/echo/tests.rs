@@ -55,6 +55,7 @@ async fn somebody_elses_reply_is_not_the_nodes() {
     let node = IpAddr::from([127, 0, 0, 2]);
     if is_allowed(node) {
         let (socket, kind) = open(node).unwrap();
+        aim(&socket, node).unwrap();
         let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket)).unwrap();
         let echo = Echo { v6: false, token: 1 };
         let other = IpAddr::from([127, 0, 0, 3]);

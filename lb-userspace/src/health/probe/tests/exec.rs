@@ -100,6 +100,17 @@ async fn at_the_timeout_it_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
+async fn one_that_writes_without_pause_keeps_nobody_waiting() {
+    let started = Instant::now();
+    let failure = fails("yes", SHORT).await;
+    assert!(matches!(failure, Failure::TimedOut { phase: Phase::Running, .. }), "{failure:?}");
+    // Nor does what it leaves behind.
+    let failure = fails("yes & exit 1", LONG).await;
+    assert!(failure.to_string().starts_with("exit status: 1"), "{failure}");
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn what_it_leaves_behind_does_not_prolong_it() {
     let started = Instant::now();
     // It holds the pipe.
