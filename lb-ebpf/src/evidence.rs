@@ -18,6 +18,9 @@ use lb_common::flow::{Flow, FlowHash};
 
 /// log2 of nanoseconds for which a handshake keeps its slot from others: 2.1 s.
 pub const PATIENCE: u32 = 31;
+/// log2 of nanoseconds after which a SYN is of another connection: 137 s, longer than a client retries by default (Linux:
+/// `tcp_syn_retries`, 127 s).
+pub const MEMORY: u32 = 37;
 /// Odd, and with as many ones as zeros: 2^64 over the golden ratio.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -141,14 +144,19 @@ pub fn meet(flow: &mut SampledFlow, key: u64, (backend, signal): (u32, Signal), 
     }
     let opening = flow.state & SampledFlow::OPENING != 0;
     match signal {
-        Signal::Opens if opening => retried(flow),
+        Signal::Opens if opening && now.wrapping_sub(flow.begun) >> MEMORY == 0 => retried(flow),
         // Its ports are used again.
         Signal::Opens => begin(flow, key, (to, signal), now),
         Signal::Resets => {
             flow.state = 0;
             Found::of(flow.backend, if opening { Found::ABANDONED } else { Found::RESET })
         }
-        Signal::Acknowledges if opening => answered(flow, now),
+        Signal::Acknowledges if opening && flow.backend == to => answered(flow, now),
+        // The row has moved: another has answered.
+        Signal::Acknowledges if opening => {
+            flow.state = 0;
+            Found::of(to, 0)
+        }
         Signal::Acknowledges | Signal::Datagram => Found::of(flow.backend, active(flow, now)),
     }
 }

@@ -35,7 +35,7 @@ impl SampledFlow {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Evidence {
-    /// Flows that began: SYNs that are no retransmissions; of UDP, flows that were not followed yet.
+    /// Flows that began: SYNs that are no retransmissions, as far as their flows are followed; of UDP, flows that were not yet.
     pub begun: u64,
     /// Handshakes that completed: the client acknowledged the backend's SYN-ACK to its first SYN.
     pub completed: u64,

@@ -96,7 +96,19 @@ fn what_a_flow_says_is_about_the_backend_of_its_first_packet() {
     let mut flow = SampledFlow::default();
     meet(&mut flow, 1, (3, Opens), 0);
     assert_eq!(meet(&mut flow, 1, (4, Opens), SECOND).backend, 3);
-    assert_eq!(meet(&mut flow, 1, (4, Acknowledges), SECOND).backend, 3);
+    // What another answered says nothing of it, and nothing of the other.
+    let mut evidence = Evidence::default();
+    meet(&mut flow, 1, (4, Acknowledges), SECOND).count(&mut evidence);
+    assert_eq!(evidence, Evidence::default());
+}
+
+#[test]
+fn a_syn_of_the_same_ports_is_of_another_connection_later() {
+    let mut slot = Slot::default();
+    slot.see(1, Opens, 0).see(1, Opens, 130 * SECOND);
+    assert_eq!((slot.evidence.begun, slot.evidence.retried), (1, 1));
+    slot.see(1, Opens, 140 * SECOND);
+    assert_eq!((slot.evidence.begun, slot.evidence.retried), (2, 1));
 }
 
 /// Of one client to one service.
