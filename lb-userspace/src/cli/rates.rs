@@ -37,9 +37,10 @@ const COLUMNS: [Column; 11] = [
 ];
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let look = Look::at(&options.source.pinned)?;
-    let (earlier, begun) = (look.moment(), Instant::now());
+    let (earlier, begun) = (Look::at(&options.source.pinned)?.moment(), Instant::now());
     sleep(Duration::from_secs(options.over));
+    // Anew: backends may have come and gone.
+    let look = Look::at(&options.source.pinned)?;
     let (later, over) = (look.moment(), begun.elapsed());
     let sampled = look.snapshot.control().map_or(0, |control| control.sampled);
     options.source.output.print(&rates(&earlier, &later, over, sampled), text)

@@ -120,6 +120,7 @@ impl Agent {
         if let Err(reason) = &followed {
             error!(event = "apply", reason, "the tables stay as they are");
             self.trouble.tables = Some(reason.clone());
+            self.tracking.give_up();
             self.publish_or_say();
         }
         self.follow_probes();

@@ -119,7 +119,7 @@ impl Broken {
 
 fn refuse(subject: &Subject, broken: &[Broken]) -> String {
     let reasons: Vec<_> = broken.iter().filter(|one| one.refuses).map(|one| one.says.as_str()).collect();
-    format!("{subject} is not drained, for without it {}; --force drains it all the same", reasons.join("; "))
+    format!("{subject} is not drained, for with that {}; --force drains it all the same", reasons.join("; "))
 }
 
 fn describe(subject: &Subject, drain: bool, changed: bool, config: &Config) -> String {

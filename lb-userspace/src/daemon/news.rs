@@ -131,12 +131,14 @@ impl Agent {
             reconcile::mark_down(&mut self.loaded.maps, index);
             self.ledger.rest(index);
         }
-        if verdict == Verdict::Up {
-            self.vindicate(&pool, address);
-        }
         info!(event = "health", pool, %address, verdict = word, reason, at = rfc3339(at), "verdict");
         let changed_ms = milliseconds(at);
-        self.observed.health.insert((pool, address), Health { verdict, reason, changed_ms });
+        let found = Health { verdict, reason, changed_ms };
+        let before = self.observed.health.insert((pool.clone(), address), found);
+        // A check that begins anew, as after a restart, has passed all along.
+        if verdict == Verdict::Up && before.is_some_and(|before| before.verdict == Verdict::Down) {
+            self.vindicate(&pool, address);
+        }
     }
 
     /// Whether an event is about an endpoint that is still configured: the channel may hold others.

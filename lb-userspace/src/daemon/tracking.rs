@@ -45,6 +45,11 @@ impl Tracking {
         self.sweep_at = wanted.then(|| self.sweep_at.unwrap_or_else(|| monotonic() + pause(config)));
     }
 
+    /// The tables could not be made: what is due waits until they are looked at again, or it would be tried without end.
+    pub(super) fn give_up(&mut self) {
+        self.expiry = None;
+    }
+
     /// When there is something to do; `None`: not before something happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sweep = self.sweep_at.filter(|_| self.under_way.is_none());

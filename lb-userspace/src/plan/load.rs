@@ -33,8 +33,8 @@ pub(super) fn loads(before: &Config, after: &Config, movements: &[Movement], dem
     let had = sums(before, rates.iter().map(|(movement, rate)| (&movement.before, *rate)));
     let has = sums(after, rates.iter().map(|(movement, rate)| (&movement.after, *rate)));
     let stay = after.clusters.iter().map(|cluster| (&cluster.name, cluster.capacity));
-    let is_new = |name: &String| !after.clusters.iter().any(|cluster| cluster.name == *name);
-    let gone = before.clusters.iter().filter(|cluster| is_new(&cluster.name)).map(|gone| (&gone.name, None));
+    let is_gone = |name: &String| !after.clusters.iter().any(|cluster| cluster.name == *name);
+    let gone = before.clusters.iter().filter(|cluster| is_gone(&cluster.name)).map(|gone| (&gone.name, None));
     let of = |sums: &BTreeMap<&str, u64>, name: &String| {
         sums.get(name.as_str()).map_or(0, |load| load.div_ceil(CLUSTER_ROWS.into()))
     };

@@ -59,7 +59,10 @@ pub fn plan(before: &World, after: &World, demand: &Demand) -> Result<Plan, Comp
     let new = Side::new(after, &mut ledger, &mut cache)?;
     let movements = movement::all(&old, &new);
     let loads = load::loads(&before.config, &after.config, &movements, demand);
-    let assessments = assess(&after.config, &after.observed, demand);
+    // What is dead is not left, also where no check would say so.
+    let mut left = after.observed.clone();
+    left.drained_backends.extend(after.failed.iter().cloned());
+    let assessments = assess(&after.config, &left, demand);
     Ok(answer::plan(&old, &new, movements, loads, assessments))
 }
 

@@ -1,6 +1,6 @@
 //! The tables of one world, and who owns their rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub(super) struct Side<'a> {
     record: Record,
     /// By index; `None`: nobody has it in this world.
     ends: Vec<Option<End>>,
+    /// Addresses of ends that are alive.
+    living: HashSet<IpAddr>,
     names: BTreeMap<u16, &'a str>,
     services: HashMap<&'a str, &'a Service>,
     /// Of pools, by their names.
@@ -68,7 +70,8 @@ impl<'a> Side<'a> {
         let services = world.config.services.iter().map(|service| (service.name.as_str(), service)).collect();
         let pools = world.config.pools.iter();
         let clusters = pools.map(|pool| (pool.name.as_str(), pool.cluster.as_str())).collect();
-        Ok(Self { world, image, record, ends, names, services, clusters })
+        let living = ends.iter().flatten().filter(|end| end.alive).map(|end| end.address).collect();
+        Ok(Self { world, image, record, ends, living, names, services, clusters })
     }
 
     pub(super) fn services(&self) -> impl Iterator<Item = &'a Service> {
@@ -110,7 +113,7 @@ impl<'a> Side<'a> {
 
     /// Whether somebody at an address serves.
     pub(super) fn serves(&self, address: IpAddr) -> bool {
-        self.ends.iter().flatten().any(|end| end.address == address && end.alive)
+        self.living.contains(&address)
     }
 
     fn rows(&self, table: u32) -> Option<&Arc<[Row]>> {

@@ -138,6 +138,17 @@ fn what_fails_unseen_keeps_its_flows_and_loses_them() {
 }
 
 #[test]
+fn what_fails_unseen_is_not_left_for_the_next_loss() {
+    let text = TEXT.replace("pools: [web-eu, web-us]}", "pools: [web-eu, web-us], failoverPolicy: near}")
+        + "failoverPolicies: [{name: near, priorities: [[eu], [us]], resilience: {model: N+1}}]\n";
+    let world = well(&text);
+    assert!(planned(&world, &[]).violations.is_empty());
+    // Nobody checks the cluster that stands by.
+    let plan = planned(&world, &[fail("us")]);
+    assert!(plan.violations.iter().any(|one| one.kind == ViolationKind::Resilience), "{:?}", plan.violations);
+}
+
+#[test]
 fn a_lost_cluster_leaves_its_flows_to_the_other_or_to_nobody() {
     let plan = planned(&well(TEXT), &[fail("eu")]);
     let web = of(&plan, 0);

@@ -3,8 +3,8 @@
 //! 1. Each cluster has a priority, by the policy's groups or by its labels ([`order`]).
 //! 2. Each priority gets a load by the health of its endpoints ([`load`]).
 //! 3. Within a priority each pool counts as much as its weight times its own health: `weight · min(100, factor · available
-//!    / endpoints)`, of which no more counts than is taken in, as long as those that have it can bear the priority's load. In
-//!    panic health counts for nothing.
+//!    / endpoints)`, of which no more counts than is taken in, as long as the health that is taken in of all of them adds up to the
+//!    priority's load: who bore the flows of one that is held bears them still. In panic health counts for nothing.
 //! 4. Loads become rows, and those weights, so that the compiled table has the percentages to the row ([`Part::weight`]).
 //!
 //! Rows are divided among priorities first, then within each: how many a priority has does not depend on what happens within

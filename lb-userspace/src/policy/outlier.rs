@@ -93,8 +93,8 @@ impl Outliers {
 
     /// Looks at what the endpoints' evidence has come to at `now`.
     pub fn look(&mut self, rules: &Outlier, evidence: &BTreeMap<IpAddr, Evidence>, now: u64) -> Changes {
-        let returned = self.keep(evidence);
-        let mut look = Look { rules, evidence, now, changes: Changes { returned, ..Changes::default() } };
+        self.hosts.retain(|address, _| evidence.contains_key(address));
+        let mut look = Look { rules, evidence, now, changes: Changes::default() };
         self.give_back(&mut look);
         self.in_a_row(&mut look);
         if now.saturating_sub(self.began) >= milliseconds(rules.interval) {
@@ -111,12 +111,6 @@ impl Outliers {
         };
         host.end();
         true
-    }
-
-    /// Forgets all but these endpoints. Those of the forgotten that were ejected.
-    fn keep(&mut self, evidence: &BTreeMap<IpAddr, Evidence>) -> Vec<IpAddr> {
-        let gone = self.hosts.extract_if(.., |address, _| !evidence.contains_key(address));
-        gone.filter_map(|(address, host)| host.kept.ejection.map(|_| address)).collect()
     }
 
     /// Ends ejections whose time is over, and meets endpoints that are new.
@@ -199,7 +193,7 @@ impl Outliers {
 impl Host {
     /// It takes new flows again, and what failed so far is forgiven at the next look.
     fn end(&mut self) {
-        (self.kept.ejection, self.forgiven) = (None, None);
+        (self.kept.ejection, self.before, self.forgiven) = (None, None, None);
     }
 }
 

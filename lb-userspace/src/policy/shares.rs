@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::desired::{Cluster, Hold, Member, MemberState, Pool, Reach, Share};
+use super::desired::{Cluster, Hold, Member, Pool, Reach, Share};
 use super::failback::{Perceived, perceive};
 use super::failover::load::{self, Tally};
 use super::failover::order::{Labels, priority};
@@ -41,7 +41,7 @@ impl<'a> Standing<'a> {
             tally: Tally {
                 healthy: count(|member| member.usable()),
                 total: count(|member| member.weight > 0),
-                draining: count(|member| member.weight > 0 && member.state == MemberState::Draining),
+                draining: count(|member| member.weight > 0 && member.state.keeps_old()),
                 reachable: count(|member| member.weight > 0 && member.reach != Reach::Unresolved),
                 withheld: 0,
             },
@@ -147,7 +147,7 @@ impl<'a> Standings<'a> {
         let mut levels = BTreeMap::<_, Tally>::new();
         for (_, pool) in self.pools(service, lost).iter().filter(|(_, pool)| pool.active && pool.weight > 0) {
             let level = levels.entry(self.priority(pool, policy)).or_default();
-            *level = [*level, pool.tally.at_least(policy.min_healthy)].into_iter().sum();
+            *level = [*level, pool.counted(policy)].into_iter().sum();
         }
         Some(load::norm(&levels.into_values().collect::<Vec<_>>(), policy.overprovisioning))
     }
@@ -180,14 +180,14 @@ impl<'a> Standings<'a> {
     fn contenders(&self, pools: &[Named], holds: &[Option<Hold>], policy: &FailoverPolicy) -> Vec<Contender> {
         let open = is_open(pools);
         // There is nowhere to send to: the tables stay what they are for when there is again.
-        let lost = pools.iter().all(|(_, pool)| pool.tally.reachable == 0);
+        let nowhere = pools.iter().all(|(_, pool)| pool.tally.reachable == 0);
         let contender = |((_, pool), hold): (&Named, &Option<Hold>)| {
             let tally = pool.counted(policy);
             let tally = hold.map_or(tally, |hold| tally.held_at(hold.perceived, policy.overprovisioning));
             Contender {
                 priority: self.priority(pool, policy),
                 weight: if pool.active || open { pool.weight } else { 0 },
-                tally: if lost { Tally { reachable: tally.total, ..tally } } else { tally },
+                tally: if nowhere { Tally { reachable: tally.total, ..tally } } else { tally },
             }
         };
         pools.iter().zip(holds).map(contender).collect()

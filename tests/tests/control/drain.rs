@@ -64,7 +64,7 @@ fn a_drain_that_leaves_too_little_is_refused_where_the_policy_says_so() {
     let name = format!("web/{first}");
     let (done, said) = world.tell(&["drain", "backend", &name]);
     let reason = format!(
-        "{name} is not drained, for without it N+1 of test/web does not hold: what is left can take 70 %"
+        "{name} is not drained, for with that N+1 of test/web does not hold: what is left can take 70 %"
     );
     assert!(!done && said.contains(&reason) && said.contains("--force"), "{said}");
     assert_eq!(world.view().unwrap().state(first), Some("up"));

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Two things differ, for a balancer that cannot send again what a dead node swallows: in panic only endpoints count to which
-//! there is a way, and those that an operator drains put nobody into panic.
+//! there is a way, and those that drain or are ejected put nobody into panic.
 //!
 //! A third is health that is not taken in yet ([`super::super::failback`]): loads go by what is, as far as that is enough for
 //! everything. Where it is not, what is held back is let in ([`relieve`]). Panic knows nothing of it.
@@ -23,7 +23,7 @@ pub struct Tally {
     pub healthy: u32,
     /// All that would if they were up.
     pub total: u32,
-    /// Those of all that an operator drains: they are not healthy, and say nothing about the checks.
+    /// Those of all that an operator drains, or that are ejected: they are not healthy, and say nothing about the checks.
     pub draining: u32,
     /// Those of all that packets can be sent to, up or not.
     pub reachable: u32,

@@ -112,13 +112,14 @@ fn no_more_than_a_part_is_ejected_but_one_always_may_be() {
 
 #[test]
 fn a_check_that_passes_ends_it() {
-    let mut world = World::new(3, Outlier::default());
+    let mut world = World::new(3, Outlier { min_hosts: 1, min_volume: 5, ..Outlier::default() });
     world.sees(2, 5, 0);
     world.after(1);
     assert!(!world.outliers.passes(host(1)));
     assert!(world.outliers.passes(host(2)));
     assert!(!world.is_ejected(2));
     assert_eq!(world.after(1), (vec![], vec![]), "what failed is forgiven");
+    assert_eq!(world.after(10), (vec![], vec![]), "at the end of the interval, too");
 }
 
 #[test]
@@ -127,7 +128,8 @@ fn an_endpoint_that_is_gone_is_forgotten() {
     world.sees(1, 5, 0);
     world.after(1);
     let gone = world.evidence.remove(&host(1)).unwrap();
-    assert_eq!(world.after(1).1, [host(1)]);
+    assert_eq!(world.after(1), (vec![], vec![]));
+    assert!(!world.is_ejected(1));
     world.evidence.insert(host(1), gone);
     assert_eq!(world.after(1), (vec![], vec![]));
 }
