@@ -28,6 +28,8 @@ const ON_KERNELS: [(&str, &[&str], &[&str]); 2] = [
             "what_logs",
             "--skip",
             "damaged_answers",
+            "--skip",
+            "as_many_are_followed",
         ],
         &["the_kernel_takes"],
     ),
