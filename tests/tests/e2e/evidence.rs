@@ -4,11 +4,11 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, Objects, TwoClusters, VIP_V4, is_root};
+use lb_tests::lab::{Load, TwoClusters, VIP_V4, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{address, config, failures, found, targets};
+use crate::http::{address, balanced, failures, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
@@ -20,16 +20,10 @@ const WARM_UP: Duration = Duration::from_secs(2);
 
 /// The lab's clusters behind a gateway that follows every flow.
 fn stage(adjust: impl FnOnce(&mut Value)) -> Result<(TwoClusters, Gateway)> {
-    let lab = TwoClusters::build(&Objects::from_env()?)?;
-    let mut gateway = Gateway::new()?;
-    let mut file = config(&lab);
-    file["gateway"] = json!({"evidence": {"oneIn": 1}});
-    adjust(&mut file);
-    gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &file)?;
-    gateway.start(&lab.gateway)?;
-    let nodes: Vec<_> = lab.nodes.iter().map(address).collect();
-    gateway.until("finding all nodes up", |gateway| found(gateway, &nodes, true))?;
-    Ok((lab, gateway))
+    balanced(|file| {
+        file["gateway"] = json!({"evidence": {"oneIn": 1}});
+        adjust(file);
+    })
 }
 
 fn number(rates: &Value, key: &str) -> f64 {

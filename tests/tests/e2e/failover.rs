@@ -1,15 +1,14 @@
 //! Failover between clusters, with real requests: shares are what the formulas say, to the row.
 
-use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, Objects, TwoClusters, fetch, is_root};
+use lb_tests::lab::{Load, TwoClusters, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{address, config, failures, found, targets};
+use crate::http::{balanced, failures, targets};
 use crate::via_gateway::is_share;
 
 const SENDERS: u16 = 16;
@@ -34,16 +33,11 @@ impl Stage {
 
     /// With a configuration that says something else as well.
     pub(crate) fn with(edit: impl FnOnce(&mut Value)) -> Result<Self> {
-        let lab = TwoClusters::build(&Objects::from_env()?)?;
-        let mut gateway = Gateway::new()?;
-        let mut file = config(&lab);
-        file["services"][0]["failoverPolicy"] = json!("near");
-        file["failoverPolicies"] = json!([{"name": "near", "priorities": [["eu-1"], ["us-1"]]}]);
-        edit(&mut file);
-        gateway.configure(&[TwoClusters::GATEWAY_INTERFACE], &file)?;
-        gateway.start(&lab.gateway)?;
-        let nodes: Vec<IpAddr> = lab.nodes.iter().map(address).collect();
-        gateway.until("finding all nodes up", |gateway| found(gateway, &nodes, true))?;
+        let (lab, gateway) = balanced(|file| {
+            file["services"][0]["failoverPolicy"] = json!("near");
+            file["failoverPolicies"] = json!([{"name": "near", "priorities": [["eu-1"], ["us-1"]]}]);
+            edit(file);
+        })?;
         Ok(Self { gateway, lab })
     }
 
