@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod evidence;
 pub mod explain;
 pub mod health;
+pub mod milliseconds;
 pub mod observe;
 pub mod plan;
 pub mod policy;

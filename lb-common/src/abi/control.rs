@@ -25,11 +25,14 @@ pub struct Control {
     pub redirects: NetworkU16,
     /// Zero.
     pub padding: u16,
-    /// Of 65,536 flows so many are followed for evidence.
+    /// Of [`Control::FLOWS`] flows so many are followed for evidence.
     pub sampled: u32,
 }
 
 impl Control {
+    /// What `sampled` counts a part of.
+    pub const FLOWS: u32 = 1 << 16;
+
     /// The flow hash's secret.
     #[inline(always)]
     pub const fn key(&self) -> Key {

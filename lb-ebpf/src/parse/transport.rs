@@ -41,11 +41,17 @@ impl Transport {
     pub const fn segment(&self) -> Segment {
         if self.tcp_flags & (FIN | RST) != 0 {
             Segment::Closing
-        } else if self.tcp_flags & (SYN | ACK) == SYN {
+        } else if self.opens() {
             Segment::Opening
         } else {
             Segment::Middle
         }
+    }
+
+    /// Whether it is a SYN without ACK.
+    #[inline(always)]
+    const fn opens(&self) -> bool {
+        self.tcp_flags & (SYN | ACK) == SYN
     }
 
     /// What it tells of the backend that its connection is with.
@@ -55,7 +61,7 @@ impl Transport {
             Signal::Datagram
         } else if self.tcp_flags & RST != 0 {
             Signal::Resets
-        } else if self.tcp_flags & (SYN | ACK) == SYN {
+        } else if self.opens() {
             Signal::Opens
         } else {
             Signal::Acknowledges

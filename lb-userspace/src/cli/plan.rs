@@ -7,7 +7,7 @@ use super::Failure;
 use super::output::{Column, Output, Sheet, or_dash, percent};
 use crate::config;
 use crate::config::model::Config;
-use crate::config::near;
+use crate::config::unknown;
 use crate::plan::answer::{ClusterPlan, PoolPlan, Presence, ServicePlan, Verdict, Violation};
 use crate::plan::change::Setting;
 use crate::plan::{Change, Plan, World, plan};
@@ -72,7 +72,7 @@ fn make(options: &Options) -> Result<Plan, Failure> {
     let before = World::all_well(load(&options.config)?);
     let base = options.to.as_deref().map(load).transpose()?.map_or_else(|| before.clone(), World::all_well);
     let (demand, mut wrong) = demands(&options.demand);
-    wrong.extend(unknown(&demand, &[&before.config, &base.config]));
+    wrong.extend(strangers(&demand, &[&before.config, &base.config]));
     match base.changed(&options.changes()) {
         Ok(after) if wrong.is_empty() => Ok(plan(&before, &after, &demand).with_context(|| options.named())?),
         Ok(_) => Err(Failure::usage(anyhow!(wrong.join("\n")))),
@@ -112,14 +112,12 @@ fn load(file: &Path) -> Result<Config, Failure> {
 }
 
 /// Services that clients are said to ask for and that no file has.
-fn unknown(demand: &Demand, configs: &[&Config]) -> Vec<String> {
+fn strangers(demand: &Demand, configs: &[&Config]) -> Vec<String> {
     let names: Vec<_> =
         configs.iter().flat_map(|config| &config.services).map(|one| one.name.as_str()).collect();
     let is_unknown = |name: &&String| !names.contains(&name.as_str());
-    let unknown = demand.keys().filter(is_unknown);
-    unknown
-        .map(|name| format!("there is no service {name:?}; {}", near(name, names.iter().copied())))
-        .collect()
+    let strangers = demand.keys().filter(is_unknown);
+    strangers.map(|name| unknown("service", name, names.iter().copied())).collect()
 }
 
 /// What moves, clusters if their loads are known, and violations; parts of which there is nothing to tell are left out.

@@ -5,7 +5,7 @@ use super::quic;
 use crate::config::model::{AccessList, AccessPolicy, Affinity, EncapKind, Secret, Tracking, UdpOnChange};
 use crate::policy::desired::{Egress, Member, MemberState, Pool, Reach, Service};
 use lb_common::abi::{
-    AccessFlags, BackendEntry, BackendFlags, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry,
+    AccessFlags, BackendEntry, BackendFlags, Control, LinkAddress, NO_BACKEND, Route, Selector, ServiceEntry,
     ServiceFlags, SourceBucket, TagEpoch, TunnelEntry, TunnelKey, outer_v4_sum,
 };
 use lb_common::net::{Address, NetworkU16, prefix_mask_v4, prefix_mask_v6};
@@ -17,9 +17,9 @@ pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2
     (TagEpoch::new(epoch, 0), [key.into(), TunnelKey::default()])
 }
 
-/// Of 65,536 flows so many are followed, if of so many one is to be.
+/// Of [`Control::FLOWS`] flows so many are followed, if of so many one is to be.
 pub(super) fn sampled(one_in: Option<u32>) -> u32 {
-    one_in.map_or(0, |one_in| (1 << 16) / one_in.clamp(1, 1 << 16))
+    one_in.map_or(0, |one_in| Control::FLOWS / one_in.clamp(1, Control::FLOWS))
 }
 
 /// A service's entry.

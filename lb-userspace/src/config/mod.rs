@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 pub use features::features;
 pub use local::{VipPlaces, check_local};
 pub use model::{Config, NodeConfig};
-pub(crate) use problem::near;
+pub(crate) use problem::unknown;
 pub use problem::{Place, Problem, Problems};
 pub use schema::{node_schema, schema};
 

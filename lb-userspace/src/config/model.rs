@@ -17,7 +17,6 @@ pub use failover::{Failback, FailoverPolicy, OnViolation, Order, Resilience, Res
 pub use health::{Authorities, CheckKind, GrpcCheck, HealthCheck, HttpCheck, ProbeVia, Program, Tls};
 pub use node::{Accept, NodeConfig, Remember, TunnelKeys};
 pub use outlier::Outlier;
-
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
@@ -26,6 +25,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::milliseconds::milliseconds;
 
 /// Everything a gateway is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +73,12 @@ pub struct ClusterSet {
 impl ClusterSet {
     /// The delay of a roll in milliseconds.
     pub fn roll_delay_ms(&self) -> u64 {
-        self.roll_delay.as_millis().try_into().unwrap_or(u64::MAX)
+        milliseconds(self.roll_delay)
     }
 
     /// The change window in milliseconds.
     pub fn change_window_ms(&self) -> u64 {
-        self.change_window.as_millis().try_into().unwrap_or(u64::MAX)
+        milliseconds(self.change_window)
     }
 }
 

@@ -149,7 +149,7 @@ pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// What helps whoever wrote a name that is not `known`: the one that was meant, or those there are.
-pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+fn near<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     /// More names than this do not help.
     const MOST: usize = 8;
     if let Some(meant) = closest(name, known.clone()) {
@@ -162,6 +162,11 @@ pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone)
         1..=MOST => format!("there is {some}"),
         _ => format!("there is {some} and {} more", count - MOST),
     }
+}
+
+/// That there is no such name, and what helps.
+pub(crate) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    format!("there is no {kind} {name:?}; {}", near(name, known))
 }
 
 #[cfg(test)]

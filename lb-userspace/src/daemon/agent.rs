@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use lb_common::abi::{AccessKey, Event};
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use super::outliers::Outlying;
 use super::probes::Probes;
 use super::reports::Reports;
 use super::start::{RunError, targets};
-use super::tracking::Tracking;
+use super::tracking::{Tracking, instant};
 use super::trouble::Trouble;
 use crate::compile::{Cache, Ledger, MapImage, compile};
 use crate::config::model::Config;
@@ -295,9 +295,8 @@ impl Agent {
     }
 
     /// When time alone leads to other tables; `None`: it does not.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let left = self.due?.saturating_sub(monotonic());
-        Some(Instant::now() + Duration::from_millis(left))
+    pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
+        self.due.map(instant)
     }
 
     pub(super) fn backend_index(&self, pool: &str, address: IpAddr) -> Option<u16> {

@@ -22,10 +22,10 @@ impl Agent {
     }
 
     fn fail_back(&mut self, name: &str) -> Result<String, String> {
-        Subject::Cluster(name.to_owned()).known(&self.config)?;
-        let pools = self.config.pools.iter().filter(|pool| pool.cluster == name);
-        let pools: Vec<_> = pools.map(|pool| pool.name.as_str()).collect();
-        if !self.memory.release(|pool| pools.contains(&pool)) {
+        let cluster = Subject::Cluster(name.to_owned());
+        cluster.known(&self.config)?;
+        let pools = cluster.pools(&self.config);
+        if !self.memory.release(|pool| pools.contains(pool)) {
             return Ok(format!("of cluster {name} nothing was held back; nothing changed"));
         }
         info!(event = "failback", cluster = name, "told by an operator to come back");

@@ -10,6 +10,7 @@ use super::agent::{Agent, rfc3339};
 use super::machine;
 use crate::datapath::nexthop::{NextHop, NextHopEvent, Resolution, Unresolved};
 use crate::health::{self, HealthEvent};
+use crate::milliseconds::milliseconds;
 use crate::policy::observed::{self, Health, Verdict};
 use crate::reconcile;
 
@@ -132,7 +133,7 @@ impl Agent {
             self.ledger.rest(index);
         }
         info!(event = "health", pool, %address, verdict = word, reason, at = rfc3339(at), "verdict");
-        let changed_ms = milliseconds(at);
+        let changed_ms = since_epoch(at);
         let found = Health { verdict, reason, changed_ms };
         let before = self.observed.health.insert((pool.clone(), address), found);
         // A check that begins anew, as after a restart, has passed all along.
@@ -175,6 +176,7 @@ pub(super) fn observe(hop: &NextHop) -> observed::NextHop {
     }
 }
 
-fn milliseconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+/// Milliseconds since the Unix epoch.
+fn since_epoch(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, milliseconds)
 }

@@ -1,6 +1,6 @@
 //! Endpoints that clients' packets take out: looks at the program's counts, and what follows for the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::agent::Agent;
-use crate::config::model::{Config, Pool, ProbeVia};
+use crate::config::model::{Config, Pool};
+use crate::config::probed;
 use crate::datapath::clock::monotonic;
 use crate::observe::published::Ejections;
-use crate::policy::outlier::{Changes, Outliers};
+use crate::policy::outlier::{Changes, Ejection, Outliers};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,14 +44,12 @@ impl Outlying {
 
     /// Of pools that ask for it.
     fn ejected(&self, config: &Config) -> BTreeMap<(String, IpAddr), String> {
-        let of_pool = |(pool, outliers): (&String, &Outliers)| {
-            let named = outliers.ejected().map(|(address, ejection)| {
-                ((pool.clone(), address), format!("ejected: {}", ejection.reason))
-            });
-            named.collect::<Vec<_>>()
+        let known = asking(config).filter_map(|pool| Some((&pool.name, self.pools.get(&pool.name)?)));
+        let ejected = known.flat_map(|(pool, outliers)| outliers.ejected().map(move |one| (pool, one)));
+        let named = |(pool, (address, ejection)): (&String, (IpAddr, &Ejection))| {
+            ((pool.clone(), address), format!("ejected: {}", ejection.reason))
         };
-        let asks = |name: &str| asking(config).any(|pool| pool.name == name);
-        self.pools.iter().filter(|(name, _)| asks(name)).flat_map(of_pool).collect()
+        ejected.map(named).collect()
     }
 }
 
@@ -63,8 +62,8 @@ impl Agent {
 
     /// Forgets what is known of pools that do not ask for it any more.
     pub(super) fn forget_outliers(&mut self) {
-        let asks = |name: &String| asking(&self.config).any(|pool| pool.name == *name);
-        self.outlying.pools.retain(|name, _| asks(name));
+        let asked: BTreeSet<_> = asking(&self.config).map(|pool| &pool.name).collect();
+        self.outlying.pools.retain(|name, _| asked.contains(name));
     }
 
     /// Looks at the counts; whether the tables are to follow.
@@ -90,7 +89,8 @@ impl Agent {
     /// A check has come to find an endpoint up: if it took the tunnel, as clients' packets do, an ejection ends.
     pub(super) fn vindicate(&mut self, pool: &str, address: IpAddr) {
         let Some(outliers) = self.outlying.pools.get_mut(pool) else { return };
-        if through_tunnel(pool, &self.config) && outliers.passes(address) {
+        let through_tunnel = probed::pools(&self.config).iter().any(|(one, ..)| one.name == pool);
+        if through_tunnel && outliers.passes(address) {
             info!(event = "outlier", pool, %address, "back: its check through the tunnel passes");
             self.observed.ejected = self.outlying.ejected(&self.config);
         }
@@ -100,12 +100,6 @@ impl Agent {
 /// The pools that have rules for it.
 fn asking(config: &Config) -> impl Iterator<Item = &Pool> {
     config.pools.iter().filter(|pool| pool.outlier.is_some())
-}
-
-fn through_tunnel(pool: &str, config: &Config) -> bool {
-    let pool = config.pools.iter().find(|known| known.name == pool);
-    let check = pool.and_then(|pool| pool.health.as_deref());
-    config.health_checks.iter().any(|one| Some(one.name.as_str()) == check && one.via == ProbeVia::Tunnel)
 }
 
 fn tell(pool: &Pool, changes: &Changes, now: u64) {

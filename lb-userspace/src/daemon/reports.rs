@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::agent::Agent;
 use crate::config::model::ClusterReport;
 use crate::datapath::clock::monotonic;
+use crate::milliseconds::milliseconds;
 use crate::observe::published::{self, Refusing};
 use crate::policy::observed::{NodeReport, VipPort};
 use crate::report::{Heard, busy, growth, idle, nodes, of_pools};
@@ -125,7 +126,7 @@ impl Agent {
     }
 
     fn is_silent(&mut self, node: IpAddr, reason: String, interval: Duration) {
-        let too_old = u64::try_from((interval * INTERVALS).as_millis()).unwrap_or(u64::MAX);
+        let too_old = milliseconds(interval * INTERVALS);
         let now = monotonic();
         let known = self.reports.nodes.entry(node).or_default();
         let last = self.observed.reports.get(&node);

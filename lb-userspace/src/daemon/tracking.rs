@@ -34,6 +34,11 @@ pub(super) struct Tracking {
     entries: Option<u64>,
 }
 
+/// When it is so many milliseconds of [`monotonic`]; now if it was before.
+pub(super) fn instant(at: u64) -> Instant {
+    Instant::now() + Duration::from_millis(at.saturating_sub(monotonic()))
+}
+
 impl Tracking {
     /// Takes in what was applied.
     pub(super) fn follow(&mut self, ledger: &Ledger, config: &Config) {
@@ -54,7 +59,7 @@ impl Tracking {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sweep = self.sweep_at.filter(|_| self.under_way.is_none());
         let due = [self.expiry, sweep].into_iter().flatten().min()?;
-        Some(Instant::now() + Duration::from_millis(due.saturating_sub(monotonic())))
+        Some(instant(due))
     }
 
     /// What the sweep under way found; never returns without one.

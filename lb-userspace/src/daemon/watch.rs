@@ -138,7 +138,7 @@ impl Watch {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         let gathered = self.agent.reports.deadline();
         let look = self.agent.outlying.deadline();
-        let decided = self.agent.deadline().map(Instant::from_std);
+        let decided = self.agent.deadline();
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),

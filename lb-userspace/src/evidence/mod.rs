@@ -10,7 +10,7 @@ use std::iter::Sum;
 use std::ops::Sub;
 use std::time::Duration;
 
-use lb_common::abi::{BackendCounters, Evidence, HANDSHAKE_BUCKETS};
+use lb_common::abi::{BackendCounters, Control, Evidence, HANDSHAKE_BUCKETS};
 
 /// What was counted up to one moment, of a backend or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,7 +104,7 @@ pub struct Span {
     pub reading: Reading,
     /// How long it is.
     pub over: Duration,
-    /// Of 65,536 flows so many were followed; 0: none.
+    /// Of [`Control::FLOWS`] flows so many were followed; 0: none.
     pub sampled: u32,
 }
 
@@ -155,6 +155,6 @@ impl Span {
 
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn estimate(&self, sampled: u64) -> Option<f64> {
-        (self.sampled > 0).then(|| sampled as f64 * 65_536.0 / f64::from(self.sampled))
+        (self.sampled > 0).then(|| sampled as f64 * f64::from(Control::FLOWS) / f64::from(self.sampled))
     }
 }

@@ -7,7 +7,7 @@ use super::load::Load;
 use super::movement::{Moved, Movement, WHOLE};
 use super::side::Side;
 use crate::config::model::{ResilienceModel, Service};
-use crate::policy::resilience::Assessment;
+use crate::policy::resilience::{Assessment, short_of};
 
 /// What a change moves, and whether something is wrong afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -230,12 +230,7 @@ fn of_service(service: &ServicePlan) -> Vec<Violation> {
         violation(ViolationKind::LostFlows, reason)
     });
     let broken = service.resilience.as_ref().and_then(|verdict| {
-        let without = if verdict.lost.is_empty() {
-            String::new()
-        } else {
-            format!("without {} ", verdict.lost.join(" and "))
-        };
-        let reason = format!("{without}{}", verdict.reason.as_ref()?);
+        let reason = short_of(&verdict.lost, verdict.reason.as_ref()?);
         Some(match verdict.model {
             Some(model) => violation(ViolationKind::Resilience, format!("{model} does not hold: {reason}")),
             None => violation(ViolationKind::NoEndpoint, reason),

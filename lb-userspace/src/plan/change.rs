@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::World;
 use crate::config::model::Config;
-use crate::config::near;
+use crate::config::unknown;
 use crate::policy::observed::{Health, Verdict};
 use crate::policy::subject::Subject;
 
@@ -111,10 +111,7 @@ impl World {
         }
         let names: Vec<_> = self.config.pools.iter().map(|pool| pool.name.clone()).collect();
         let Some(pool) = self.config.pools.iter_mut().find(|pool| pool.name == *name) else {
-            return Err(format!(
-                "there is no pool {name:?}; {}",
-                near(name, names.iter().map(String::as_str))
-            ));
+            return Err(unknown("pool", name, names.iter().map(String::as_str)));
         };
         match endpoint {
             None => pool.weight = *weight,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desired::Hold;
 use crate::config::model::Failback;
+use crate::milliseconds::milliseconds;
 
 /// What is taken in of a pool's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +64,7 @@ pub(super) fn perceive(
 /// When a step is due.
 fn due(since: u64, failback: Failback) -> Option<u64> {
     match failback {
-        Failback::Auto { hold_down, .. } => {
-            Some(since.saturating_add(u64::try_from(hold_down.as_millis()).unwrap_or(u64::MAX)))
-        }
+        Failback::Auto { hold_down, .. } => Some(since.saturating_add(milliseconds(hold_down))),
         Failback::Manual => None,
     }
 }

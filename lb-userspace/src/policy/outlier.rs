@@ -18,13 +18,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use lb_common::abi::Evidence;
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::Outlier;
 use crate::evidence::Handshakes;
+use crate::milliseconds::milliseconds;
 
 /// What is remembered of a pool's endpoints. Times are milliseconds of the kernel's monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -211,8 +211,4 @@ impl Look<'_> {
         let (base, longest) = (milliseconds(self.rules.base_ejection), milliseconds(self.rules.max_ejection));
         self.now.saturating_add(base.saturating_mul(times.into()).min(longest.max(base)))
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

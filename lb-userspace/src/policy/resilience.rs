@@ -65,11 +65,13 @@ pub enum Shortage {
 
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.lost.is_empty() {
-            write!(f, "without {} ", self.lost.join(" and "))?;
-        }
-        self.shortage.fmt(f)
+        f.write_str(&short_of(&self.lost, &self.shortage))
     }
+}
+
+/// What is missing when these clusters are lost, in one sentence.
+pub(crate) fn short_of(lost: &[String], shortage: impl fmt::Display) -> String {
+    if lost.is_empty() { shortage.to_string() } else { format!("without {} {shortage}", lost.join(" and ")) }
 }
 
 impl fmt::Display for Shortage {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::desired::{Member, Pool, WHOLE};
 use crate::config::model;
+use crate::milliseconds::milliseconds;
 
 /// Changes of weight in a slow start.
 const CHANGES: u64 = WHOLE as u64 - 1;
@@ -75,7 +76,7 @@ fn due(arrivals: &Arrivals, span: Duration, now: u64) -> Option<u64> {
 
 /// Milliseconds from one change to the next.
 fn change(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).div_ceil(CHANGES).max(1)
+    milliseconds(span).div_ceil(CHANGES).max(1)
 }
 
 #[cfg(test)]

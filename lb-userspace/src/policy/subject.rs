@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::Config;
-use crate::config::near;
+use crate::config::unknown;
 
 /// What is drained, or fails.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,10 +83,6 @@ fn backend(pool: &str, address: IpAddr, config: &Config) -> Result<(), String> {
     }
     let of = format!("endpoint of pool {pool}");
     Err(unknown(&of, &address.to_string(), addresses.iter().map(String::as_str)))
-}
-
-fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    format!("there is no {kind} {name:?}; {}", near(name, known))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lb_common::abi::Control;
+
 use super::addresses::unicast;
 use super::encap::GUE_PORT;
 use super::{limits, node, within};
@@ -84,7 +86,7 @@ pub(super) fn with_evidence(gateway: Gateway, pools: &[Pool]) -> Gateway {
 
 /// Of how many flows one is followed.
 fn one_in(evidence: &file::Evidence, problems: &mut Problems) -> u32 {
-    within(evidence.one_in.as_ref(), ONE_IN, &(1..=1 << 16), problems)
+    within(evidence.one_in.as_ref(), ONE_IN, &(1..=Control::FLOWS), problems)
 }
 
 fn sources(source: &Source, problems: &mut Problems) {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lb_common::abi::Control;
 use serde::Serialize;
 
 use super::Counts;
@@ -108,7 +109,7 @@ impl Rates {
     }
 }
 
-/// What went to backends that were there at both moments, which lie `over` apart. `sampled` of 65,536 flows were followed.
+/// What went to backends that were there at both moments, which lie `over` apart. `sampled` of [`Control::FLOWS`] flows were followed.
 pub fn rates(earlier: &Moment, later: &Moment, over: Duration, sampled: u32) -> RatesView {
     let rates = |reading| Rates::of(&Span { reading, over, sampled });
     let mut clusters = BTreeMap::<_, Vec<_>>::new();
@@ -126,7 +127,7 @@ pub fn rates(earlier: &Moment, later: &Moment, over: Duration, sampled: u32) -> 
     };
     RatesView {
         seconds: over.as_secs_f64(),
-        sampled: f64::from(sampled) / 65_536.0,
+        sampled: f64::from(sampled) / f64::from(Control::FLOWS),
         clusters: clusters.into_iter().map(of_cluster).collect(),
         backends,
     }
