@@ -69,6 +69,8 @@ fn every_generated(program: &mut Program, host: &Host, world: &World) -> Result<
         sent += usize::from(ran.action == Action::Transmit);
     }
     println!("{sent} of {} sent", effort.frames);
-    assert!(sent * 2 > effort.frames, "{sent} of {} sent", effort.frames);
+    // Some 54 in a hundred are. Of a few hundred frames, fewer than a half may well be by chance; fewer
+    // than a third, never.
+    assert!(sent * 3 > effort.frames, "{sent} of {} sent", effort.frames);
     Ok(())
 }
