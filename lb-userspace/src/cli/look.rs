@@ -20,9 +20,10 @@ use crate::datapath::inventory::interface_name;
 use crate::datapath::maps::KernelMaps;
 use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::state;
+use crate::evidence::Moment;
 use crate::explain::access_policy;
 use crate::observe::published::Published;
-use crate::observe::view::{Counts, Moment, Seen};
+use crate::observe::view::{Counts, Seen};
 use crate::reconcile::MemoryMaps;
 
 /// How often the maps are copied anew because the agent changed their names meanwhile.
@@ -77,7 +78,7 @@ impl Look {
 
     /// What was counted up to now; the record is as it was.
     pub(super) fn moment(&self) -> Moment {
-        Moment::of(&self.published.record, &self.maps)
+        Moment::of(&self.published.record, |index| self.maps.reading(index))
     }
 
     /// What the views are made from.

@@ -22,6 +22,7 @@ use super::pins::Pins;
 use super::quic_servers::QuicServers;
 use super::trie::Trie;
 use crate::compile::Sizes;
+use crate::evidence::Reading;
 use crate::reconcile::{KernelView, Maps};
 
 /// Why the pinned maps cannot be used.
@@ -179,6 +180,11 @@ impl KernelMaps {
         let mut words = [0; WORDS];
         self.read(map::EVIDENCE, index as usize * WORDS, &mut words);
         bytemuck::cast(words)
+    }
+
+    /// All that was counted of a backend.
+    pub fn reading(&self, index: u32) -> Reading {
+        Reading { counters: self.backend_counters(index), evidence: self.evidence(index) }
     }
 
     /// What the program counted on rows that are not clean, over all CPUs.

@@ -3,8 +3,13 @@
 //! Flows are sampled (`gateway.evidence`), so that numbers of flows are estimates: of n that were followed the relative error
 //! is about 1/√n. Packets and bytes are exact.
 
+mod metric;
+mod moment;
 #[cfg(test)]
 mod tests;
+
+pub use metric::{Criterion, Metric};
+pub use moment::{Moment, Since};
 
 use std::iter::Sum;
 use std::ops::Sub;
@@ -134,14 +139,7 @@ impl Span {
     /// A time in microseconds within which `percent` of the handshakes completed that did: where a bucket ends. `None`:
     /// there was none, or it took longer than all buckets but the last.
     pub fn handshake_time(&self, percent: u64) -> Option<u64> {
-        let times = &self.reading.evidence.times;
-        let needed = times.iter().sum::<u64>().saturating_mul(percent).div_ceil(100);
-        let mut seen = 0;
-        let bucket = (0..HANDSHAKE_BUCKETS).find(|bucket| {
-            seen += times[*bucket];
-            seen >= needed && needed > 0
-        });
-        bucket.and_then(Evidence::bound)
+        handshake_time(&self.reading.evidence.times, percent)
     }
 
     fn seconds(&self) -> f64 {
@@ -157,4 +155,15 @@ impl Span {
     fn estimate(&self, sampled: u64) -> Option<f64> {
         (self.sampled > 0).then(|| sampled as f64 * f64::from(Control::FLOWS) / f64::from(self.sampled))
     }
+}
+
+/// Where the bucket ends, in microseconds, within which `percent` of these times lie; `None`: there are none, or it ends nowhere.
+fn handshake_time(times: &[u64; HANDSHAKE_BUCKETS], percent: u64) -> Option<u64> {
+    let needed = times.iter().sum::<u64>().saturating_mul(percent).div_ceil(100);
+    let mut seen = 0;
+    let bucket = (0..HANDSHAKE_BUCKETS).find(|bucket| {
+        seen += times[*bucket];
+        seen >= needed && needed > 0
+    });
+    bucket.and_then(Evidence::bound)
 }

@@ -14,7 +14,7 @@ mod tests;
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
 pub use held::HeldView;
-pub use rates::{BackendRates, ClusterRates, Moment, Rates, RatesView, rates};
+pub use rates::{BackendRates, ClusterRates, Rates, RatesView, rates};
 pub use services::{PoolShare, PortView, ServiceView, services};
 pub use status::{
     AgentView, InterfaceView, ProbesView, ReasonCount, ReportsView, RowCounts, Silent, StatusView, Tracked,

@@ -5,29 +5,7 @@ use std::time::Duration;
 use lb_common::abi::Control;
 use serde::Serialize;
 
-use super::Counts;
-use crate::compile::record::Record;
-use crate::evidence::{Handshakes, Reading, Span};
-
-/// What was counted of every backend up to a moment, by pool and address, with the pool's cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Moment(BTreeMap<(String, IpAddr), (String, Reading)>);
-
-impl Moment {
-    /// Of the backends that are in force.
-    pub fn of(record: &Record, counts: &dyn Counts) -> Self {
-        let pools = record.pools.iter().filter(|(_, pool)| pool.gone.is_none());
-        let backends = pools.flat_map(|(name, pool)| {
-            let backends = pool.backends.iter().filter(|(_, backend)| backend.gone.is_none());
-            backends.map(move |(address, backend)| {
-                let index = backend.index.into();
-                let reading = Reading { counters: counts.backend(index), evidence: counts.evidence(index) };
-                ((name.clone(), *address), (pool.cluster.clone(), reading))
-            })
-        });
-        Self(backends.collect())
-    }
-}
+use crate::evidence::{Handshakes, Moment, Reading, Since, Span};
 
 /// What went to backends between two moments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,11 +92,9 @@ pub fn rates(earlier: &Moment, later: &Moment, over: Duration, sampled: u32) -> 
     let rates = |reading| Rates::of(&Span { reading, over, sampled });
     let mut clusters = BTreeMap::<_, Vec<_>>::new();
     let mut backends = Vec::new();
-    for (key, (cluster, reading)) in &later.0 {
-        let Some((_, before)) = earlier.0.get(key) else { continue };
-        let reading = *reading - *before;
-        clusters.entry(cluster.clone()).or_default().push(reading);
-        let ((pool, address), cluster) = (key.clone(), cluster.clone());
+    for Since { pool, cluster, address, reading } in later.since(earlier) {
+        clusters.entry(cluster.to_owned()).or_default().push(reading);
+        let (pool, cluster) = (pool.to_owned(), cluster.to_owned());
         backends.push(BackendRates { pool, cluster, address, rates: rates(reading) });
     }
     let of_cluster = |(name, readings): (String, Vec<Reading>)| ClusterRates {

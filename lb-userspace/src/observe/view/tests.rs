@@ -11,9 +11,10 @@ use time::Duration;
 
 use super::*;
 use crate::config::model::ClusterState;
+use crate::evidence::{Moment, Reading};
 use crate::observe::published::{Reported, Reports};
 use crate::policy::desired::{Hold, MemberState};
-use world::{Fixed, NOW, World};
+use world::{NOW, World};
 
 #[test]
 fn status_has_the_documented_shape() {
@@ -235,8 +236,10 @@ fn a_clock_set_back_makes_no_negative_age() {
 fn rates_have_the_documented_shape() {
     let world = World::new();
     let record = &world.published.record;
-    let counts = Grown { completed: 30, retried: 10 };
-    let (earlier, later) = (Moment::of(record, &Fixed), Moment::of(record, &counts));
+    let counted = |evidence| move |_: u32| Reading { evidence, ..Reading::default() };
+    let grown = Evidence { begun: 40, completed: 30, retried: 10, ..Evidence::default() };
+    let earlier = Moment::of(record, counted(Evidence::default()));
+    let later = Moment::of(record, counted(grown));
     let rates = rates(&earlier, &later, std::time::Duration::from_secs(2), 4096);
     let value = serde_json::to_value(&rates).unwrap();
     // One flow of 16 was followed for two seconds.
@@ -255,37 +258,4 @@ fn rates_have_the_documented_shape() {
     let us = json!({"pool": "web-us", "cluster": "us", "address": "10.0.0.9"});
     assert_eq!(value["backends"].as_array().unwrap().len(), 4);
     assert_eq!(value["backends"][3], named(us, 1));
-}
-
-/// As [`Fixed`], a while later.
-struct Grown {
-    completed: u64,
-    retried: u64,
-}
-
-impl Counts for Grown {
-    fn evidence(&self, _index: u32) -> Evidence {
-        let Self { completed, retried } = *self;
-        Evidence { begun: completed + retried, completed, retried, ..Evidence::default() }
-    }
-
-    fn service(&self, index: u32) -> ServiceCounters {
-        Fixed.service(index)
-    }
-
-    fn backend(&self, index: u32) -> BackendCounters {
-        Fixed.backend(index)
-    }
-
-    fn tracking(&self) -> TrackingCounters {
-        Fixed.tracking()
-    }
-
-    fn probes(&self) -> ProbeCounters {
-        Fixed.probes()
-    }
-
-    fn reason(&self, reason: Reason) -> u64 {
-        Fixed.reason(reason)
-    }
 }
