@@ -206,12 +206,16 @@ fn is_open(pools: &[Named]) -> bool {
     !pools.iter().any(|(_, pool)| pool.holds() && pool.weight > 0)
 }
 
-/// Without a policy. A service all of whose pools come to 0 fails open: the configured weights are in force, but for those
-/// of pools without endpoints, if others have some.
+/// Without a policy. A service all of whose pools come to 0 fails open: the configured weights are in force, of pools in
+/// which somebody is up though their cluster is drained; where there are none, of pools with endpoints; where nobody has
+/// endpoints, of all.
 fn by_weight(pools: &[Named]) -> Vec<Share> {
     let open = is_open(pools);
-    let peopled = pools.iter().any(|(_, pool)| pool.peopled && pool.weight > 0);
-    let counts = |pool: &Standing| pool.holds() || open && (pool.peopled || !peopled);
+    let any = |is_one: fn(&Standing) -> bool| pools.iter().any(|(_, pool)| pool.weight > 0 && is_one(pool));
+    let lives = |pool: &Standing| pool.tally.healthy > 0;
+    let (alive, peopled) = (any(lives), any(|pool| pool.peopled));
+    let stands_in = |pool: &Standing| if alive { lives(pool) } else { pool.peopled || !peopled };
+    let counts = |pool: &Standing| pool.holds() || open && stands_in(pool);
     let weight = |pool: &Standing| if counts(pool) { pool.weight } else { 0 };
     pools.iter().map(|(name, pool)| Share::fixed(*name, pool.cluster, weight(pool))).collect()
 }

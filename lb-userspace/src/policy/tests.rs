@@ -122,6 +122,15 @@ fn all_weights_gone_fails_open_to_the_configured() {
 }
 
 #[test]
+fn who_is_up_in_a_drained_cluster_stands_in_alone() {
+    let (config, mut observed) = (config(), seen());
+    observed.drained_clusters.insert("us".into());
+    assert_eq!(weights(&config, &observed), [90, 0]);
+    tell(&mut observed, "eu", "10.1.0.1", Verdict::Down);
+    assert_eq!(weights(&config, &observed), [0, 10]);
+}
+
+#[test]
 fn a_pool_configured_to_nothing_gets_nothing_by_failing_open() {
     let (mut config, mut observed) = (config(), seen());
     config.pools[1].weight = 0;
