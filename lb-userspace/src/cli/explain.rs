@@ -1,18 +1,19 @@
-use std::net::{IpAddr, SocketAddr};
+mod live;
+mod text;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::backends::way;
 use super::look::{Look, Source};
-use super::output::{listing, or_dash};
 use super::{Failure, Pinned};
 use crate::config;
 use crate::config::model::Protocol;
 use crate::datapath::inventory::interface_name;
-use crate::explain::answer::{ClusterStep, NodeStep, Outer};
-use crate::explain::{Explanation, Query, connection, explain, offline};
+use crate::explain::{Explanation, Known, Live, Query, connection, explain, offline};
+use serde::Serialize;
 
 /// `spillway explain`.
 #[derive(Debug, Args)]
@@ -36,6 +37,14 @@ pub(super) struct Options {
     /// Ask about a packet that another cluster's gateway sent here, which goes to this cluster's nodes alone.
     #[arg(long)]
     redirected: bool,
+    /// Run such a packet through the program that is loaded, too, as if it came in by a balanced interface, and say whether
+    /// that does the same; exit code 5 if it does not. Nothing is sent, but it counts as one packet (two, if the first differs);
+    /// with `--new` it takes one of the source's new flows where these are limited.
+    #[arg(long, conflicts_with_all = ["config", "redirected"])]
+    live: bool,
+    /// The interface that the packet of `--live` comes in by; without it, the first by name of those that are balanced.
+    #[arg(long, value_name = "NAME", requires = "live")]
+    interface: Option<String>,
 
     /// Explain by this configuration instead of the maps in the kernel, taking every backend to be up. Needs no
     /// privilege.
@@ -77,78 +86,53 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let query = if options.new { query.first() } else { query };
     let query = if options.redirected { query.redirected() } else { query };
     let query = options.connection_id.as_ref().map_or(query, |Bytes(id)| query.with_connection_id(id));
-    let explanation = match &options.config {
-        Some(file) => by_file(&query, file)?,
-        None => by_pins(&query, &options.answer.pinned)?,
+    let answer = match &options.config {
+        Some(file) => by_file(&query, file)?.into(),
+        None if options.live => live::run(&query, options)?,
+        None => by_pins(&query, &look(&query, &options.answer.pinned)?).into(),
     };
-    options.answer.output.print(&explanation, |explanation| text(&query, explanation))
+    options.answer.output.print(&answer, |answer| text::text(&query, answer))?;
+    match &answer.live {
+        Some(live) if !live.equal => {
+            Err(Failure::violation(anyhow!("the loaded program does not do what is explained")))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn by_pins(query: &Query, pinned: &Pinned) -> Result<Explanation, Failure> {
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// What the loaded program did; left out if it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live>,
+}
+
+impl From<Explanation> for Answer {
+    fn from(explanation: Explanation) -> Self {
+        Self { explanation, live: None }
+    }
+}
+
+/// Copies what is pinned, with what the kernel knows of the flow alone.
+fn look(query: &Query, pinned: &Pinned) -> Result<Look, Failure> {
     let mut look = Look::at(pinned)?;
     if let Some(key) = connection(query, &look.snapshot) {
         let recorded = look.connections()?.get(key).map(|connection| (key, connection));
         look.snapshot.connections.borrow_mut().extend(recorded);
     }
     look.ask_access(&query.flow());
-    Ok(explain(query, &look.snapshot, &look.published.record, &interface_name))
+    Ok(look)
+}
+
+fn by_pins(query: &Query, look: &Look) -> Explanation {
+    explain(query, &look.snapshot, look.known(), &interface_name)
 }
 
 fn by_file(query: &Query, file: &Path) -> Result<Explanation, Failure> {
     let config = config::load(file).map_err(|problems| Failure::config(problems.into()))?;
     let (image, record) = offline::imagine(&config).with_context(|| file.display().to_string())?;
-    Ok(explain(query, &image, &record, &interface_name))
-}
-
-fn text(query: &Query, explanation: &Explanation) -> String {
-    let flow = format!("{} {} -> {}", query.protocol_name(), query.source, query.destination);
-    listing(&[
-        ("flow", flow),
-        ("service", or_dash(explanation.service.as_ref())),
-        ("hash", or_dash(explanation.hash.as_ref())),
-        ("cluster", or_dash(explanation.cluster.as_ref().map(cluster))),
-        ("node", or_dash(explanation.node.as_ref().map(node))),
-        ("decision", decision(explanation)),
-        ("reason", explanation.reason.clone()),
-        ("chain", chain(&explanation.chain)),
-        ("via", or_dash(explanation.via)),
-        ("outer", or_dash(explanation.outer.as_ref().map(outer))),
-        ("next hop", or_dash(explanation.next_hop.as_ref().map(way))),
-    ])
-}
-
-fn cluster(step: &ClusterStep) -> String {
-    let name = or_dash(step.name.as_ref());
-    let pool = or_dash(step.pool.as_ref());
-    match step.row {
-        Some(row) => format!("{name}, pool {pool}, row {row} of 4096, {}", step.mode),
-        None => format!("{name}, pool {pool}, the only one that takes new flows"),
-    }
-}
-
-fn node(step: &NodeStep) -> String {
-    format!("{}, row {} of {}, {}", or_dash(step.backend), step.row, step.rows, step.mode)
-}
-
-fn decision(explanation: &Explanation) -> String {
-    let name = explanation.reason_name.map_or_else(String::new, |name| format!(" ({name})"));
-    format!("{}{name}", explanation.decision)
-}
-
-/// `ipip 192.0.2.1 -> 203.0.113.11`; over UDP with both ports.
-/// Whom the backend's receiver asks, in this order.
-fn chain(others: &[IpAddr]) -> String {
-    if others.is_empty() {
-        return or_dash(None::<String>);
-    }
-    others.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", then ")
-}
-
-fn outer(outer: &Outer) -> String {
-    let source = outer.source.map_or_else(|| "(by the route)".to_owned(), |source| source.to_string());
-    let (kind, destination) = (outer.kind, outer.destination);
-    match outer.destination_port {
-        None => format!("{kind} {source} -> {destination}"),
-        Some(port) => format!("{kind} {source} port {} -> {destination} port {port}", outer.source_port),
-    }
+    Ok(explain(query, &image, Known::configured(&record), &interface_name))
 }

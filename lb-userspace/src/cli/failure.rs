@@ -20,11 +20,11 @@ impl Failure {
     const CONFIG: u8 = 3;
     /// A privilege or a kernel feature is missing.
     const PRIVILEGE: u8 = 4;
-    /// A plan found a violation.
+    /// A plan found a violation, or the kernel does not do what was computed.
     const VIOLATION: u8 = 5;
 
     /// 0 ok, 1 failed, 2 usage, 3 invalid configuration, 4 missing privilege or kernel
-    /// feature, 5 a plan found a violation.
+    /// feature, 5 a plan found a violation, or `explain --live` a difference.
     pub fn code(&self) -> u8 {
         self.code
     }
@@ -47,9 +47,14 @@ impl Failure {
         error.into()
     }
 
-    /// For a plan after which something is wrong.
+    /// For a plan after which something is wrong, and a program that does something else than was computed.
     pub(super) fn violation(error: anyhow::Error) -> Self {
         Self { error, code: Self::VIOLATION }
+    }
+
+    /// For something that this kernel cannot do.
+    pub(super) fn incapable(error: anyhow::Error) -> Self {
+        Self { error, code: Self::PRIVILEGE }
     }
 
     /// For an invalid configuration.

@@ -21,7 +21,7 @@ use crate::datapath::maps::KernelMaps;
 use crate::datapath::pins::{Pins, Tenant};
 use crate::datapath::state;
 use crate::evidence::Moment;
-use crate::explain::access_policy;
+use crate::explain::{Known, access_policy};
 use crate::observe::published::Published;
 use crate::observe::view::{Counts, Seen};
 use crate::reconcile::MemoryMaps;
@@ -44,7 +44,7 @@ pub(super) struct Look {
     pub(super) published: Published,
     pub(super) snapshot: MemoryMaps,
     now: OffsetDateTime,
-    pins: Pins,
+    pub(super) pins: Pins,
 }
 
 impl Look {
@@ -74,6 +74,11 @@ impl Look {
         let Some(policy) = access_policy(flow, &self.snapshot) else { return };
         let source = AccessKey::of_source(policy, flow.family, flow.source);
         self.snapshot.prefixes.extend(self.maps.access(&source).map(|flags| (source, flags)));
+    }
+
+    /// What the record says of the snapshot at present.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known::published(&self.published, monotonic())
     }
 
     /// What was counted up to now; the record is as it was.

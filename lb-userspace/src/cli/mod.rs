@@ -70,7 +70,7 @@ enum Verb {
     Rates(rates::Options),
     /// The BPF maps as they are in the kernel, decoded.
     Maps(maps::Options),
-    /// One flow's way: service, hash, rows, backend, outer header, next hop.
+    /// One flow's way and why: service, hash, rows, backend, outer header, next hop; also by the loaded program.
     Explain(explain::Options),
     /// Look for what keeps a VIP from answering, at a gateway or at a node; changes nothing.
     Doctor(doctor::Options),

@@ -28,6 +28,7 @@ fn documented_commands_are_understood() {
         "spillway maps get backends 3 --pin-path /sys/fs/bpf/other",
         "spillway explain --protocol tcp --source 192.0.2.7:40000 --destination 198.51.100.10:443",
         "spillway explain --protocol UDP --source [2001:db8::7]:40000 --destination [2001:db8::10]:443 --config x.yaml",
+        "spillway explain --protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2 --new --live --interface eth0",
         "spillway check a.yaml b.yaml --output json",
         "spillway plan --config x.yaml",
         "spillway plan --config x.yaml --fail us-1 --fail web-eu/192.0.2.21 --drain web-eu/2001:db8::21 --output json",
@@ -64,6 +65,14 @@ fn nonsense_is_refused_with_code_2() {
         (
             "spillway explain --protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2 --config x --pin-path y",
             "--pin-path",
+        ),
+        (
+            "spillway explain --protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2 --live --redirected",
+            "--redirected",
+        ),
+        (
+            "spillway explain --protocol tcp --source 192.0.2.7:1 --destination 192.0.2.8:2 --interface eth0",
+            "--live",
         ),
         ("spillway check", "FILE"),
         ("spillway plan --fail us-1", "--config"),

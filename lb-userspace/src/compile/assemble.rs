@@ -280,8 +280,13 @@ fn same(old: &Record, new: &Record) -> bool {
 /// What a generation says of services: not how their priorities stand.
 fn services(record: &Record) -> impl Iterator<Item = (&String, ServiceRecord)> {
     record.services.iter().map(|(name, service)| {
-        let plain =
-            |share: &ShareRecord| ShareRecord { priority: None, panic: false, hold: None, ..share.clone() };
+        let plain = |share: &ShareRecord| ShareRecord {
+            priority: None,
+            health: None,
+            panic: false,
+            hold: None,
+            ..share.clone()
+        };
         (name, ServiceRecord { pools: service.pools.iter().map(plain).collect(), ..service.clone() })
     })
 }

@@ -98,6 +98,7 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         cluster: share.cluster.clone(),
         weight: share.weight,
         priority: share.priority,
+        health: share.health,
         panic: share.panic,
         hold: share.hold,
     };

@@ -50,7 +50,9 @@ impl MapImage {
     pub fn slab_word(&self, word: u32) -> Option<u64> {
         let row = word.checked_mul(ROWS_PER_WORD)?;
         let (base, rows) = self.slab.range(..=row).next_back()?;
-        region_words(rows).nth(((row - base) / ROWS_PER_WORD) as usize)
+        // By its place: to walk there from the first would cost a look through a table its square.
+        let (words, _) = rows.as_chunks::<{ ROWS_PER_WORD as usize }>();
+        words.get(((row - base) / ROWS_PER_WORD) as usize).map(|rows| bytemuck::cast(*rows))
     }
 }
 

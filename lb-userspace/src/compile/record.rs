@@ -111,6 +111,9 @@ pub struct ShareRecord {
     /// Priority of its cluster, 0 first; `None`: the service has no failover policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<usize>,
+    /// Its health in percent, as the service's failover policy counts it; `None`: the service has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<u32>,
     /// Its priority is in panic.
     #[serde(default, skip_serializing_if = "is_false")]
     pub panic: bool,

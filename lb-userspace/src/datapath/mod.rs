@@ -5,7 +5,7 @@
 //! leave by, [`state`] keeps the agent's record there, [`lock`] keeps a second agent off, [`inventory`] says
 //! what is pinned, [`nexthop`] asks for MACs, [`links`] tells when interfaces change, [`receiver`] is the node's
 //! program, [`packet_log`] tells of packets, [`privilege`] says beforehand what is missing, [`probe`] what the kernel
-//! lacks.
+//! lacks, [`test_run`] what the program that is loaded does with a packet.
 
 pub mod attach;
 mod batch;
@@ -30,4 +30,5 @@ mod quic_servers;
 pub mod receiver;
 pub mod sources;
 pub mod state;
+pub mod test_run;
 mod trie;

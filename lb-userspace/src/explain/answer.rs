@@ -12,9 +12,10 @@ use lb_ebpf::track::{Decision, Owner};
 use lb_ebpf::verdict::{Action, End};
 use serde::Serialize;
 
+use super::known::Known;
 use super::query::Query;
 use super::way::{Steps, Way, walk};
-use crate::compile::Record;
+use super::why::{Why, why};
 use crate::observe::names::{Names, encapsulation, mode, via};
 use crate::observe::next_hop::{InterfaceName, NextHop};
 
@@ -49,6 +50,8 @@ pub struct Explanation {
     pub outer: Option<Outer>,
     /// The way out; `None` for a flow that is not sent, and where it is not known.
     pub next_hop: Option<NextHop>,
+    /// Why, stage by stage.
+    pub why: Vec<Why>,
 }
 
 /// Which cluster.
@@ -107,10 +110,17 @@ pub fn access_policy<T: Tables>(flow: &Flow, tables: &T) -> Option<u32> {
     super::way::access_policy(flow, tables)
 }
 
-/// Explains a flow by these tables; `record` has the names of what they hold.
-pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: InterfaceName) -> Explanation {
-    let names = Names::of(record);
-    let Way { service, outcome, earlier } = walk(query, tables);
+/// Explains a flow by these tables, and by what is known of them.
+pub fn explain<T: Tables>(query: &Query, tables: &T, known: Known, name: InterfaceName) -> Explanation {
+    let way = walk(query, tables);
+    let told = tell(&way, tables, known, name);
+    Explanation { why: why(query, &told, &way, known, tables), ..told }
+}
+
+/// All but the words.
+fn tell<T: Tables>(way: &Way, tables: &T, known: Known, name: InterfaceName) -> Explanation {
+    let names = Names::of(known.record);
+    let Way { service, outcome, earlier } = *way;
     let sent = outcome.ok().filter(|owner| !owner.backend.route.flags.has(BackendFlags::LOCAL));
     let (decision, reason_name) = decision(outcome);
     let hash = service.and_then(|steps| steps.hash);
@@ -127,6 +137,7 @@ pub fn explain<T: Tables>(query: &Query, tables: &T, record: &Record, name: Inte
         via: sent.map(|owner| via(owner.backend)),
         outer: sent.zip(hash).map(|(owner, hash)| outer(owner.backend, hash)),
         next_hop: sent.and_then(|owner| NextHop::of(owner.backend, name)),
+        why: Vec::new(),
     }
 }
 

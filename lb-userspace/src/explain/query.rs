@@ -97,6 +97,11 @@ impl Query {
         Self { connection_id: Some(ConnectionId { head: bytemuck::cast(head), length }), ..self }
     }
 
+    /// Whether it is asked as of a packet that another cluster's gateway sent here.
+    pub fn is_redirected(&self) -> bool {
+        self.redirected == Redirected::YES
+    }
+
     /// What the packet tells of its connection.
     pub fn segment(&self) -> Segment {
         match self.protocol {

@@ -106,6 +106,8 @@ pub struct Share {
     pub weight: u16,
     /// Priority of its cluster, 0 first; `None`: the service has no failover policy.
     pub priority: Option<usize>,
+    /// Its health in percent, as the service's failover policy counts it; `None`: the service has none.
+    pub health: Option<u32>,
     /// Its priority is in panic.
     pub panic: bool,
     /// Its health is more than is taken in; `None`: it is not.
@@ -115,7 +117,15 @@ pub struct Share {
 impl Share {
     /// One with this weight, of a service without failover policy.
     pub fn fixed(pool: impl Into<String>, cluster: impl Into<String>, weight: u16) -> Self {
-        Self { pool: pool.into(), cluster: cluster.into(), weight, priority: None, panic: false, hold: None }
+        Self {
+            pool: pool.into(),
+            cluster: cluster.into(),
+            weight,
+            priority: None,
+            health: None,
+            panic: false,
+            hold: None,
+        }
     }
 }
 

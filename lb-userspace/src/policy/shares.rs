@@ -170,6 +170,7 @@ impl<'a> Standings<'a> {
             weight: part.weight,
             panic: part.panic,
             priority: Some(contender.priority),
+            health: Some(pool.health(policy)),
             hold,
             ..Share::fixed(*name, pool.cluster, 0)
         };

@@ -7,6 +7,7 @@ mod demo;
 mod encap_change;
 mod encapsulation;
 mod evidence;
+mod explain;
 mod failback;
 mod failover;
 mod gateway;

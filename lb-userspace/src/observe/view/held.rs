@@ -16,7 +16,7 @@ pub struct HeldView {
 
 impl HeldView {
     /// What is held `now`, in milliseconds of the kernel's monotonic clock.
-    pub(super) fn of(hold: Hold, now: u64) -> Self {
+    pub(crate) fn of(hold: Hold, now: u64) -> Self {
         let next_step = hold.until.map(|until| until.saturating_sub(now).div_ceil(1000));
         Self { health: hold.health, perceived: hold.perceived, next_step }
     }

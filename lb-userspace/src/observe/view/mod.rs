@@ -16,6 +16,7 @@ pub use clusters::{ClusterView, clusters};
 pub use held::HeldView;
 pub use rates::{BackendRates, ClusterRates, Rates, RatesView, rates};
 pub use services::{PoolShare, PortView, ServiceView, services};
+pub(crate) use share::{of_pools, owned};
 pub use status::{
     AgentView, InterfaceView, ProbesView, ReasonCount, ReportsView, RowCounts, Silent, StatusView, Tracked,
     status,

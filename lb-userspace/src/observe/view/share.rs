@@ -17,7 +17,7 @@ pub(super) fn rows<T: Tables>(table: u32, tables: &T) -> impl Iterator<Item = Ro
 }
 
 /// How many rows each index owns.
-pub(super) fn owned<T: Tables>(table: u32, tables: &T) -> HashMap<u32, u32> {
+pub(crate) fn owned<T: Tables>(table: u32, tables: &T) -> HashMap<u32, u32> {
     let mut owned = HashMap::new();
     rows(table, tables).for_each(|row| *owned.entry(row.index()).or_default() += 1);
     owned
@@ -30,7 +30,7 @@ pub(super) fn part(part: impl Into<f64>, whole: impl Into<f64>) -> f64 {
 }
 
 /// Each pool's part of a service's new flows, by the pool's index.
-pub(super) fn of_pools<T: Tables>(service: &ServiceRecord, tables: &T) -> HashMap<u32, f64> {
+pub(crate) fn of_pools<T: Tables>(service: &ServiceRecord, tables: &T) -> HashMap<u32, f64> {
     let Some(entry) = tables.service(service.index) else { return HashMap::new() };
     if let Some(only) = entry.select.single_pool() {
         return HashMap::from([(only, 1.0)]);
