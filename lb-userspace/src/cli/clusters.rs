@@ -1,9 +1,9 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, held, percent, span};
+use super::output::{Column, Sheet, held, or_dash, percent, span};
 use crate::observe::view::{ClusterView, clusters};
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::Text("CLUSTER"),
     Column::Text("STATE"),
     Column::Number("HEALTHY"),
@@ -12,6 +12,7 @@ const COLUMNS: [Column; 10] = [
     Column::Number("EJECTED"),
     Column::Number("DOWN"),
     Column::Number("SHARE"),
+    Column::Number("NEW/S"),
     Column::Text("SOURCE"),
     Column::Number("AGE"),
 ];
@@ -34,9 +35,16 @@ fn text(clusters: &[ClusterView]) -> String {
             cluster.ejected.to_string(),
             cluster.down.to_string(),
             percent(cluster.share),
+            load(cluster),
             cluster.source.to_owned(),
             span(cluster.age),
         ]);
     }
     sheet.text()
+}
+
+/// `159 of 200`; `159`, where nobody says what it can take; `-`, where it is not known.
+fn load(cluster: &ClusterView) -> String {
+    let of = cluster.capacity.map(|capacity| format!(" of {capacity}")).unwrap_or_default();
+    or_dash(cluster.demand.map(|demand| format!("{demand}{of}")).as_ref())
 }

@@ -59,11 +59,12 @@ fn cells(pool: Option<&PoolShare>) -> [String; 4] {
     pool.map(cells).unwrap_or_default()
 }
 
-/// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `-`.
+/// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `0, full at 53%`; `-`.
 fn priority(pool: &PoolShare) -> String {
     let panic = if pool.panic { ", PANIC" } else { "" };
     let held = pool.held.map(held).unwrap_or_default();
-    or_dash(pool.priority.map(|priority| format!("{priority}{panic}{held}")).as_ref())
+    let full = pool.ceiling.map(|ceiling| format!(", full at {ceiling}%")).unwrap_or_default();
+    or_dash(pool.priority.map(|priority| format!("{priority}{panic}{held}{full}")).as_ref())
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
@@ -98,6 +99,7 @@ mod tests {
                 perceived: 40,
                 next_step: Some(23),
             }),
+            ceiling: (priority == Some(1)).then_some(53),
             share,
         };
         let service = ServiceView {
@@ -114,6 +116,7 @@ mod tests {
                 pool("web-us", Some(1), 10, 0.1),
                 pool("web-ap", Some(0), 0, 0.0),
             ],
+            demand: None,
             packets: 7,
             bytes: 800,
             dropped: 0,
@@ -121,7 +124,7 @@ mod tests {
         let expected = "\
 SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    PRIORITY                 WEIGHT  SHARE  PACKETS  BYTES  DROPPED
 shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -                            90  90.0%        7    800        0
-                                                                web-us  1, PANIC                     10  10.0%
+                                                                web-us  1, PANIC, full at 53%        10  10.0%
                                                                 web-ap  0, held at 40% for 23 s       0   0.0%";
         assert_eq!(text(&[service]), expected);
     }

@@ -285,6 +285,7 @@ fn services(record: &Record) -> impl Iterator<Item = (&String, ServiceRecord)> {
             health: None,
             panic: false,
             hold: None,
+            ceiling: None,
             ..share.clone()
         };
         (name, ServiceRecord { pools: service.pools.iter().map(plain).collect(), ..service.clone() })

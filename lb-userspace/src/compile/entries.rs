@@ -18,7 +18,7 @@ pub(super) fn tunnel_keys(key: Option<(u8, Secret)>) -> (TagEpoch, [TunnelKey; 2
 }
 
 /// Of [`Control::FLOWS`] flows so many are followed, if of so many one is to be.
-pub(super) fn sampled(one_in: Option<u32>) -> u32 {
+pub(crate) fn sampled(one_in: Option<u32>) -> u32 {
     one_in.map_or(0, |one_in| Control::FLOWS / one_in.clamp(1, Control::FLOWS))
 }
 

@@ -101,6 +101,7 @@ fn describe(service: &Service, index: u32) -> ServiceRecord {
         health: share.health,
         panic: share.panic,
         hold: share.hold,
+        ceiling: share.ceiling,
     };
     ServiceRecord {
         index,

@@ -41,6 +41,7 @@ mod tests;
 pub mod vips;
 
 pub use assemble::compile;
+pub(crate) use entries::sampled;
 pub use error::{AdoptError, CompileError, Resource};
 pub use image::MapImage;
 pub use ledger::{Held, Ledger};

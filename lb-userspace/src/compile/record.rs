@@ -120,6 +120,9 @@ pub struct ShareRecord {
     /// Its health is more than is taken in; `None`: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Its priority is full: it is to get so many percent; `None`: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<u32>,
 }
 
 /// A pool.

@@ -13,6 +13,7 @@ mod pools;
 mod quic;
 mod report;
 mod services;
+mod spill;
 mod tunnel_key;
 
 use schemars::JsonSchema;
@@ -29,6 +30,7 @@ pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use quic::QuicConfig;
 pub(crate) use report::ClusterReport;
 pub(crate) use services::{Affinity, Service, ServicePort};
+pub(crate) use spill::{Fraction, Spill, SpillMode};
 pub(crate) use tunnel_key::{TunnelKey, TunnelKeys};
 
 use super::problem::{Place, Problems};

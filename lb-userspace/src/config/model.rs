@@ -10,6 +10,7 @@ mod outlier;
 mod quic;
 mod redirects;
 mod report;
+mod spill;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use encap::{Encap, EncapKind, TunnelKey};
@@ -20,6 +21,7 @@ pub use outlier::Outlier;
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
+pub use spill::Spill;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

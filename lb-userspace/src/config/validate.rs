@@ -20,6 +20,7 @@ mod quic;
 mod report;
 mod secret;
 mod services;
+mod spill;
 mod trust;
 mod tunnel_key;
 
@@ -55,7 +56,7 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     if !problems.is_empty() {
         return None;
     }
-    let (cluster_set, gateway) = (cluster_set?, gateway::with_evidence(gateway?, &pools));
+    let (cluster_set, gateway) = (cluster_set?, gateway::with_evidence(gateway?, &pools, &failover_policies));
     let digest = String::new();
     let config = Config {
         digest,
@@ -84,6 +85,7 @@ fn across(file: &File, names: &Names<'_>, problems: &mut Problems) {
     clusters::mtu_fits(file, names, problems);
     clusters::redirects_have_a_cluster(file, problems);
     failover::fit(file, names, problems);
+    spill::fit(file, names, problems);
 }
 
 /// The elements that could be built; the others were reported.

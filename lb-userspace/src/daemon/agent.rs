@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::{debug, error, info, warn};
 
+use super::demand::Asked;
 use super::interfaces;
 use super::machine;
 use super::news::News;
@@ -58,6 +59,8 @@ pub(super) struct Agent {
     pub(super) reports: Reports,
     /// Who is taken out by what clients' packets say.
     pub(super) outlying: Outlying,
+    /// What clients ask for.
+    pub(super) asked: Asked,
     /// What was applied last.
     pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
@@ -103,6 +106,7 @@ impl Agent {
             probes: Probes::default(),
             reports: Reports::default(),
             outlying: adopted.map(|seen| Outlying::of(&seen.ejections)).unwrap_or_default(),
+            asked: Asked::default(),
             image: None,
             doubtful: true,
             written: None,
@@ -110,6 +114,7 @@ impl Agent {
         agent.reports.tables_changed(monotonic());
         agent.forget_drains();
         agent.follow_outliers();
+        agent.follow_demand();
         agent
     }
 
@@ -257,6 +262,7 @@ impl Agent {
             memory: self.memory.clone(),
             ejections: self.outlying.kept(),
             reports: self.reports.published(),
+            loads: self.loads(),
             record: self.ledger.record().clone(),
         };
         if self.written.as_ref() == Some(&published) {

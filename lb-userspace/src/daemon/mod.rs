@@ -13,6 +13,7 @@
 mod admin;
 mod adopt;
 mod agent;
+mod demand;
 mod drain;
 mod file_watch;
 mod interfaces;

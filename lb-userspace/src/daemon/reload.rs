@@ -245,9 +245,11 @@ impl Agent {
         };
         let before = (std::mem::replace(&mut self.config, config), self.memory.clone());
         self.follow_outliers();
+        self.follow_demand();
         if let Err(reason) = self.converge() {
             (self.config, self.memory) = before;
             self.follow_outliers();
+            self.follow_demand();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
         }

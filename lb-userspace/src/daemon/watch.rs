@@ -54,6 +54,8 @@ enum Happened {
     Heard(Heard),
     /// Time to look at what clients' packets say.
     Evidence,
+    /// Time to look at what clients ask for.
+    Demand,
     /// What nodes reported is to be published.
     Reports,
     /// Time to compare everything.
@@ -118,6 +120,11 @@ impl Watch {
                     return true;
                 }
             }
+            Happened::Demand => {
+                if !self.agent.look_at_demand() {
+                    return true;
+                }
+            }
             Happened::Resync => {
                 self.agent.refresh_addresses();
                 self.agent.follow_interfaces();
@@ -138,6 +145,7 @@ impl Watch {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         let gathered = self.agent.reports.deadline();
         let look = self.agent.outlying.deadline();
+        let asked = self.agent.asked.deadline();
         let decided = self.agent.deadline();
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
@@ -145,6 +153,7 @@ impl Watch {
             Some(ask) = self.sources.asks.recv() => self.take(ask),
             Some(heard) = self.sources.reports.recv() => return Happened::Heard(heard),
             () = until(look) => return Happened::Evidence,
+            () = until(asked) => return Happened::Demand,
             () = until(gathered) => return Happened::Reports,
             told = Events::next(&mut self.sources.told) => return Happened::Told(told),
             () = self.sources.resolver.links_changed() => return Happened::Links,

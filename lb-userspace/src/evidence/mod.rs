@@ -7,9 +7,11 @@ mod metric;
 mod moment;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use metric::{Criterion, Metric};
 pub use moment::{Moment, Since};
+pub use window::{Begun, Window};
 
 use std::iter::Sum;
 use std::ops::Sub;

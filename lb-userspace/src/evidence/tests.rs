@@ -54,3 +54,33 @@ fn active_flows_are_those_of_an_interval() {
     let flows = span(Reading { evidence, ..Reading::default() }, 65_536).active_flows().unwrap();
     assert!((98.0..100.0).contains(&flows), "{flows}");
 }
+
+/// So many flows of a pool with one backend have begun.
+fn begun(begun: u64) -> Moment {
+    Moment::of(&record(), |_| reading(begun, 0, 0))
+}
+
+fn record() -> crate::compile::Record {
+    let text = "apiVersion: spillway/v1\nclusterSet: {id: t, secretFile: hash.key}\ngateway: {interfaces: [eth0]}\n\
+        clusters: [{name: eu}]\nservices: [{name: s/web, vips: [198.51.100.1], ports: [{port: 80}], pools: [web]}]\n\
+        pools: [{name: web, cluster: eu, endpoints: [{address: 192.0.2.1}]}]\n";
+    crate::explain::offline::imagine(&crate::config::tests::world::configured(text)).unwrap().1
+}
+
+#[test]
+fn a_window_knows_nothing_before_it_is_full_and_forgets_what_is_older() {
+    let mut window = Window::default();
+    let one_in_four = Control::FLOWS / 4;
+    for second in 0..10 {
+        window.look(second * 1000, begun(second * 30));
+        assert_eq!(window.begun(one_in_four), None);
+    }
+    window.look(10_000, begun(300));
+    let rates = |window: &Window| window.begun(one_in_four).unwrap()["web"];
+    assert_eq!(rates(&window), Begun { followed: 300, per_second: 120 });
+    assert_eq!(window.begun(0), None, "nobody is followed");
+    (11..=15).for_each(|second| window.look(second * 1000, begun(300)));
+    assert_eq!(rates(&window), Begun { followed: 150, per_second: 60 });
+    (16..=20).for_each(|second| window.look(second * 1000, begun(300)));
+    assert_eq!(rates(&window).followed, 0);
+}

@@ -29,6 +29,9 @@ pub struct Published {
     /// What nodes reported; `None`: none is asked, or there is no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
+    /// What services and clusters got when this was written; `None`: nobody asks, or it is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loads: Option<Loads>,
     /// What has which index, and why.
     pub record: Record,
 }
@@ -45,6 +48,27 @@ pub struct Drained {
     pub backends: BTreeSet<(String, IpAddr)>,
     /// Names of clusters.
     pub clusters: BTreeSet<String>,
+}
+
+/// New flows per second, estimated from those that are followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Loads {
+    /// By service: of those that share pools, of all together.
+    pub services: BTreeMap<String, u64>,
+    /// By cluster.
+    pub clusters: BTreeMap<String, ClusterLoad>,
+}
+
+/// What a cluster gets, and what it can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterLoad {
+    /// New flows per second.
+    pub demand: u64,
+    /// What it can take of them; `None`: nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
 }
 
 /// What nodes reported.

@@ -26,6 +26,7 @@ pub use change::Change;
 
 use crate::compile::{Cache, CompileError, Ledger, Sizes};
 use crate::config::model::{Config, Limits};
+use crate::policy::new_flows;
 use crate::policy::observed::Observed;
 use crate::policy::resilience::{Demand, assess};
 use side::Side;
@@ -46,6 +47,15 @@ impl World {
     pub fn all_well(config: Config) -> Self {
         Self { observed: Observed::all_well(&config), config, failed: BTreeSet::new() }
     }
+
+    /// The same, of which it is known what services are asked for.
+    fn asked(&self, demand: &Demand) -> Self {
+        let mut asked = self.clone();
+        if !demand.is_empty() {
+            asked.observed.new_flows = Some(new_flows::asked(&self.config, &self.observed, demand));
+        }
+        asked
+    }
 }
 
 /// What becomes of the services of the one world in the other, when clients ask for so much.
@@ -54,6 +64,7 @@ impl World {
 /// If the tables of one do not fit the limits, or those of the second not beside those of the first.
 pub fn plan(before: &World, after: &World, demand: &Demand) -> Result<Plan, CompileError> {
     let limits = larger(&before.config.gateway.limits, &after.config.gateway.limits);
+    let (before, after) = (&before.asked(demand), &after.asked(demand));
     let (mut ledger, mut cache) = (Ledger::new(Sizes::of(&limits)), Cache::default());
     let old = Side::new(before, &mut ledger, &mut cache)?;
     let new = Side::new(after, &mut ledger, &mut cache)?;

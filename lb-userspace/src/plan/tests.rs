@@ -149,6 +149,35 @@ fn what_fails_unseen_is_not_left_for_the_next_loss() {
 }
 
 #[test]
+fn what_is_beyond_a_target_spills_and_is_no_overload() {
+    let text = TEXT
+        .replace("[web-us]", "[api-us]")
+        .replace(
+            "healthChecks",
+            "- {name: api-us, cluster: us, endpoints: [{address: 192.0.2.11}]}\nhealthChecks",
+        )
+        .replace("pools: [web-eu, web-us]}", "pools: [web-eu, web-us], failoverPolicy: near}")
+        + "failoverPolicies: [{name: near, priorities: [[eu], [us]], spill: {mode: both}, resilience: {model: N+1}}]\n";
+    let world = well(&text);
+    let ask = |web, api| {
+        let demand = Demand::from([("shop/web".to_owned(), web), ("shop/api".to_owned(), api)]);
+        plan(&world, &world, &demand).unwrap()
+    };
+    let after = |plan: &Plan| plan.clusters.iter().map(|cluster| cluster.after).collect::<Vec<_>>();
+    // 720 fit under the target, and 400 less what the other service has.
+    let asked = ask(1000, 100);
+    assert_eq!(after(&asked), [720, 381]);
+    assert!(!asked.violations.iter().any(|one| one.kind == ViolationKind::OverCapacity));
+    let breach = &asked.violations[0];
+    assert_eq!(
+        (breach.kind, breach.subject.as_str()),
+        (ViolationKind::Resilience, "shop/web"),
+        "without eu it is too much"
+    );
+    assert_eq!(after(&ask(700, 0)), [700]);
+}
+
+#[test]
 fn a_lost_cluster_leaves_its_flows_to_the_other_or_to_nobody() {
     let plan = planned(&well(TEXT), &[fail("eu")]);
     let web = of(&plan, 0);

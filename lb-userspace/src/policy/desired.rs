@@ -112,6 +112,8 @@ pub struct Share {
     pub panic: bool,
     /// Its health is more than is taken in; `None`: it is not.
     pub hold: Option<Hold>,
+    /// Its priority is full: of the service's new flows it is to get so many percent. `None`: it is not.
+    pub ceiling: Option<u32>,
 }
 
 impl Share {
@@ -125,6 +127,7 @@ impl Share {
             health: None,
             panic: false,
             hold: None,
+            ceiling: None,
         }
     }
 }

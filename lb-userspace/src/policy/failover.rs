@@ -1,7 +1,8 @@
 //! Failover between clusters: how a service's flows are divided among priorities, and within one among pools.
 //!
 //! 1. Each cluster has a priority, by the policy's groups or by its labels ([`order`]).
-//! 2. Each priority gets a load by the health of its endpoints ([`load`]).
+//! 2. Each priority gets a load by the health of its endpoints ([`load`]), and where capacity counts, no more than it has room
+//!    for ([`capacity`]).
 //! 3. Within a priority each pool counts as much as its weight times its own health: `weight · min(100, factor · available
 //!    / endpoints)`, of which no more counts than is taken in, as long as the health that is taken in of all of them adds up to the
 //!    priority's load: who bore the flows of one that is held bears them still. In panic health counts for nothing.
@@ -10,16 +11,18 @@
 //! Rows are divided among priorities first, then within each: how many a priority has does not depend on what happens within
 //! it, as long as its load does not.
 
+pub mod capacity;
 pub mod load;
 pub mod order;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use lb_common::flow::CLUSTER_ROWS;
 
 use crate::apportion::apportion;
+use capacity::Limits;
 use load::{Level, Tally};
 
 /// What a row of a cluster table counts for in a weight: the largest for which the weights of all rows fit 16 bits.
@@ -70,21 +73,67 @@ pub struct Part {
     pub panic: bool,
 }
 
+/// The priorities that somebody takes part in, and all endpoints of each.
+fn tallies(contenders: &[Contender]) -> BTreeMap<usize, Tally> {
+    let mut tallies = BTreeMap::<_, Tally>::new();
+    for one in contenders.iter().filter(|one| one.weight > 0) {
+        let tally = tallies.entry(one.priority).or_default();
+        *tally = [*tally, one.tally].into_iter().sum();
+    }
+    tallies
+}
+
+/// What a priority would take if none were full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Which one.
+    pub priority: usize,
+    /// In percent of the service's new flows; those that come before it may leave less.
+    pub part: u32,
+    /// How much each pool counts in it: 0 for those of others.
+    pub counts: Vec<u64>,
+}
+
+/// What each priority would take in its turn. `by_health`: see [`Limits`].
+pub fn turns(contenders: &[Contender], overprovisioning: u32, by_health: bool) -> Vec<Turn> {
+    let tallies = tallies(contenders);
+    let levels: Vec<_> = tallies.values().copied().collect();
+    let health = load::taken_in(&levels, overprovisioning).into_iter();
+    let parts = capacity::parts(&health.map(|one| capacity::counted(one, by_health)).collect::<Vec<_>>());
+    let turn = |(priority, part): (&usize, u32)| {
+        let level = Level { load: part, panic: false };
+        let counts = counts(contenders, *priority, level, overprovisioning);
+        Turn { priority: *priority, part, counts }
+    };
+    tallies.keys().zip(parts).map(turn).collect()
+}
+
 /// Divides the rows of a service's cluster table among its pools.
 ///
 /// `overprovisioning` in percent: how much more than its part an endpoint can take. `panic_threshold` in percent of the
 /// endpoints of a priority: below it health counts for nothing, if the other priorities cannot take it all; 0: never.
 pub fn divide(contenders: &[Contender], overprovisioning: u32, panic_threshold: u32) -> Vec<Part> {
-    let takes_part = |one: &&Contender| one.weight > 0;
-    let priorities: BTreeSet<_> = contenders.iter().filter(takes_part).map(|one| one.priority).collect();
-    let of =
-        |priority: usize| contenders.iter().filter(takes_part).filter(move |one| one.priority == priority);
-    let tallies: Vec<Tally> = priorities.iter().map(|one| of(*one).map(|one| one.tally).sum()).collect();
-    let levels = load::levels(&tallies, overprovisioning, panic_threshold);
+    divide_within(contenders, overprovisioning, panic_threshold, None)
+}
+
+/// The same within what priorities can take; `None`: health alone counts.
+pub fn divide_within(
+    contenders: &[Contender],
+    overprovisioning: u32,
+    panic_threshold: u32,
+    limits: Option<&Limits>,
+) -> Vec<Part> {
+    let tallies = tallies(contenders);
+    let levels: Vec<_> = tallies.values().copied().collect();
+    let loads = |health: &[u32]| match limits {
+        Some(limits) => limits.loads(tallies.keys(), health),
+        None => load::by_health(health),
+    };
+    let levels = load::levels_by(&levels, overprovisioning, panic_threshold, loads);
     let loads: Vec<_> = levels.iter().map(|level| level.load).collect();
     let mut parts = vec![Part::default(); contenders.len()];
     let rows = apportion(CLUSTER_ROWS, &loads);
-    for ((priority, level), rows) in priorities.into_iter().zip(levels).zip(rows) {
+    for ((priority, level), rows) in tallies.into_keys().zip(levels).zip(rows) {
         let counts = counts(contenders, priority, level, overprovisioning);
         for (position, rows) in apportion(rows, &counts).into_iter().enumerate().filter(|(_, rows)| *rows > 0)
         {

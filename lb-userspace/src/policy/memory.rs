@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity::ceilings::Ceilings;
 use super::failback::Perceived;
 use super::slow_start::Arrivals;
 
@@ -18,6 +19,9 @@ pub struct Memory {
     /// The health of pools that is taken in, of policies with `failback`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failback: ByPolicy<Perceived>,
+    /// What priorities may get of services whose policy spills by capacity, by the first of their pools by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ceilings: BTreeMap<String, Ceilings>,
     /// Who takes new flows, of pools with `slowStart`, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub slow_start: BTreeMap<String, Arrivals>,

@@ -5,15 +5,18 @@
 //!    or *unknown* before the first verdict. A pool without a check counts as up.
 //! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
-//!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]).
+//!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]), and what clusters can take
+//!    may move flows on ([`capacity`]).
 //! 4. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
 //!
 //! Beside that, [`resilience`]: whether what is left after a loss could take everything; no table depends on it.
 
+pub mod capacity;
 pub mod desired;
 pub mod failback;
 pub mod failover;
 pub mod memory;
+pub mod new_flows;
 pub mod observed;
 pub mod outlier;
 pub mod resilience;
@@ -56,12 +59,23 @@ pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: 
     let (slow_start, next) = slow_start::grow(&before.slow_start, &config.pools, &mut pools, now);
     let standings = Standings::new(config, &pools, &clusters);
     let failback = standings.perceive(&config.services, &before.failback, now);
-    let serve = |service| serve(service, standings.of(service, &failback, &[]), observed);
+    let flows = observed.new_flows.as_ref();
+    let (ceilings, rise) = capacity::follow(&before.ceilings, config, flows, (&standings, &failback), now);
+    let serve = |service| serve(service, standings.of(service, &failback, &ceilings, &[]), observed);
     let services: Vec<_> = config.services.iter().map(serve).collect();
     let holds = services.iter().flat_map(|service| &service.shares).filter_map(|share| share.hold);
-    let due = holds.filter_map(|hold| hold.until).chain(next).min();
+    let due = holds.filter_map(|hold| hold.until).chain(next).chain(rise).min();
     let desired = assemble(config, observed, clusters, pools, services);
-    Decision { desired, memory: Memory { failback, slow_start }, due }
+    Decision { desired, memory: Memory { failback, ceilings, slow_start }, due }
+}
+
+/// Whether at `now` other ceilings follow from what is seen than those `before`, so that there is something to decide.
+pub fn spills_anew(before: &Memory, config: &Config, observed: &Observed, now: u64) -> bool {
+    let (clusters, pools) = look(config, observed);
+    let standings = Standings::new(config, &pools, &clusters);
+    let failback = standings.perceive(&config.services, &before.failback, now);
+    let flows = observed.new_flows.as_ref();
+    capacity::follow(&before.ceilings, config, flows, (&standings, &failback), now).0 != before.ceilings
 }
 
 fn assemble(

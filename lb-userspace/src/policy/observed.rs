@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::new_flows::Rates;
 use crate::config::model::{Config, Protocol};
 
 /// Everything a gateway knows beside its configuration.
@@ -23,6 +24,8 @@ pub struct Observed {
     pub own_addresses: BTreeSet<IpAddr>,
     /// What nodes reported last, by endpoint address; what is too old is not in it.
     pub reports: BTreeMap<IpAddr, NodeReport>,
+    /// New flows per second by pool; `None`: not known yet, or nobody asks.
+    pub new_flows: Option<Rates>,
 }
 
 impl Observed {

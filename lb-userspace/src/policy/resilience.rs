@@ -15,8 +15,11 @@ use std::fmt;
 
 use lb_common::flow::CLUSTER_ROWS;
 
+use super::capacity;
+use super::capacity::ceilings::Ceilings;
 use super::desired::Share;
 use super::memory::ByPolicy;
+use super::new_flows::{self, Rates};
 use super::observed::Observed;
 use super::shares::Standings;
 use crate::apportion::apportion;
@@ -140,12 +143,21 @@ fn subsets<'a>(names: &[&'a str], most: usize) -> Vec<Vec<&'a str>> {
     std::iter::once(Vec::new()).chain(ones).chain(twos.filter(|_| most > 1)).collect()
 }
 
-/// What clusters get, in 4,096ths of a new connection per second, by what is lost.
+/// What clusters get, by what is lost.
 struct Loads<'a> {
+    config: &'a Config,
     /// Services of which it is known what is asked for.
     asked: Vec<(&'a Service, u64)>,
     capacities: BTreeMap<&'a str, Capacity>,
-    known: BTreeMap<Vec<&'a str>, BTreeMap<String, u64>>,
+    known: BTreeMap<Vec<&'a str>, Lost>,
+}
+
+/// How flows go after a loss.
+struct Lost {
+    /// What full priorities may get.
+    ceilings: BTreeMap<String, Ceilings>,
+    /// By cluster, in 4,096ths of a new connection per second.
+    loads: BTreeMap<String, u64>,
 }
 
 impl<'a> Loads<'a> {
@@ -154,6 +166,7 @@ impl<'a> Loads<'a> {
         let capacities =
             config.clusters.iter().filter_map(|cluster| Some((cluster.name.as_str(), cluster.capacity?)));
         Self {
+            config,
             asked: config.services.iter().filter_map(asked).collect(),
             capacities: capacities.collect(),
             known: BTreeMap::new(),
@@ -165,21 +178,38 @@ impl<'a> Loads<'a> {
         if self.asked.is_empty() || self.capacities.is_empty() {
             return None;
         }
-        let asked = &self.asked;
-        let loads = self.known.entry(lost.to_vec()).or_insert_with(|| loads(asked, lost, standings));
-        let shares = standings.of(service, &ByPolicy::new(), lost);
+        let (asked, config) = (&self.asked, self.config);
+        let after =
+            self.known.entry(lost.to_vec()).or_insert_with(|| Lost::new(config, asked, lost, standings));
+        let shares = standings.of(service, &ByPolicy::new(), &after.ceilings, lost);
         shares.iter().filter(|share| share.weight > 0).find_map(|Share { cluster, .. }| {
             let capacity = u64::from(self.capacities.get(cluster.as_str())?.new_connections);
-            let load = loads.get(cluster)?.div_ceil(CLUSTER_ROWS.into());
+            let load = after.loads.get(cluster)?.div_ceil(CLUSTER_ROWS.into());
             (load > capacity).then(|| Shortage::Overload { cluster: cluster.clone(), load, capacity })
         })
     }
 }
 
-fn loads(asked: &[(&Service, u64)], lost: &[&str], standings: &Standings) -> BTreeMap<String, u64> {
+impl Lost {
+    fn new(config: &Config, asked: &[(&Service, u64)], lost: &[&str], standings: &Standings) -> Self {
+        let mut rates = Rates::new();
+        for (service, rate) in asked {
+            new_flows::add(
+                &mut rates,
+                &standings.of(service, &ByPolicy::new(), &BTreeMap::new(), lost),
+                *rate,
+            );
+        }
+        let ceilings = capacity::afresh(config, &rates, standings, lost);
+        let loads = loads(asked, |service| standings.of(service, &ByPolicy::new(), &ceilings, lost));
+        Self { ceilings, loads }
+    }
+}
+
+fn loads(asked: &[(&Service, u64)], divide: impl Fn(&Service) -> Vec<Share>) -> BTreeMap<String, u64> {
     let mut loads = BTreeMap::new();
     for (service, rate) in asked {
-        let mut shares = standings.of(service, &ByPolicy::new(), lost);
+        let mut shares = divide(service);
         // As the table's own apportionment breaks ties.
         shares.sort_by(|one, other| (&one.cluster, &one.pool).cmp(&(&other.cluster, &other.pool)));
         let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();

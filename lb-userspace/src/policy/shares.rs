@@ -1,17 +1,20 @@
 //! Which part of a service's new flows each of its pools gets.
 //!
-//! With a failover policy, what that says ([`super::failover`]), of the health that is taken in ([`super::failback`]). Without
-//! one a pool has its configured weight while at least one of its endpoints is usable and its cluster is active, else 0.
+//! With a failover policy, what that says ([`super::failover`]), of the health that is taken in ([`super::failback`]) and of what
+//! clusters can take ([`super::capacity`]). Without one a pool has its configured weight while at least one of its endpoints is usable and its cluster is active, else 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::capacity::ceilings::Ceilings;
+use super::capacity::claim::{Level, key as claim_of};
 use super::desired::{Cluster, Hold, Member, Pool, Reach, Share};
 use super::failback::{Perceived, perceive};
+use super::failover::capacity::{FLOWS, Limit, Limits};
 use super::failover::load::{self, Tally};
 use super::failover::order::{Labels, priority};
-use super::failover::{Contender, Part, divide};
+use super::failover::{Contender, Part, divide_within, turns};
 use super::memory::ByPolicy;
-use crate::config::model::{self, ClusterState, Config, FailoverPolicy};
+use crate::config::model::{self, ClusterState, Config, FailoverPolicy, Spill};
 
 /// A pool, as services that use it see it.
 #[derive(Clone, Copy)]
@@ -78,6 +81,8 @@ pub(super) struct Standings<'a> {
     policies: BTreeMap<&'a str, &'a FailoverPolicy>,
     labels: BTreeMap<&'a str, &'a Labels>,
     own: Option<&'a str>,
+    /// Of clusters that say it, in new connections per second.
+    capacities: BTreeMap<&'a str, u64>,
 }
 
 /// A pool of a service: its name and how it stands.
@@ -86,11 +91,15 @@ type Named<'a> = (&'a str, Standing<'a>);
 impl<'a> Standings<'a> {
     pub(super) fn new(config: &'a Config, pools: &'a [Pool], clusters: &[Cluster]) -> Self {
         let policies = config.failover_policies.iter();
+        let capacity = |cluster: &'a model::Cluster| {
+            Some((cluster.name.as_str(), u64::from(cluster.capacity?.new_connections)))
+        };
         Self {
             pools: pools.iter().map(|pool| (pool.name.as_str(), Standing::new(pool, clusters))).collect(),
             policies: policies.map(|policy| (policy.name.as_str(), policy)).collect(),
             labels: config.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.labels)).collect(),
             own: config.cluster_set.self_cluster.as_deref(),
+            capacities: config.clusters.iter().filter_map(capacity).collect(),
         }
     }
 
@@ -122,11 +131,28 @@ impl<'a> Standings<'a> {
         &self,
         service: &model::Service,
         taken: &ByPolicy<Perceived>,
+        ceilings: &BTreeMap<String, Ceilings>,
         lost: &[&str],
     ) -> Vec<Share> {
         let pools = self.pools(service, lost);
-        let by_policy = |policy| self.by_policy(&pools, policy, taken);
+        let known = claim_of(service).and_then(|claim| ceilings.get(claim));
+        let by_policy = |policy| self.by_policy(&pools, policy, taken, known);
         self.policy(service).map_or_else(|| by_weight(&pools), by_policy)
+    }
+
+    /// What the priorities of a service would take if none were full, when `lost` clusters are down too.
+    pub(super) fn levels(
+        &self,
+        service: &model::Service,
+        taken: &ByPolicy<Perceived>,
+        lost: &[&str],
+    ) -> Vec<Level<'a>> {
+        let Some(policy) = self.policy(service) else { return Vec::new() };
+        let pools = self.pools(service, lost);
+        let contenders = self.contenders(&pools, &holds(&pools, policy, taken), policy);
+        let by_health = policy.spill.is_none_or(|spill| spill.by_health);
+        let turns = turns(&contenders, policy.overprovisioning, by_health).into_iter();
+        turns.map(|turn| Level::new(&turn, pools.iter().map(|(_, pool)| pool.cluster))).collect()
     }
 
     /// The failover policy of a service.
@@ -159,22 +185,48 @@ impl<'a> Standings<'a> {
         service.pools.iter().filter_map(known).collect()
     }
 
-    fn by_policy(&self, pools: &[Named], policy: &FailoverPolicy, taken: &ByPolicy<Perceived>) -> Vec<Share> {
-        let hold = |(name, pool): &Named| -> Option<Hold> {
-            taken.get(&policy.name)?.get(*name)?.hold(pool.health(policy), policy.failback?)
-        };
-        let holds: Vec<_> = pools.iter().map(hold).collect();
+    fn by_policy(
+        &self,
+        pools: &[Named],
+        policy: &FailoverPolicy,
+        taken: &ByPolicy<Perceived>,
+        ceilings: Option<&Ceilings>,
+    ) -> Vec<Share> {
+        let holds = holds(pools, policy, taken);
         let contenders = self.contenders(pools, &holds, policy);
-        let parts = divide(&contenders, policy.overprovisioning, policy.panic_threshold);
+        let limits = policy.spill.map(|spill| self.limits(spill, pools, &contenders, ceilings));
+        let FailoverPolicy { overprovisioning, panic_threshold, .. } = *policy;
+        let parts = divide_within(&contenders, overprovisioning, panic_threshold, limits.as_ref());
+        let ceiling = |priority| limits.as_ref()?.of.get(&priority)?.in_force();
         let share = |(((name, pool), contender), (part, hold)): ((&Named, &Contender), (Part, _))| Share {
             weight: part.weight,
             panic: part.panic,
             priority: Some(contender.priority),
             health: Some(pool.health(policy)),
+            ceiling: ceiling(contender.priority),
             hold,
             ..Share::fixed(*name, pool.cluster, 0)
         };
         pools.iter().zip(&contenders).zip(parts.into_iter().zip(holds)).map(share).collect()
+    }
+
+    /// What the priorities of a service can take. A cluster that does not say counts as the largest of the service's that do.
+    fn limits(
+        &self,
+        spill: Spill,
+        pools: &[Named],
+        contenders: &[Contender],
+        ceilings: Option<&Ceilings>,
+    ) -> Limits {
+        let says = |(_, pool): &Named| self.capacities.get(pool.cluster).copied();
+        let largest = pools.iter().filter_map(says).max().unwrap_or(0);
+        let mut of = BTreeMap::new();
+        for (pool, contender) in pools.iter().zip(contenders) {
+            let ceiling = ceilings.and_then(|ceilings| ceilings.of.get(&contender.priority)).copied();
+            let limit = Limit { ceiling: ceiling.unwrap_or(FLOWS), capacity: 0 };
+            of.entry(contender.priority).or_insert(limit).capacity += says(pool).unwrap_or(largest);
+        }
+        Limits { by_health: spill.by_health, of }
     }
 
     /// A pool whose cluster an operator took out takes no part, unless that leaves nobody who is up.
@@ -200,6 +252,14 @@ impl<'a> Standings<'a> {
         let own = self.own.map_or(&none, labels);
         priority(&policy.order, pool.cluster, labels(pool.cluster), own)
     }
+}
+
+/// What is held back of each pool.
+fn holds(pools: &[Named], policy: &FailoverPolicy, taken: &ByPolicy<Perceived>) -> Vec<Option<Hold>> {
+    let hold = |(name, pool): &Named| {
+        taken.get(&policy.name)?.get(*name)?.hold(pool.health(policy), policy.failback?)
+    };
+    pools.iter().map(hold).collect()
 }
 
 /// Whether there is nobody to send to in the pools of a service that are to get something.

@@ -220,6 +220,7 @@ fn in_order() -> (Config, Observed) {
         min_healthy: 0,
         failback: None,
         resilience: None,
+        spill: None,
     }];
     config.services[0].failover_policy = Some("near".into());
     for (number, pool) in (1..).zip(&mut config.pools) {

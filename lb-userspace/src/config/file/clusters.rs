@@ -74,7 +74,7 @@ pub(crate) struct Cluster {
     pub(crate) encap: Option<Located<Encap>>,
     /// What its nodes are asked; nothing when left out.
     pub(crate) report: Option<Located<ClusterReport>>,
-    /// What it can take: `spillway plan` compares loads with it.
+    /// What it can take: `spillway plan` compares loads with it, and policies may spill by it.
     pub(crate) capacity: Option<Located<Capacity>>,
 }
 

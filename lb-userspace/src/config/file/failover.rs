@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 
+use super::spill::Spill;
 use crate::config::model::{OnViolation, ResilienceModel};
 use crate::config::problem::{Place, Problems};
-use crate::config::read::{List, Located, Read, Refused, Required, Section};
+use crate::config::read::{List, Located, Read, Required, Section};
 use crate::config::scalar::{Choice, Integer, Time, Word};
 use crate::config::tree::Node;
 
@@ -40,9 +41,9 @@ pub(crate) struct FailoverPolicy {
     pub(crate) failback: Option<Located<Failback>>,
     /// Losses that services are to bear; none when left out.
     pub(crate) resilience: Option<Located<Resilience>>,
+    /// What beside health moves flows to the next priority; nothing when left out.
+    pub(crate) spill: Option<Located<Spill>>,
 }
-
-const REFUSED: &[Refused] = &[("spill", "remove it; flows spill by health")];
 
 impl Read for FailoverPolicy {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -56,10 +57,11 @@ impl Read for FailoverPolicy {
             min_healthy_endpoints: section.optional("minHealthyEndpoints"),
             failback: section.optional("failback"),
             resilience: section.optional("resilience"),
+            spill: section.optional("spill"),
         };
         let mend = "list groups of clusters, `priorities: [[eu-1], [us-1]]`, or `labels`";
         section.any_of(&["priorities", "labels"], "nothing says which clusters come first", mend);
-        section.close(REFUSED);
+        section.close(&[]);
         Some(policy)
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::spill::Spill;
+
 /// A failover policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPolicy {
@@ -23,6 +25,8 @@ pub struct FailoverPolicy {
     pub failback: Option<Failback>,
     /// What a service is to bear; `None`: nothing is asked of it.
     pub resilience: Option<Resilience>,
+    /// How flows spill by capacity; `None`: by health alone.
+    pub spill: Option<Spill>,
 }
 
 /// How the health of a pool that comes up again is taken in.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
     Admit, Affinity, Algorithm, Capacity, CheckKind, Config, EncapKind, Failback, FailoverPolicy, GrpcCheck,
-    HttpCheck, OnViolation, Order, ProbeVia, Program, QuicConfig, Resilience, ResilienceModel, Tls, Tracking,
-    Via, XdpMode,
+    HttpCheck, OnViolation, Order, ProbeVia, Program, QuicConfig, Resilience, ResilienceModel, Spill, Tls,
+    Tracking, Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, load_with_places, parse};
 use lb_common::abi::Features;
@@ -235,6 +235,7 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         min_healthy: 1,
         failback: Some(Failback::Auto { hold_down: Duration::from_secs(90), step: 30 }),
         resilience: Some(Resilience { model: ResilienceModel::NPlusTwo, on_violation: OnViolation::Refuse }),
+        spill: None,
     };
     let labels = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
     let by_labels = FailoverPolicy {
@@ -245,6 +246,7 @@ fn failover_policies_and_their_defaults_arrive_in_the_model() {
         min_healthy: 0,
         failback: Some(Failback::Manual),
         resilience: Some(Resilience { model: ResilienceModel::NPlusOne, on_violation: OnViolation::Warn }),
+        spill: Some(Spill { by_health: true, target: 65, hysteresis: 20 }),
     };
     assert_eq!(config.failover_policies, [near, by_labels]);
     let named: Vec<_> = config.services.iter().map(|service| service.failover_policy.as_deref()).collect();

@@ -49,6 +49,7 @@ pub(super) fn policy(
         min_healthy: within(policy.min_healthy_endpoints.as_ref(), 0, &ENDPOINTS, problems),
         failback: policy.failback.as_ref().map(|written| failback(written, problems)),
         resilience: policy.resilience.as_ref().and_then(|resilience| self::resilience(resilience)),
+        spill: policy.spill.as_ref().and_then(|spill| super::spill::spill(spill, problems)),
         order: order?,
     })
 }

@@ -11,7 +11,7 @@ use super::addresses::unicast;
 use super::encap::GUE_PORT;
 use super::{limits, node, within};
 use crate::config::file::{self, Icmp, Listen, Source};
-use crate::config::model::{AccessList, Admit, Gateway, Interface, Pool, Redirects, Replies};
+use crate::config::model::{AccessList, Admit, FailoverPolicy, Gateway, Interface, Pool, Redirects, Replies};
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
 
@@ -78,9 +78,11 @@ fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {
     }
 }
 
-/// Pools that ask what clients' packets say have flows followed, also where the gateway says nothing of it.
-pub(super) fn with_evidence(gateway: Gateway, pools: &[Pool]) -> Gateway {
-    let asked = pools.iter().any(|pool| pool.outlier.is_some());
+/// Pools that ask what clients' packets say have flows followed, and so have policies that ask for how many there are, also
+/// where the gateway says nothing of it.
+pub(super) fn with_evidence(gateway: Gateway, pools: &[Pool], policies: &[FailoverPolicy]) -> Gateway {
+    let asked = pools.iter().any(|pool| pool.outlier.is_some())
+        || policies.iter().any(|policy| policy.spill.is_some());
     Gateway { evidence: gateway.evidence.or(asked.then_some(ONE_IN)), ..gateway }
 }
 

@@ -30,6 +30,12 @@ pub struct ClusterView {
     pub held: Option<HeldView>,
     /// Its part of new flows by the rows in the kernel, 0 to 1, if all services had equally many.
     pub share: f64,
+    /// New flows per second of its pools, estimated; `None`: not known.
+    pub demand: Option<u64>,
+    /// New connections per second that it can take; `None`: nobody says, or no policy asks.
+    pub capacity: Option<u32>,
+    /// `demand` beside `capacity`, 1: as much as it can take; `None`: one of them is not known.
+    pub utilization: Option<f64>,
     /// How its members are known: `file`.
     pub source: &'static str,
     /// Seconds since they were learned.
@@ -42,6 +48,8 @@ pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
     let shares = share::of_clusters(record, seen.tables);
     let age = seen.age(seen.published.agent.configured);
     let view = |(name, cluster): (&String, &crate::compile::record::ClusterRecord)| {
+        let load = seen.published.loads.as_ref().and_then(|loads| loads.clusters.get(name)).copied();
+        let capacity = load.and_then(|load| load.capacity);
         let count = |state| members(record, name).filter(|member| *member == state).count();
         ClusterView {
             name: name.clone(),
@@ -58,11 +66,19 @@ pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
             down: count(MemberState::Down),
             held: held(record, name, seen.monotonic),
             share: shares.get(name.as_str()).copied().unwrap_or(0.0),
+            demand: load.map(|load| load.demand),
+            capacity,
+            utilization: load.zip(capacity).map(|(load, capacity)| utilization(load.demand, capacity)),
             source: "file",
             age,
         }
     };
     record.clusters.iter().map(view).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn utilization(demand: u64, capacity: u32) -> f64 {
+    demand as f64 / f64::from(capacity)
 }
 
 fn held(record: &Record, cluster: &str, now: u64) -> Option<HeldView> {

@@ -25,6 +25,8 @@ pub struct ServiceView {
     pub access: Option<String>,
     /// Its pools.
     pub pools: Vec<PoolShare>,
+    /// New flows per second, estimated: with services that share its pools, of all together; `None`: not known.
+    pub demand: Option<u64>,
     /// Packets sent to a backend.
     pub packets: u64,
     /// Their bytes, from the inner IP header on.
@@ -63,6 +65,8 @@ pub struct PoolShare {
     pub panic: bool,
     /// What is held back of its health; `None`: nothing.
     pub held: Option<HeldView>,
+    /// Its priority is full, and is to get so many percent of the service's new flows; `None`: it is not.
+    pub ceiling: Option<u32>,
     /// Its part of the service's new flows by the rows in the kernel, 0 to 1.
     pub share: f64,
 }
@@ -99,6 +103,7 @@ fn of_service<T: Tables>(
         },
         access: service.access.clone(),
         pools: pools(service, record, seen),
+        demand: seen.published.loads.as_ref().and_then(|loads| loads.services.get(name)).copied(),
         packets: counters.packets,
         bytes: counters.bytes,
         dropped: counters.dropped,
@@ -125,6 +130,7 @@ fn pools<T: Tables>(service: &ServiceRecord, record: &Record, seen: &Seen<T>) ->
             priority: pool.priority,
             panic: pool.panic,
             held: pool.hold.map(|hold| HeldView::of(hold, seen.monotonic)),
+            ceiling: pool.ceiling,
             share,
         }
     };

@@ -12,6 +12,7 @@ use time::Duration;
 use super::*;
 use crate::config::model::ClusterState;
 use crate::evidence::{Moment, Reading};
+use crate::observe::published::{ClusterLoad, Loads};
 use crate::observe::published::{Reported, Reports};
 use crate::policy::desired::{Hold, MemberState};
 use world::{NOW, World};
@@ -89,10 +90,10 @@ fn services_have_the_documented_shape() {
             "tracking": "transition",
             "access": null,
             "pools": [
-                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "share": eu},
-                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "held": null, "share": us},
+                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "ceiling": null, "share": eu},
+                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "held": null, "ceiling": null, "share": us},
             ],
-            "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
+            "demand": null, "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
         },
         {
             "name": "shop/eu",
@@ -101,7 +102,8 @@ fn services_have_the_documented_shape() {
             "affinity": "client",
             "tracking": "transition",
             "access": null,
-            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "share": 1.0}],
+            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "ceiling": null, "share": 1.0}],
+            "demand": null,
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },
     ]);
@@ -123,9 +125,9 @@ fn clusters_have_the_documented_shape() {
     value.as_array_mut().unwrap().iter_mut().for_each(|cluster| cluster["share"] = json!(0));
     let expected = json!([
         {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "ejected": 0, "down": 1,
-         "held": null, "share": 0, "source": "file", "age": 90},
+         "held": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
         {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "ejected": 0, "down": 0,
-         "held": null, "share": 0, "source": "file", "age": 90},
+         "held": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
     ]);
     assert_eq!(value, expected);
 }
@@ -145,6 +147,25 @@ fn what_is_held_back_is_shown_with_the_time_left() {
     let clusters = world.seen(|seen| serde_json::to_value(clusters(&seen)).unwrap());
     let (least, by_hand) = (json!({"health": 100, "perceived": 20, "nextStep": 0}), shown(0, 1));
     assert_eq!([&clusters[0]["held"], &clusters[1]["held"]], [&least, &by_hand]);
+}
+
+#[test]
+fn what_is_asked_for_is_shown_beside_what_can_be_taken() {
+    let mut world = World::new();
+    let load = |demand, capacity| ClusterLoad { demand, capacity };
+    let clusters = [("eu".to_owned(), load(159, Some(200))), ("us".to_owned(), load(141, None))];
+    let services = [("shop/both".to_owned(), 300)].into();
+    world.published.loads = Some(Loads { services, clusters: clusters.into() });
+    world.published.record.services.get_mut("shop/both").unwrap().pools[0].ceiling = Some(53);
+    let services = world.seen(|seen| serde_json::to_value(super::services(&seen)).unwrap());
+    assert_eq!((&services[0]["demand"], &services[1]["demand"]), (&json!(300), &json!(null)));
+    let ceilings = [0, 1].map(|pool| services[0]["pools"][pool]["ceiling"].clone());
+    assert_eq!(ceilings, [json!(53), json!(null)]);
+    let clusters = world.seen(|seen| serde_json::to_value(super::clusters(&seen)).unwrap());
+    let shown =
+        |cluster: &serde_json::Value| ["demand", "capacity", "utilization"].map(|key| cluster[key].clone());
+    assert_eq!(shown(&clusters[0]), [json!(159), json!(200), json!(0.795)]);
+    assert_eq!(shown(&clusters[1]), [json!(141), json!(null), json!(null)]);
 }
 
 #[test]

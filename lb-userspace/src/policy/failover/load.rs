@@ -96,13 +96,28 @@ pub struct Level {
 /// The load of each priority. The loads add up to 100, or are all 0 where nobody is healthy and there is no panic
 /// (`threshold` 0).
 pub fn levels(tallies: &[Tally], factor: u32, threshold: u32) -> Vec<Level> {
-    let health: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
+    levels_by(tallies, factor, threshold, by_health)
+}
+
+/// The same, where `loads` says what follows from the healths that are taken in; if all are in panic, sizes do.
+pub(super) fn levels_by(
+    tallies: &[Tally],
+    factor: u32,
+    threshold: u32,
+    loads: impl Fn(&[u32]) -> Vec<u32>,
+) -> Vec<Level> {
     let norm = norm(tallies, factor);
     let panic: Vec<_> = tallies.iter().map(|tally| norm < 100 && tally.is_below(threshold)).collect();
-    let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
-    let taken = relieve(&taken, &health);
-    let loads = if panic.iter().all(|panic| *panic) { by_size(tallies) } else { by_health(&taken) };
+    let all = panic.iter().all(|panic| *panic);
+    let loads = if all { by_size(tallies) } else { loads(&taken_in(tallies, factor)) };
     loads.into_iter().zip(panic).map(|(load, panic)| Level { load, panic }).collect()
+}
+
+/// What of each health is taken in, in percent; of what is held back, as much as is needed.
+pub(super) fn taken_in(tallies: &[Tally], factor: u32) -> Vec<u32> {
+    let health: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
+    let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
+    relieve(&taken, &health)
 }
 
 /// In percent of a service's new flows: what all priorities together can take.
@@ -122,7 +137,7 @@ fn relieve(taken: &[u32], real: &[u32]) -> Vec<u32> {
     taken.iter().zip(real).map(raise).collect()
 }
 
-fn by_health(health: &[u32]) -> Vec<u32> {
+pub(super) fn by_health(health: &[u32]) -> Vec<u32> {
     let norm = health.iter().sum::<u32>().min(100);
     let mut left = 100;
     let mut loads = Vec::new();

@@ -93,3 +93,29 @@ fn a_cluster_that_was_lost_gets_a_fifth_each_minute() {
     assert_eq!(after(24, 0, 3), (vec![3277, 819], Some(25)));
     assert_eq!(after(25, 0, 3), (vec![4096, 0], None));
 }
+
+#[test]
+fn what_a_cluster_has_no_room_for_goes_to_the_next() {
+    let (config, mut observed) = example("capacity-spill.yaml");
+    let mut memory = Memory::default();
+    let mut after = |second: u64, demand| {
+        let rate = new_flows::Rate { per_second: demand, followed: demand * 10 / 16 };
+        observed.new_flows = Some([("web-eu".to_owned(), rate)].into());
+        let decision = decide_after(&memory, &config, &observed, 1_000_000 + second * 1000);
+        memory = decision.memory;
+        let shares = &decision.desired.services[0].shares;
+        let rows = shares.iter().map(|share| u32::from(share.weight) / WEIGHT_OF_A_ROW).collect::<Vec<_>>();
+        (rows, shares[0].ceiling)
+    };
+    assert_eq!(after(0, 15_000), (vec![4096, 0], None));
+    assert_eq!(after(10, 17_500), (vec![4096, 0], None), "in the hysteresis");
+    assert_eq!(after(20, 20_000), (vec![3277, 819], Some(80)));
+    assert_eq!(after(25, 21_000), (vec![3277, 819], Some(80)), "76 % are no tenth less");
+    assert_eq!(after(30, 24_000), (vec![2744, 1352], Some(66)), "66 and 33 %, and one by capacity");
+    // Both are full: 53 and 26 %, and the rest by capacity.
+    assert_eq!(after(40, 30_000), (vec![2744, 1352], Some(53)));
+    assert_eq!(after(45, 10_000), (vec![2744, 1352], Some(53)), "not sooner than ten seconds after");
+    assert_eq!(after(50, 10_000), (vec![2990, 1106], Some(73)));
+    assert_eq!(after(60, 10_000), (vec![3809, 287], Some(93)));
+    assert_eq!(after(70, 10_000), (vec![4096, 0], None));
+}

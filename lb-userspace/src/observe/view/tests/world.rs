@@ -159,7 +159,10 @@ impl World {
         };
         let (drained, reports) = (Drained::default(), None);
         let (memory, ejections) = (Memory::default(), BTreeMap::default());
-        Self { published: Published { agent, drained, memory, ejections, reports, record }, image }
+        Self {
+            published: Published { agent, drained, memory, ejections, reports, loads: None, record },
+            image,
+        }
     }
 
     pub(super) fn backend(&mut self, pool: &str, last: u8) -> &mut crate::compile::record::BackendRecord {
