@@ -1,6 +1,6 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, held, or_dash, percent, span};
+use super::output::{Column, Sheet, held, kept_out, or_dash, percent, span};
 use crate::observe::view::{ClusterView, clusters};
 
 const COLUMNS: [Column; 11] = [
@@ -28,7 +28,7 @@ fn text(clusters: &[ClusterView]) -> String {
     for cluster in clusters {
         sheet.row([
             cluster.name.clone(),
-            format!("{}{}", cluster.state, cluster.held.map(held).unwrap_or_default()),
+            state(cluster),
             format!("{}/{}", cluster.healthy, cluster.total),
             cluster.unknown.to_string(),
             cluster.draining.to_string(),
@@ -47,4 +47,11 @@ fn text(clusters: &[ClusterView]) -> String {
 fn load(cluster: &ClusterView) -> String {
     let of = cluster.capacity.map(|capacity| format!(" of {capacity}")).unwrap_or_default();
     or_dash(cluster.demand.map(|demand| format!("{demand}{of}")).as_ref())
+}
+
+/// `active`; `active, held at 40% for 23 s, kept out of 99%`.
+fn state(cluster: &ClusterView) -> String {
+    let held = cluster.held.map(held).unwrap_or_default();
+    let kept_out = cluster.kept_out.as_ref().map(kept_out).unwrap_or_default();
+    format!("{}{held}{kept_out}", cluster.state)
 }

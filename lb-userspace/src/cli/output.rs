@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
 use crate::observe::view::HeldView;
+use crate::policy::slices::KeptOut;
 
 /// How an answer looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -136,6 +137,11 @@ pub(super) fn span(seconds: u64) -> String {
 pub(super) fn held(held: HeldView) -> String {
     let until = held.next_step.map_or_else(|| "until told".to_owned(), |left| format!("for {}", span(left)));
     format!(", held at {}% {until}", held.perceived)
+}
+
+/// What a pool is kept out of, behind other words: `, kept out of 99%`.
+pub(super) fn kept_out(kept_out: &KeptOut) -> String {
+    format!(", kept out of {}%", kept_out.percent)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::Failure;
 use super::look::{Look, Source};
-use super::output::{Column, Sheet, held, or_dash, percent};
+use super::output::{Column, Sheet, held, kept_out, or_dash, percent};
 use crate::observe::view::{PoolShare, PortView, ServiceView, services};
 
 const COLUMNS: [Column; 12] = [
@@ -59,12 +59,14 @@ fn cells(pool: Option<&PoolShare>) -> [String; 4] {
     pool.map(cells).unwrap_or_default()
 }
 
-/// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `0, full at 53%`; `-`.
+/// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `0, full at 53%`; `-`; `-, kept out of 99%`.
 fn priority(pool: &PoolShare) -> String {
     let panic = if pool.panic { ", PANIC" } else { "" };
     let held = pool.held.map(held).unwrap_or_default();
     let full = pool.ceiling.map(|ceiling| format!(", full at {ceiling}%")).unwrap_or_default();
-    or_dash(pool.priority.map(|priority| format!("{priority}{panic}{held}{full}")).as_ref())
+    let kept_out = pool.kept_out.as_ref().map(kept_out).unwrap_or_default();
+    let priority = or_dash(pool.priority.map(|priority| format!("{priority}{panic}{held}{full}")));
+    format!("{priority}{kept_out}")
 }
 
 fn join(words: impl Iterator<Item = String>) -> String {
@@ -85,6 +87,7 @@ fn port(port: &PortView) -> String {
 mod tests {
     use super::*;
     use crate::observe::view::HeldView;
+    use crate::policy::slices::KeptOut;
 
     #[test]
     fn a_service_has_a_line_for_each_pool() {
@@ -100,6 +103,7 @@ mod tests {
                 next_step: Some(23),
             }),
             ceiling: (priority == Some(1)).then_some(53),
+            kept_out: (weight == 90).then_some(KeptOut { percent: 99, reason: "told".into() }),
             share,
         };
         let service = ServiceView {
@@ -123,7 +127,7 @@ mod tests {
         };
         let expected = "\
 SERVICE   VIPS           PORTS                AFFINITY  ACCESS  POOL    PRIORITY                 WEIGHT  SHARE  PACKETS  BYTES  DROPPED
-shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -                            90  90.0%        7    800        0
+shop/web  198.51.100.10  443-445/TCP any/TCP  flow      public  web-eu  -, kept out of 99%           90  90.0%        7    800        0
                                                                 web-us  1, PANIC, full at 53%        10  10.0%
                                                                 web-ap  0, held at 40% for 23 s       0   0.0%";
         assert_eq!(text(&[service]), expected);

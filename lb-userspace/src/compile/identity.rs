@@ -151,6 +151,7 @@ fn pools(old: &Record, desired: &Desired, generation: u32) -> BTreeMap<String, P
             cluster: pool.cluster.clone(),
             weight: pool.weight,
             panic: pool.panic,
+            kept_out: pool.kept_out.clone(),
             table: 0,
             backends: backends(known, pool, &mut free_backends),
         };

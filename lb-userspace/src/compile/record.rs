@@ -7,6 +7,7 @@
 
 use crate::config::model::{Affinity, ClusterState, Protocol, Tracking};
 use crate::policy::desired::{Hold, MemberState, WHOLE};
+use crate::policy::slices::KeptOut;
 use lb_common::abi::EARLIER;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,6 +142,9 @@ pub struct PoolRecord {
     /// Its endpoints that are down are used too.
     #[serde(default, skip_serializing_if = "is_false")]
     pub panic: bool,
+    /// The part of the hash space in which it takes no new flows; `None`: it takes its share everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_out: Option<KeptOut>,
     /// Index of its node table; 0: it has none.
     pub table: u32,
     /// Its endpoints by address.

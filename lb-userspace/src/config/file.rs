@@ -2,6 +2,7 @@
 //! defaults and all checks of values are [`super::validate`]'s.
 
 mod access;
+mod breaker;
 mod checks;
 mod clusters;
 mod encap;
@@ -19,6 +20,7 @@ mod tunnel_key;
 use schemars::JsonSchema;
 
 pub(crate) use access::AccessPolicy;
+pub(crate) use breaker::CircuitBreaker;
 pub(crate) use checks::{CheckType, HealthCheck, Tls};
 pub(crate) use clusters::{Capacity, Cluster, ClusterSet};
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};

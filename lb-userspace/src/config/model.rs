@@ -2,6 +2,7 @@
 //! resolve, weights and sizes are in range. The stages behind it need not check again.
 
 mod access;
+mod breaker;
 mod encap;
 mod failover;
 mod health;
@@ -13,6 +14,7 @@ mod report;
 mod spill;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
+pub use breaker::CircuitBreaker;
 pub use encap::{Encap, EncapKind, TunnelKey};
 pub use failover::{Failback, FailoverPolicy, OnViolation, Order, Resilience, ResilienceModel};
 pub use health::{Authorities, CheckKind, GrpcCheck, HealthCheck, HttpCheck, ProbeVia, Program, Tls};
@@ -362,6 +364,8 @@ pub struct Pool {
     pub health: Option<String>,
     /// When clients' packets take an endpoint out; `None`: never.
     pub outlier: Option<Outlier>,
+    /// When they take the whole pool out; `None`: never.
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// Time in which a node that comes up grows from a tenth of its weight to all of it; zero: it has all at once.
     pub slow_start: Duration,
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod addresses;
+mod breaker;
 mod check_kind;
 mod checks;
 mod clusters;

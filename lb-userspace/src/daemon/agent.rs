@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::{debug, error, info, warn};
 
+use super::breakers::Breakers;
 use super::demand::Asked;
 use super::interfaces;
 use super::machine;
@@ -61,6 +62,8 @@ pub(super) struct Agent {
     pub(super) outlying: Outlying,
     /// What clients ask for.
     pub(super) asked: Asked,
+    /// Which pools are kept out by it.
+    pub(super) breakers: Breakers,
     /// What was applied last.
     pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
@@ -107,6 +110,7 @@ impl Agent {
             reports: Reports::default(),
             outlying: adopted.map(|seen| Outlying::of(&seen.ejections)).unwrap_or_default(),
             asked: Asked::default(),
+            breakers: adopted.map(|seen| Breakers::of(&seen.breakers)).unwrap_or_default(),
             image: None,
             doubtful: true,
             written: None,
@@ -115,6 +119,7 @@ impl Agent {
         agent.forget_drains();
         agent.follow_outliers();
         agent.follow_demand();
+        agent.follow_breakers();
         agent
     }
 
@@ -261,6 +266,7 @@ impl Agent {
             },
             memory: self.memory.clone(),
             ejections: self.outlying.kept(),
+            breakers: self.breakers.kept(),
             reports: self.reports.published(),
             loads: self.loads(),
             record: self.ledger.record().clone(),

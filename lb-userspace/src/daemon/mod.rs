@@ -13,6 +13,7 @@
 mod admin;
 mod adopt;
 mod agent;
+mod breakers;
 mod demand;
 mod drain;
 mod file_watch;

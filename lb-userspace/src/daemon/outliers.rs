@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lb_common::abi::Evidence;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -71,11 +72,7 @@ impl Agent {
         let now = monotonic();
         for pool in asking(&self.config) {
             let Some(rules) = &pool.outlier else { continue };
-            let evidence = pool.endpoints.iter().filter_map(|endpoint| {
-                let index = self.backend_index(&pool.name, endpoint.address)?;
-                Some((endpoint.address, self.loaded.maps.evidence(index.into())))
-            });
-            let evidence = evidence.collect();
+            let evidence = self.evidence_of(pool);
             let outliers = self.outlying.pools.entry(pool.name.clone()).or_default();
             tell(pool, &outliers.look(rules, &evidence, now), now);
         }
@@ -84,6 +81,15 @@ impl Agent {
         let changed = self.observed.ejected != ejected;
         self.observed.ejected = ejected;
         changed
+    }
+
+    /// What the program counted of each endpoint of a pool.
+    pub(super) fn evidence_of(&self, pool: &Pool) -> BTreeMap<IpAddr, Evidence> {
+        let evidence = pool.endpoints.iter().filter_map(|endpoint| {
+            let index = self.backend_index(&pool.name, endpoint.address)?;
+            Some((endpoint.address, self.loaded.maps.evidence(index.into())))
+        });
+        evidence.collect()
     }
 
     /// A check has come to find an endpoint up: if it took the tunnel, as clients' packets do, an ejection ends.

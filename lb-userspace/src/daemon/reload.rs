@@ -245,10 +245,12 @@ impl Agent {
         };
         let before = (std::mem::replace(&mut self.config, config), self.memory.clone());
         self.follow_outliers();
+        self.follow_breakers();
         self.follow_demand();
         if let Err(reason) = self.converge() {
             (self.config, self.memory) = before;
             self.follow_outliers();
+            self.follow_breakers();
             self.follow_demand();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
@@ -260,6 +262,7 @@ impl Agent {
         self.trouble.configuration = None;
         self.forget_drains();
         self.forget_outliers();
+        self.forget_breakers();
         info!(event = "reload", digest = self.config.digest, "the changed configuration is in force");
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Watch {
                 }
             }
             Happened::Evidence => {
-                if !self.agent.look_for_outliers() {
+                if !self.agent.look_at_evidence() {
                     return true;
                 }
             }
@@ -144,7 +144,7 @@ impl Watch {
     async fn next(&mut self) -> Happened {
         let (deadline, due) = (self.reload.deadline(), self.agent.tracking.deadline());
         let gathered = self.agent.reports.deadline();
-        let look = self.agent.outlying.deadline();
+        let look = self.agent.evidence_deadline();
         let asked = self.agent.asked.deadline();
         let decided = self.agent.deadline();
         tokio::select! {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::compile::Record;
+use crate::policy::breaker::State;
 use crate::policy::memory::Memory;
 use crate::policy::outlier::Kept;
 
@@ -26,6 +27,9 @@ pub struct Published {
     /// Endpoints that are ejected, or were lately, by pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ejections: Ejections,
+    /// Breakers that are not closed, by pool.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub breakers: Breakers,
     /// What nodes reported; `None`: none is asked, or there is no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
@@ -38,6 +42,9 @@ pub struct Published {
 
 /// By pool and address.
 pub type Ejections = BTreeMap<String, BTreeMap<IpAddr, Kept>>;
+
+/// By pool.
+pub type Breakers = BTreeMap<String, State>;
 
 /// What takes nothing new because an operator said so. It holds until it is told otherwise, whatever agent
 /// runs.

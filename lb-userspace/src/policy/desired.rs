@@ -1,6 +1,7 @@
 //! What should be served: the policy's result, and all that the compiler reads.
 
 use super::observed::NextHop;
+use super::slices::KeptOut;
 use crate::config::model;
 use crate::config::model::{
     AccessPolicy, Affinity, Algorithm, ClusterState, EncapKind, OnNoBackend, QuicConfig, Replies, Secret,
@@ -162,6 +163,8 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// Every service that sends to it is in panic: its endpoints that are down are used too.
     pub panic: bool,
+    /// The part of the hash space in which it takes no new flows; `None`: it takes its share everywhere.
+    pub kept_out: Option<KeptOut>,
     /// Its endpoints, in the configuration's order.
     pub members: Vec<Member>,
 }

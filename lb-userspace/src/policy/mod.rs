@@ -7,10 +7,12 @@
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
 //!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]), and what clusters can take
 //!    may move flows on ([`capacity`]).
-//! 4. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
+//! 4. A pool may be kept out of a part of the hash space, and takes no new flows there ([`slices`]).
+//! 5. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
 //!
 //! Beside that, [`resilience`]: whether what is left after a loss could take everything; no table depends on it.
 
+pub mod breaker;
 pub mod capacity;
 pub mod desired;
 pub mod failback;
@@ -21,6 +23,7 @@ pub mod observed;
 pub mod outlier;
 pub mod resilience;
 mod shares;
+pub mod slices;
 pub mod slow_start;
 pub mod subject;
 #[cfg(test)]
@@ -61,7 +64,9 @@ pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: 
     let failback = standings.perceive(&config.services, &before.failback, now);
     let flows = observed.new_flows.as_ref();
     let (ceilings, rise) = capacity::follow(&before.ceilings, config, flows, (&standings, &failback), now);
-    let serve = |service| serve(service, standings.of(service, &failback, &ceilings, &[]), observed);
+    let bounds = (&failback, &ceilings);
+    let shares = |service| slices::shares(&standings, service, bounds, &observed.kept_out);
+    let serve = |service| serve(service, shares(service), observed);
     let services: Vec<_> = config.services.iter().map(serve).collect();
     let holds = services.iter().flat_map(|service| &service.shares).filter_map(|share| share.hold);
     let due = holds.filter_map(|hold| hold.until).chain(next).chain(rise).min();
@@ -170,6 +175,7 @@ fn survey(pool: &model::Pool, config: &Config, observed: &Observed) -> Pool {
         rows: pool.rows,
         algorithm: pool.algorithm,
         panic: false,
+        kept_out: observed.kept_out.get(&pool.name).filter(|kept_out| kept_out.percent > 0).cloned(),
         encap: encap.kind,
         members: pool.endpoints.iter().map(meet).collect(),
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::new_flows::Rates;
+use super::slices::Slices;
 use crate::config::model::{Config, Protocol};
 
 /// Everything a gateway knows beside its configuration.
@@ -18,6 +19,8 @@ pub struct Observed {
     pub drained_backends: BTreeSet<(String, IpAddr)>,
     /// Endpoints (pool name and address) that take nothing new for what clients' packets say of them, and why.
     pub ejected: BTreeMap<(String, IpAddr), String>,
+    /// Pools that take no new flows in a part of the hash space.
+    pub kept_out: Slices,
     /// Clusters that an operator drains.
     pub drained_clusters: BTreeSet<String>,
     /// Addresses of this machine.

@@ -85,6 +85,9 @@ pub(super) struct Standings<'a> {
     capacities: BTreeMap<&'a str, u64>,
 }
 
+/// What is taken in of the health of pools, and the ceilings of claims.
+pub(super) type Bounds<'a> = (&'a ByPolicy<Perceived>, &'a BTreeMap<String, Ceilings>);
+
 /// A pool of a service: its name and how it stands.
 type Named<'a> = (&'a str, Standing<'a>);
 
@@ -134,10 +137,28 @@ impl<'a> Standings<'a> {
         ceilings: &BTreeMap<String, Ceilings>,
         lost: &[&str],
     ) -> Vec<Share> {
-        let pools = self.pools(service, lost);
+        self.divide(service, &self.pools(service, lost), (taken, ceilings))
+    }
+
+    /// The same while the pools of these names take no new flows, as if their clusters drained; `None`: then nobody is left
+    /// who does.
+    pub(super) fn without(
+        &self,
+        service: &model::Service,
+        (taken, ceilings): Bounds,
+        out: &[&str],
+    ) -> Option<Vec<Share>> {
+        let mut pools = self.pools(service, &[]);
+        for (_, pool) in pools.iter_mut().filter(|(name, _)| out.contains(name)) {
+            pool.active = false;
+        }
+        (!is_open(&pools)).then(|| self.divide(service, &pools, (taken, ceilings)))
+    }
+
+    fn divide(&self, service: &model::Service, pools: &[Named], (taken, ceilings): Bounds) -> Vec<Share> {
         let known = claim_of(service).and_then(|claim| ceilings.get(claim));
-        let by_policy = |policy| self.by_policy(&pools, policy, taken, known);
-        self.policy(service).map_or_else(|| by_weight(&pools), by_policy)
+        let by_policy = |policy| self.by_policy(pools, policy, taken, known);
+        self.policy(service).map_or_else(|| by_weight(pools), by_policy)
     }
 
     /// What the priorities of a service would take if none were full, when `lost` clusters are down too.

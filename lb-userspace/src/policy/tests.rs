@@ -30,6 +30,7 @@ fn config() -> Config {
         endpoints,
         health: Some("http".into()),
         outlier: None,
+        circuit_breaker: None,
         slow_start: std::time::Duration::ZERO,
     };
     Config {

@@ -171,6 +171,7 @@ fn pool(number: u16) -> Pool {
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
         panic: false,
+        kept_out: None,
         members: members.collect(),
     }
 }

@@ -212,6 +212,7 @@ fn pool(name: &str, cluster: &str, interface: u32, address: &dyn Fn(u8) -> IpAdd
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
         panic: false,
+        kept_out: None,
         members,
     }
 }

@@ -267,6 +267,7 @@ fn config() -> Config {
         // Any name: what is checked has verdicts.
         health: Some("check".into()),
         outlier: None,
+        circuit_breaker: None,
         slow_start: Duration::ZERO,
     };
     Config {

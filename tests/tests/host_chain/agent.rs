@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result, ensure};
 use lb_common::flow::CLUSTER_ROWS;
 use lb_tests::fixture::Chance;
 use lb_userspace::compile::{Cache, Ledger, Record, Sizes, compile};
-use lb_userspace::config::model::{Config, Protocol, Tracking};
-use lb_userspace::explain::{Query, explain};
+use lb_userspace::config::model::{self, Config, Protocol, Tracking};
+use lb_userspace::explain::{Known, Query, explain};
 use lb_userspace::policy::desired::{Desired, Member, MemberState, Pool, Service};
 use lb_userspace::policy::failover::WEIGHT_OF_A_ROW;
 use lb_userspace::policy::memory::Memory;
+use lb_userspace::policy::new_flows::Rate;
 use lb_userspace::policy::observed::{Health, Observed, Verdict};
+use lb_userspace::policy::slices::KeptOut;
 use lb_userspace::policy::{Decision, decide_after};
 use lb_userspace::reconcile::{MemoryMaps, plan, reconcile};
 
@@ -50,10 +52,12 @@ impl Agent {
     pub(crate) fn change(&mut self, chance: &mut Chance) {
         self.now += chance.below(PAUSE) as u64;
         for _ in 0..=chance.below(4) {
-            match chance.below(6) {
+            match chance.below(8) {
                 0..=2 => self.probe(chance),
                 3 => self.drain(chance),
                 4 => self.lose_way(chance),
+                5 => self.keep_out(chance),
+                6 => self.ask_for(chance),
                 _ => self.restart(),
             }
         }
@@ -85,6 +89,26 @@ impl Agent {
             4 => drop(self.observed.drained_clusters.insert(cluster)),
             _ => drop(self.observed.drained_clusters.remove(&cluster)),
         }
+    }
+
+    /// A pool is kept out of a part of the hash space, or no longer.
+    fn keep_out(&mut self, chance: &mut Chance) {
+        let pool = self.config.pools[chance.below(self.config.pools.len())].name.clone();
+        let percent = chance.pick(&[0, 1, 25, 50, 99, 100]);
+        if percent == 0 {
+            self.observed.kept_out.remove(&pool);
+        } else {
+            self.observed.kept_out.insert(pool, KeptOut { percent, reason: "chance".into() });
+        }
+    }
+
+    /// Clients begin as many flows in a second.
+    fn ask_for(&mut self, chance: &mut Chance) {
+        let mut rate = |pool: &model::Pool| {
+            let (per_second, followed) = (chance.below(100_000) as u64, chance.below(5_000) as u64);
+            (pool.name.clone(), Rate { per_second, followed })
+        };
+        self.observed.new_flows = Some(self.config.pools.iter().map(&mut rate).collect());
     }
 
     fn lose_way(&mut self, chance: &mut Chance) {
@@ -147,7 +171,8 @@ impl Agent {
             let client = Ipv4Addr::from(u32::from(chance.word()) | 0x0b00_0000);
             let query =
                 Query::new(Protocol::Tcp, SocketAddr::new(client.into(), chance.word().max(1)), vip)?.first();
-            let answer = explain(&query, &self.maps, self.ledger.record(), &|_| String::new());
+            let answer =
+                explain(&query, &self.maps, Known::configured(self.ledger.record()), &|_| String::new());
             let backend = answer.node.as_ref().and_then(|node| node.backend);
             ensure!(backend.is_some() || !usable, "nobody takes it: {answer:?}\n{pools:#?}");
             let Some(backend) = backend else { continue };

@@ -99,10 +99,11 @@ fn pool(text: &mut String, one: usize, cluster: usize, chance: &mut Chance) {
         .collect();
     let health = if chance.one_in(4) { "" } else { ", health: check" };
     let outlier = if chance.one_in(2) { ", outlier: {}" } else { "" };
+    let breaker = if chance.one_in(2) { ", circuitBreaker: {}" } else { "" };
     let slow = if chance.one_in(2) { ", slowStart: 60s" } else { "" };
     let _ = writeln!(
         text,
-        "- {{name: p{one}, cluster: c{cluster}, weight: {weight}, rows: {rows}, algorithm: {algorithm}, endpoints: [{}]{health}{outlier}{slow}}}",
+        "- {{name: p{one}, cluster: c{cluster}, weight: {weight}, rows: {rows}, algorithm: {algorithm}, endpoints: [{}]{health}{outlier}{breaker}{slow}}}",
         endpoints.join(", ")
     );
 }
@@ -123,12 +124,13 @@ fn policy(text: &mut String, one: usize, clusters: usize, chance: &mut Chance) {
         ", failback: {mode: manual}",
         ", failback: {holdDown: 10s, stepPercent: 7}",
     ]);
+    let spill = chance.pick(&["", "", ", spill: {mode: both}", ", spill: {mode: capacity, hysteresis: 0.3}"]);
     let resilience =
         chance.pick(&["", ", resilience: {model: N+1}", ", resilience: {model: N+2, onViolation: refuse}"]);
     let _ = writeln!(
         text,
         "- {{name: f{one}, {order}, overprovisioningFactor: {factor}, panicThreshold: {panic}, \
-         minHealthyEndpoints: {least}{failback}{resilience}}}"
+         minHealthyEndpoints: {least}{failback}{spill}{resilience}}}"
     );
 }
 

@@ -58,6 +58,7 @@ fn pool(name: &str, cluster: &str, members: Vec<Member>) -> Pool {
         rows: 256,
         algorithm: Algorithm::Maglev,
         panic: false,
+        kept_out: None,
         encap: EncapKind::Ipip,
         members,
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use schemars::JsonSchema;
 
+use super::breaker::CircuitBreaker;
 use super::outlier::Outlier;
 use super::quic::WrittenId;
 use crate::config::model::Algorithm;
@@ -35,16 +36,15 @@ pub(crate) struct Pool {
     pub(crate) health: Option<Located<String>>,
     /// When clients' packets take a node out for a while; never when left out.
     pub(crate) outlier: Option<Located<Outlier>>,
+    /// When clients' packets take the whole pool out for a while; never when left out.
+    pub(crate) circuit_breaker: Option<Located<CircuitBreaker>>,
     /// Time in which a node that comes up grows from a tenth of its weight to all of it; `0s`: it has all at once.
     #[schemars(extend("default" = "0s"))]
     pub(crate) slow_start: Option<Located<Time>>,
 }
 
-const REFUSED: &[Refused] = &[
-    ("source", "list the nodes under `endpoints`"),
-    ("drain", "remove it; a weight of 0 stops new flows"),
-    ("circuitBreaker", "remove it"),
-];
+const REFUSED: &[Refused] =
+    &[("source", "list the nodes under `endpoints`"), ("drain", "remove it; a weight of 0 stops new flows")];
 
 impl Read for Pool {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -58,6 +58,7 @@ impl Read for Pool {
             endpoints: section.required("endpoints"),
             health: section.optional("health"),
             outlier: section.optional("outlier"),
+            circuit_breaker: section.optional("circuitBreaker"),
             slow_start: section.optional("slowStart"),
         };
         section.close(REFUSED);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::world::{KEY, files, root, secrets};
 use crate::config::model::{
-    Admit, Affinity, Algorithm, Capacity, CheckKind, Config, EncapKind, Failback, FailoverPolicy, GrpcCheck,
-    HttpCheck, OnViolation, Order, ProbeVia, Program, QuicConfig, Resilience, ResilienceModel, Spill, Tls,
-    Tracking, Via, XdpMode,
+    Admit, Affinity, Algorithm, Capacity, CheckKind, CircuitBreaker, Config, EncapKind, Failback,
+    FailoverPolicy, GrpcCheck, HttpCheck, OnViolation, Order, ProbeVia, Program, QuicConfig, Resilience,
+    ResilienceModel, Spill, Tls, Tracking, Via, XdpMode,
 };
 use crate::config::{Problems, check_text, features, load, load_with_places, parse};
 use lb_common::abi::Features;
@@ -124,6 +124,15 @@ fn every_key_arrives_in_the_model() {
     assert_eq!((members.new_flows, public.new_flows), (100, 0));
     assert!(public.prefixes.is_empty());
     assert_eq!((config.pools[0].weight, config.pools[0].rows), (90, 4096));
+    let breaker = CircuitBreaker {
+        failed_handshake_percent: 40,
+        min_volume: 200,
+        interval: Duration::from_secs(5),
+        open_for: Duration::from_mins(1),
+        half_open_percent: 2,
+    };
+    let breakers: Vec<_> = config.pools[..2].iter().map(|pool| pool.circuit_breaker).collect();
+    assert_eq!(breakers, [Some(breaker), None]);
     let slow: Vec<_> = config.pools[..2].iter().map(|pool| pool.slow_start.as_secs()).collect();
     assert_eq!(slow, [45, 0]);
     assert_eq!(config.services[6].tracking, Tracking::Chain);

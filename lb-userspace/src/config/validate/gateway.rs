@@ -81,7 +81,7 @@ fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {
 /// Pools that ask what clients' packets say have flows followed, and so have policies that ask for how many there are, also
 /// where the gateway says nothing of it.
 pub(super) fn with_evidence(gateway: Gateway, pools: &[Pool], policies: &[FailoverPolicy]) -> Gateway {
-    let asked = pools.iter().any(|pool| pool.outlier.is_some())
+    let asked = pools.iter().any(|pool| pool.outlier.is_some() || pool.circuit_breaker.is_some())
         || policies.iter().any(|policy| policy.spill.is_some());
     Gateway { evidence: gateway.evidence.or(asked.then_some(ONE_IN)), ..gateway }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lb_common::abi::MAX_LOG2_ROWS;
 
 use super::addresses::unicast;
+use super::breaker::breaker;
 use super::names::{Names, label, resolve};
 use super::outlier::outlier;
 use super::{time, within};
@@ -67,6 +68,7 @@ pub(super) fn pool(pool: &Located<file::Pool>, names: &Names<'_>, problems: &mut
         endpoints: endpoints?,
         health: pool.health.as_ref().map(|health| health.value.clone()),
         outlier: pool.outlier.as_ref().map(|rules| outlier(rules, problems)),
+        circuit_breaker: pool.circuit_breaker.as_ref().map(|rules| breaker(rules, problems)),
         slow_start: slow_start(pool, problems),
     })
 }

@@ -8,6 +8,7 @@ use crate::compile::record::{PoolRecord, ServiceRecord, ShareRecord};
 use crate::config::model::ClusterState;
 use crate::observe::view::{HeldView, of_pools};
 use crate::policy::desired::MemberState;
+use crate::policy::slices::KeptOut;
 
 /// A pool of the service, as it stands.
 struct Standing<'a> {
@@ -22,6 +23,11 @@ struct Standing<'a> {
 }
 
 impl Standing<'_> {
+    /// Whether nothing but those before it keeps it from getting something.
+    fn is_spare(&self) -> bool {
+        self.holds() && self.share.hold.is_none() && self.pool.kept_out.is_none()
+    }
+
     /// Whether somebody in it takes new flows.
     fn holds(&self) -> bool {
         self.active && self.endpoints.0 > 0
@@ -67,6 +73,8 @@ fn line<T: Tables>(one: &Standing, all: &[Standing], story: &Story<T>) -> String
         Some(endpoints(one)),
         one.share.panic.then(|| "in panic: too few are up, so that health counts for nothing".to_owned()),
         held(one, story.known.now),
+        one.share.ceiling.map(|ceiling| format!("full: its priority is to get {ceiling}%, the rest goes on")),
+        one.pool.kept_out.as_ref().map(kept_out),
         exception(one, all),
     ];
     let clauses: Vec<_> = clauses.into_iter().flatten().collect();
@@ -118,6 +126,10 @@ fn held(one: &Standing, now: u64) -> Option<String> {
     Some(format!("held back: {perceived}% of the {health}% are taken in, {until}"))
 }
 
+fn kept_out(slice: &KeptOut) -> String {
+    format!("kept out of {}% of the hash space: {}", slice.percent, slice.reason)
+}
+
 /// What is not as weight and health alone would have it.
 fn exception(one: &Standing, all: &[Standing]) -> Option<String> {
     let nobody = !all.iter().any(|other| other.holds() && other.pool.weight > 0);
@@ -125,9 +137,7 @@ fn exception(one: &Standing, all: &[Standing]) -> Option<String> {
     let says = match one.share.priority {
         _ if gets && !one.holds() && nobody => "nobody is up anywhere, so that those that are not are used",
         None if !gets && weighty && one.active => "nothing while nobody in it takes new flows",
-        Some(_) if !gets && weighty && one.holds() && one.share.hold.is_none() => {
-            "it stands by: those before it take everything"
-        }
+        Some(_) if !gets && weighty && one.is_spare() => "it stands by: those before it take everything",
         _ => return None,
     };
     Some(says.to_owned())

@@ -129,6 +129,7 @@ fn config(hosts: u8) -> Config {
             endpoints: (1..=hosts).map(endpoint).collect(),
             health: Some("web-hz".into()),
             outlier: None,
+            circuit_breaker: None,
             slow_start: Duration::ZERO,
         }],
         health_checks: vec![HealthCheck {

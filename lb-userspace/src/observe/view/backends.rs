@@ -12,6 +12,7 @@ use crate::compile::record::{BackendRecord, PoolRecord};
 use crate::observe::names::{encapsulation, via};
 use crate::observe::next_hop::NextHop;
 use crate::policy::desired::{Member, MemberState, Reach};
+use crate::policy::slices::KeptOut;
 
 /// A backend of a pool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -108,21 +109,25 @@ fn of_backend<T: Tables>(
         refused: reported.map(|reported| reported.refused),
         connections: reported.map(|reported| reported.connections),
         last_change: moment(backend.last_change),
-        reason: reason(backend, entry),
+        reason: reason(pool, backend, entry),
         encap: entry.map_or("ipip", encapsulation),
         via: entry.map_or("nodes", via),
         next_hop: entry.and_then(|entry| NextHop::of(entry, seen.interface_name)),
     }
 }
 
-/// What the record says; and if nothing keeps it from serving but its way, that.
-fn reason(backend: &BackendRecord, entry: Option<&BackendEntry>) -> Option<String> {
+/// What the record says of it and of its pool; and if nothing keeps it from serving but its way, that.
+fn reason(pool: &PoolRecord, backend: &BackendRecord, entry: Option<&BackendEntry>) -> Option<String> {
     let unreachable = entry.is_some_and(|entry| {
         let able = BackendFlags::SERVES.with(BackendFlags::LOCAL);
         entry.route.flags.without(able) == entry.route.flags && entry.route.interface == 0
     });
+    let kept_out = pool.kept_out.as_ref();
+    let kept_out =
+        kept_out.map(|KeptOut { percent, reason }| format!("its pool is kept out of {percent}%: {reason}"));
     let why = [
         Some(backend.reason.as_str()).filter(|reason| !reason.is_empty()),
+        kept_out.as_deref(),
         Some("its next hop is not known").filter(|_| unreachable && backend.state != MemberState::Down),
     ];
     let why: Vec<_> = why.into_iter().flatten().collect();

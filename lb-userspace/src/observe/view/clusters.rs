@@ -5,6 +5,7 @@ use super::{HeldView, Seen, share};
 use crate::compile::record::Record;
 use crate::config::model::ClusterState;
 use crate::policy::desired::MemberState;
+use crate::policy::slices::KeptOut;
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +29,8 @@ pub struct ClusterView {
     pub down: usize,
     /// What is held back of the health of that of its pools of which least is taken in; `None`: nothing.
     pub held: Option<HeldView>,
+    /// What that of its pools is kept out of that is kept out of most; `None`: nothing.
+    pub kept_out: Option<KeptOut>,
     /// Its part of new flows by the rows in the kernel, 0 to 1, if all services had equally many.
     pub share: f64,
     /// New flows per second of its pools, estimated; `None`: not known.
@@ -65,6 +68,7 @@ pub fn clusters<T: Tables>(seen: &Seen<T>) -> Vec<ClusterView> {
             ejected: count(MemberState::Ejected),
             down: count(MemberState::Down),
             held: held(record, name, seen.monotonic),
+            kept_out: kept_out(record, name),
             share: shares.get(name.as_str()).copied().unwrap_or(0.0),
             demand: load.map(|load| load.demand),
             capacity,
@@ -86,6 +90,11 @@ fn held(record: &Record, cluster: &str, now: u64) -> Option<HeldView> {
     let pools = services.flat_map(|service| &service.pools).filter(|pool| pool.cluster == cluster);
     let hold = pools.filter_map(|pool| pool.hold).min_by_key(|hold| hold.perceived)?;
     Some(HeldView::of(hold, now))
+}
+
+fn kept_out(record: &Record, cluster: &str) -> Option<KeptOut> {
+    let pools = record.pools.values().filter(|pool| pool.cluster == cluster && pool.gone.is_none());
+    pools.filter_map(|pool| pool.kept_out.clone()).max_by_key(|kept_out| kept_out.percent)
 }
 
 /// States of the endpoints that are in force.

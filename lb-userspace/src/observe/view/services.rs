@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{HeldView, Seen, share};
 use crate::compile::record::{PortRecord, Record, ServiceRecord};
 use crate::config::model::{Affinity, Protocol, Tracking};
+use crate::policy::slices::KeptOut;
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -67,6 +68,8 @@ pub struct PoolShare {
     pub held: Option<HeldView>,
     /// Its priority is full, and is to get so many percent of the service's new flows; `None`: it is not.
     pub ceiling: Option<u32>,
+    /// The part of the hash space in which it takes no new flows, unless nobody else could; `None`: none.
+    pub kept_out: Option<KeptOut>,
     /// Its part of the service's new flows by the rows in the kernel, 0 to 1.
     pub share: f64,
 }
@@ -121,7 +124,8 @@ fn port(port: &PortRecord) -> PortView {
 fn pools<T: Tables>(service: &ServiceRecord, record: &Record, seen: &Seen<T>) -> Vec<PoolShare> {
     let shares = share::of_pools(service, seen.tables);
     let view = |pool: &crate::compile::record::ShareRecord| {
-        let index = record.pools.get(&pool.name).map(|pool| u32::from(pool.index));
+        let known = record.pools.get(&pool.name);
+        let index = known.map(|pool| u32::from(pool.index));
         let share = index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0);
         PoolShare {
             name: pool.name.clone(),
@@ -131,6 +135,7 @@ fn pools<T: Tables>(service: &ServiceRecord, record: &Record, seen: &Seen<T>) ->
             panic: pool.panic,
             held: pool.hold.map(|hold| HeldView::of(hold, seen.monotonic)),
             ceiling: pool.ceiling,
+            kept_out: known.and_then(|pool| pool.kept_out.clone()),
             share,
         }
     };

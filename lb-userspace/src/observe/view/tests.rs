@@ -90,8 +90,8 @@ fn services_have_the_documented_shape() {
             "tracking": "transition",
             "access": null,
             "pools": [
-                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "ceiling": null, "share": eu},
-                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "held": null, "ceiling": null, "share": us},
+                {"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "keptOut": null, "ceiling": null, "share": eu},
+                {"name": "web-us", "cluster": "us", "weight": 10, "priority": null, "panic": false, "held": null, "keptOut": null, "ceiling": null, "share": us},
             ],
             "demand": null, "packets": count(100, "shop/both"), "bytes": count(1000, "shop/both"), "dropped": count(10, "shop/both"),
         },
@@ -102,7 +102,7 @@ fn services_have_the_documented_shape() {
             "affinity": "client",
             "tracking": "transition",
             "access": null,
-            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "ceiling": null, "share": 1.0}],
+            "pools": [{"name": "web-eu", "cluster": "eu", "weight": 90, "priority": null, "panic": false, "held": null, "keptOut": null, "ceiling": null, "share": 1.0}],
             "demand": null,
             "packets": count(100, "shop/eu"), "bytes": count(1000, "shop/eu"), "dropped": count(10, "shop/eu"),
         },
@@ -125,9 +125,9 @@ fn clusters_have_the_documented_shape() {
     value.as_array_mut().unwrap().iter_mut().for_each(|cluster| cluster["share"] = json!(0));
     let expected = json!([
         {"name": "eu", "state": "active", "healthy": 1, "total": 3, "unknown": 1, "draining": 0, "ejected": 0, "down": 1,
-         "held": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
+         "held": null, "keptOut": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
         {"name": "us", "state": "draining", "healthy": 0, "total": 1, "unknown": 0, "draining": 1, "ejected": 0, "down": 0,
-         "held": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
+         "held": null, "keptOut": null, "share": 0, "demand": null, "capacity": null, "utilization": null, "source": "file", "age": 90},
     ]);
     assert_eq!(value, expected);
 }

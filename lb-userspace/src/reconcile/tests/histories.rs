@@ -87,6 +87,7 @@ fn pool(cluster: &'static str) -> impl Strategy<Value = Pool> {
     (members, form).prop_map(move |(members, (rows, encap, algorithm))| Pool {
         algorithm,
         panic: false,
+        kept_out: None,
         name: format!("web-{cluster}"),
         cluster: cluster.into(),
         weight: 1,
@@ -207,6 +208,7 @@ pub(super) fn world() -> Desired {
         encap: EncapKind::Ipip,
         algorithm: Algorithm::Maglev,
         panic: false,
+        kept_out: None,
         members: (1..=4).map(member).collect(),
     };
     let share = |cluster: &str| Share::fixed(format!("web-{cluster}"), cluster, 1);

@@ -44,6 +44,7 @@ pub(super) fn config() -> Config {
         endpoints: endpoints.iter().copied().map(endpoint).collect(),
         health: Some("check".into()),
         outlier: None,
+        circuit_breaker: None,
         slow_start: std::time::Duration::ZERO,
     };
     let service = |name: &str, last, affinity, pools: &[&str]| Service {
@@ -158,9 +159,18 @@ impl World {
             last_error: Some("it is late".into()),
         };
         let (drained, reports) = (Drained::default(), None);
-        let (memory, ejections) = (Memory::default(), BTreeMap::default());
+        let (memory, ejections, breakers) = (Memory::default(), BTreeMap::default(), BTreeMap::default());
         Self {
-            published: Published { agent, drained, memory, ejections, reports, loads: None, record },
+            published: Published {
+                agent,
+                drained,
+                memory,
+                ejections,
+                breakers,
+                reports,
+                loads: None,
+                record,
+            },
             image,
         }
     }
