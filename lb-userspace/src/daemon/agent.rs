@@ -117,6 +117,8 @@ impl Agent {
         };
         agent.reports.tables_changed(monotonic());
         agent.forget_drains();
+        agent.forget_outliers();
+        agent.forget_breakers();
         agent.follow_outliers();
         agent.follow_demand();
         agent.follow_breakers();
@@ -275,9 +277,9 @@ impl Agent {
             return Ok(());
         }
         match self.write(&published) {
-            // The record has room in any case, what nodes report perhaps not.
-            Err(StateError::Full { .. }) if published.reports.is_some() => {
-                self.write(&Published { reports: None, ..published.clone() })
+            // The record has room in any case, what nodes report and clients ask for perhaps not.
+            Err(StateError::Full { .. }) if published.reports.is_some() || published.loads.is_some() => {
+                self.write(&Published { reports: None, loads: None, ..published.clone() })
             }
             written => written,
         }

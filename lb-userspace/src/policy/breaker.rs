@@ -107,14 +107,14 @@ impl Breaker {
         evidence: &BTreeMap<IpAddr, Evidence>,
         now: u64,
     ) -> Option<State> {
-        let window = self.window.get_or_insert_with(|| Window { began: now, ..Window::default() });
+        let window = self.window.get_or_insert_with(|| Window::begin(evidence, now));
         let within = window.within(evidence);
         if now.saturating_sub(window.began) < milliseconds(rules.interval) {
             return None;
         }
         let is_enough = within.volume() >= u64::from(self.least(rules));
         if self.state == State::Closed || is_enough {
-            self.window = None;
+            self.window = Some(Window::begin(evidence, now));
         }
         let failed = within.failed_percent()? >= u64::from(rules.failed_handshake_percent);
         match (&self.state, failed) {
@@ -141,6 +141,11 @@ impl Breaker {
 }
 
 impl Window {
+    fn begin(evidence: &BTreeMap<IpAddr, Evidence>, now: u64) -> Self {
+        let before = evidence.iter().map(|(address, evidence)| (*address, Handshakes::of(evidence)));
+        Self { began: now, before: before.collect() }
+    }
+
     /// The handshakes of all endpoints since it began; of one that is new, since it was first seen.
     fn within(&mut self, evidence: &BTreeMap<IpAddr, Evidence>) -> Handshakes {
         self.before.retain(|address, _| evidence.contains_key(address));

@@ -47,7 +47,7 @@ pub(super) fn follow(
     (standings, taken): (&Standings, &ByPolicy<Perceived>),
     now: u64,
 ) -> (BTreeMap<String, Ceilings>, Option<u64>) {
-    let Some(rates) = rates else { return (before.clone(), None) };
+    let Some(rates) = rates else { return (configured(before, config, standings, taken), None) };
     let claims = claims(config, rates, standings, taken, &[]);
     let (mut kept, mut next) = (BTreeMap::new(), None);
     for (claim, wanted) in claims.iter().zip(wanted(config, rates, &claims)) {
@@ -59,6 +59,18 @@ pub(super) fn follow(
         }
     }
     (kept, next)
+}
+
+/// Those of claims that there are.
+fn configured(
+    before: &BTreeMap<String, Ceilings>,
+    config: &Config,
+    standings: &Standings,
+    taken: &ByPolicy<Perceived>,
+) -> BTreeMap<String, Ceilings> {
+    let claims = claims(config, &Rates::new(), standings, taken, &[]);
+    let stays = |key: &String| claims.iter().any(|claim| claim.key == key.as_str());
+    before.iter().filter(|(key, _)| stays(key)).map(|(key, one)| (key.clone(), one.clone())).collect()
 }
 
 /// The ceilings that there would be without any before, when `lost` clusters are down too.

@@ -60,7 +60,7 @@ pub fn decide(config: &Config, observed: &Observed) -> Desired {
 pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: u64) -> Decision {
     let (clusters, mut pools) = look(config, observed);
     let (slow_start, next) = slow_start::grow(&before.slow_start, &config.pools, &mut pools, now);
-    let standings = Standings::new(config, &pools, &clusters);
+    let standings = Standings::new(config, observed, &pools, &clusters);
     let failback = standings.perceive(&config.services, &before.failback, now);
     let flows = observed.new_flows.as_ref();
     let (ceilings, rise) = capacity::follow(&before.ceilings, config, flows, (&standings, &failback), now);
@@ -77,7 +77,7 @@ pub fn decide_after(before: &Memory, config: &Config, observed: &Observed, now: 
 /// Whether at `now` other ceilings follow from what is seen than those `before`, so that there is something to decide.
 pub fn spills_anew(before: &Memory, config: &Config, observed: &Observed, now: u64) -> bool {
     let (clusters, pools) = look(config, observed);
-    let standings = Standings::new(config, &pools, &clusters);
+    let standings = Standings::new(config, observed, &pools, &clusters);
     let failback = standings.perceive(&config.services, &before.failback, now);
     let flows = observed.new_flows.as_ref();
     capacity::follow(&before.ceilings, config, flows, (&standings, &failback), now).0 != before.ceilings

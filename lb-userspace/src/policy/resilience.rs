@@ -92,7 +92,7 @@ impl fmt::Display for Shortage {
 /// What each service can bear, in the configuration's order.
 pub fn assess(config: &Config, observed: &Observed, demand: &Demand) -> Vec<Assessment> {
     let (clusters, pools) = super::look(config, observed);
-    let standings = Standings::new(config, &pools, &clusters);
+    let standings = Standings::new(config, observed, &pools, &clusters);
     let mut losses = Losses { standings: &standings, loads: Loads::new(config, demand) };
     config.services.iter().map(|service| losses.assess(service)).collect()
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::flow::CLUSTER_ROWS;
+
 use super::capacity::ceilings::Ceilings;
 use super::capacity::claim::{Level, key as claim_of};
 use super::desired::{Cluster, Hold, Member, Pool, Reach, Share};
@@ -12,8 +14,9 @@ use super::failback::{Perceived, perceive};
 use super::failover::capacity::{FLOWS, Limit, Limits};
 use super::failover::load::{self, Tally};
 use super::failover::order::{Labels, priority};
-use super::failover::{Contender, Part, divide_within, turns};
+use super::failover::{Contender, Part, WEIGHT_OF_A_ROW, divide_within, turns};
 use super::memory::ByPolicy;
+use super::observed::Observed;
 use crate::config::model::{self, ClusterState, Config, FailoverPolicy, Spill};
 
 /// A pool, as services that use it see it.
@@ -83,7 +86,12 @@ pub(super) struct Standings<'a> {
     own: Option<&'a str>,
     /// Of clusters that say it, in new connections per second.
     capacities: BTreeMap<&'a str, u64>,
+    /// Pools that are kept out of most of the hash space.
+    out: BTreeSet<&'a str>,
 }
+
+/// Percent of the hash space: a pool that is kept out of as much counts as out where whole numbers of flows are reckoned with.
+const MOST: u8 = 50;
 
 /// What is taken in of the health of pools, and the ceilings of claims.
 pub(super) type Bounds<'a> = (&'a ByPolicy<Perceived>, &'a BTreeMap<String, Ceilings>);
@@ -91,8 +99,17 @@ pub(super) type Bounds<'a> = (&'a ByPolicy<Perceived>, &'a BTreeMap<String, Ceil
 /// A pool of a service: its name and how it stands.
 type Named<'a> = (&'a str, Standing<'a>);
 
+/// A pool, what it contends with, and the ceiling that keeps its priority from getting more.
+type Placed<'a> = ((&'a Named<'a>, &'a Contender), Option<u32>);
+
 impl<'a> Standings<'a> {
-    pub(super) fn new(config: &'a Config, pools: &'a [Pool], clusters: &[Cluster]) -> Self {
+    pub(super) fn new(
+        config: &'a Config,
+        observed: &'a Observed,
+        pools: &'a [Pool],
+        clusters: &[Cluster],
+    ) -> Self {
+        let out = observed.kept_out.iter().filter(|(_, slice)| slice.percent >= MOST);
         let policies = config.failover_policies.iter();
         let capacity = |cluster: &'a model::Cluster| {
             Some((cluster.name.as_str(), u64::from(cluster.capacity?.new_connections)))
@@ -103,6 +120,7 @@ impl<'a> Standings<'a> {
             labels: config.clusters.iter().map(|cluster| (cluster.name.as_str(), &cluster.labels)).collect(),
             own: config.cluster_set.self_cluster.as_deref(),
             capacities: config.clusters.iter().filter_map(capacity).collect(),
+            out: out.map(|(pool, _)| pool.as_str()).collect(),
         }
     }
 
@@ -169,7 +187,7 @@ impl<'a> Standings<'a> {
         lost: &[&str],
     ) -> Vec<Level<'a>> {
         let Some(policy) = self.policy(service) else { return Vec::new() };
-        let pools = self.pools(service, lost);
+        let pools = self.admitted(service, lost);
         let contenders = self.contenders(&pools, &holds(&pools, policy, taken), policy);
         let by_health = policy.spill.is_none_or(|spill| spill.by_health);
         let turns = turns(&contenders, policy.overprovisioning, by_health).into_iter();
@@ -183,7 +201,7 @@ impl<'a> Standings<'a> {
 
     /// Clusters with somebody who takes a service's new flows, in the order of its list.
     pub(super) fn serving(&self, service: &model::Service, lost: &[&str]) -> Vec<&'a str> {
-        let pools = self.pools(service, lost).into_iter();
+        let pools = self.admitted(service, lost).into_iter();
         pools.filter(|(_, pool)| pool.holds() && pool.weight > 0).map(|(_, pool)| pool.cluster).collect()
     }
 
@@ -192,7 +210,8 @@ impl<'a> Standings<'a> {
     pub(super) fn norm(&self, service: &model::Service, lost: &[&str]) -> Option<u32> {
         let policy = self.policy(service)?;
         let mut levels = BTreeMap::<_, Tally>::new();
-        for (_, pool) in self.pools(service, lost).iter().filter(|(_, pool)| pool.active && pool.weight > 0) {
+        let pools = self.admitted(service, lost);
+        for (_, pool) in pools.iter().filter(|(_, pool)| pool.active && pool.weight > 0) {
             let level = levels.entry(self.priority(pool, policy)).or_default();
             *level = [*level, pool.counted(policy)].into_iter().sum();
         }
@@ -204,6 +223,16 @@ impl<'a> Standings<'a> {
             self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool.without(lost)))
         };
         service.pools.iter().filter_map(known).collect()
+    }
+
+    /// The same, without those that are kept out of most, unless that leaves nobody.
+    fn admitted(&self, service: &model::Service, lost: &[&str]) -> Vec<Named<'a>> {
+        let all = self.pools(service, lost);
+        let mut admitted = all.clone();
+        for (_, pool) in admitted.iter_mut().filter(|(name, _)| self.out.contains(name)) {
+            pool.active = false;
+        }
+        if is_open(&admitted) { all } else { admitted }
     }
 
     fn by_policy(
@@ -218,20 +247,31 @@ impl<'a> Standings<'a> {
         let limits = policy.spill.map(|spill| self.limits(spill, pools, &contenders, ceilings));
         let FailoverPolicy { overprovisioning, panic_threshold, .. } = *policy;
         let parts = divide_within(&contenders, overprovisioning, panic_threshold, limits.as_ref());
-        let ceiling = |priority| limits.as_ref()?.of.get(&priority)?.in_force();
-        let share = |(((name, pool), contender), (part, hold)): ((&Named, &Contender), (Part, _))| Share {
+        let rows = |priority| {
+            let its = contenders.iter().zip(&parts).filter(|(one, _)| one.priority == priority);
+            its.map(|(_, part)| u32::from(part.weight) / WEIGHT_OF_A_ROW).sum::<u32>()
+        };
+        // Of a priority that gets as much as it can take; its rows may be rounded down by one.
+        let ceiling = |priority| {
+            let ceiling = limits.as_ref()?.of.get(&priority)?.in_force()?;
+            ((rows(priority) + 1) * 100 >= ceiling * CLUSTER_ROWS).then_some(ceiling)
+        };
+        let ceilings: Vec<_> = contenders.iter().map(|one| ceiling(one.priority)).collect();
+        let share = |(((pool, contender), ceiling), (part, hold)): (Placed, (Part, _))| Share {
             weight: part.weight,
             panic: part.panic,
             priority: Some(contender.priority),
-            health: Some(pool.health(policy)),
-            ceiling: ceiling(contender.priority),
+            health: Some(pool.1.health(policy)),
+            ceiling,
             hold,
-            ..Share::fixed(*name, pool.cluster, 0)
+            ..Share::fixed(pool.0, pool.1.cluster, 0)
         };
-        pools.iter().zip(&contenders).zip(parts.into_iter().zip(holds)).map(share).collect()
+        let pools = pools.iter().zip(&contenders).zip(ceilings);
+        pools.zip(parts.into_iter().zip(holds)).map(share).collect()
     }
 
-    /// What the priorities of a service can take. A cluster that does not say counts as the largest of the service's that do.
+    /// What the priorities of a service can take: the clusters in which somebody takes part. One that does not say counts as
+    /// the largest of those that do.
     fn limits(
         &self,
         spill: Spill,
@@ -240,12 +280,15 @@ impl<'a> Standings<'a> {
         ceilings: Option<&Ceilings>,
     ) -> Limits {
         let says = |(_, pool): &Named| self.capacities.get(pool.cluster).copied();
-        let largest = pools.iter().filter_map(says).max().unwrap_or(0);
+        let takes_part = |one: &Contender| one.weight > 0 && one.tally.healthy > 0;
+        let known = pools.iter().zip(contenders).filter(|(_, one)| takes_part(one));
+        let largest = known.filter_map(|(pool, _)| says(pool)).max().unwrap_or(0);
         let mut of = BTreeMap::new();
         for (pool, contender) in pools.iter().zip(contenders) {
             let ceiling = ceilings.and_then(|ceilings| ceilings.of.get(&contender.priority)).copied();
             let limit = Limit { ceiling: ceiling.unwrap_or(FLOWS), capacity: 0 };
-            of.entry(contender.priority).or_insert(limit).capacity += says(pool).unwrap_or(largest);
+            let capacity = if takes_part(contender) { says(pool).unwrap_or(largest) } else { 0 };
+            of.entry(contender.priority).or_insert(limit).capacity += capacity;
         }
         Limits { by_health: spill.by_health, of }
     }

@@ -8,7 +8,7 @@ use crate::compile::record::{PoolRecord, ServiceRecord, ShareRecord};
 use crate::config::model::ClusterState;
 use crate::observe::view::{HeldView, of_pools};
 use crate::policy::desired::MemberState;
-use crate::policy::slices::KeptOut;
+use crate::policy::slices::{ALL, KeptOut};
 
 /// A pool of the service, as it stands.
 struct Standing<'a> {
@@ -74,7 +74,7 @@ fn line<T: Tables>(one: &Standing, all: &[Standing], story: &Story<T>) -> String
         one.share.panic.then(|| "in panic: too few are up, so that health counts for nothing".to_owned()),
         held(one, story.known.now),
         one.share.ceiling.map(|ceiling| format!("full: its priority is to get {ceiling}%, the rest goes on")),
-        one.pool.kept_out.as_ref().map(kept_out),
+        one.pool.kept_out.as_ref().map(|slice| kept_out(slice, one.part)),
         exception(one, all),
     ];
     let clauses: Vec<_> = clauses.into_iter().flatten().collect();
@@ -126,8 +126,10 @@ fn held(one: &Standing, now: u64) -> Option<String> {
     Some(format!("held back: {perceived}% of the {health}% are taken in, {until}"))
 }
 
-fn kept_out(slice: &KeptOut) -> String {
-    format!("kept out of {}% of the hash space: {}", slice.percent, slice.reason)
+fn kept_out(slice: &KeptOut, part: f64) -> String {
+    let alone =
+        if slice.percent == ALL && part > 0.0 { ", but nobody else could take its flows" } else { "" };
+    format!("kept out of {}% of the hash space{alone}: {}", slice.percent, slice.reason)
 }
 
 /// What is not as weight and health alone would have it.

@@ -83,8 +83,9 @@ fn neither_few_handshakes_nor_few_failures_open_it() {
     world.sees(1, 99, 0);
     assert_eq!(world.after(10), 0, "99 are too few");
     world.sees(1, 99, 101);
-    // The interval begins with the look after the one before.
-    assert_eq!(world.after(11), 0, "49.5 %");
+    assert_eq!(world.after(10), 0, "49.5 %");
+    world.sees(1, 50, 50);
+    assert_eq!(world.after(10), 100, "no second lies between two intervals");
 }
 
 #[test]

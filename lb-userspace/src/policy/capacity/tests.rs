@@ -8,6 +8,7 @@ use crate::policy::failover::WEIGHT_OF_A_ROW;
 use crate::policy::memory::Memory;
 use crate::policy::new_flows::{Rate, Rates};
 use crate::policy::observed::Observed;
+use crate::policy::slices::{ALL, KeptOut};
 use crate::policy::{decide_after, spills_anew};
 
 /// A world that goes on: what it is asked for, what was decided last, and when.
@@ -207,6 +208,25 @@ fn what_is_in_force_outlives_the_agent_and_holds_until_demand_is_known_again() {
     story.config.failover_policies[0].spill = None;
     assert_eq!(story.decide(), [[100, 0]], "the policy says so no more");
     assert_eq!(story.memory, Memory::default());
+}
+
+#[test]
+fn a_pool_that_is_kept_out_asks_its_cluster_for_nothing() {
+    let of_both = || Story::new(config(&[200, 1000], &["web", "api"], BOTH));
+    assert_eq!(of_both().asked(&[160, 160]), [[50, 50], [50, 50]]);
+    let mut story = of_both();
+    story.observed.kept_out.insert("web-c0".into(), KeptOut { percent: ALL, reason: String::new() });
+    assert_eq!(story.asked(&[160, 160]), [[0, 100], [100, 0]]);
+}
+
+#[test]
+fn a_cluster_that_nobody_is_up_in_has_no_capacity_to_spill_by() {
+    let mut story = Story::new(config(&[1000, 100, 1000], &["web"], "{mode: capacity}"));
+    story.config.failover_policies[0].order =
+        Order::Groups(vec![vec!["c0".into(), "c1".into()], vec!["c2".into()]]);
+    story.observed.drained_clusters.insert("c0".into());
+    // 4 and 40 percent are what is wanted; of the rest an eleventh is for the cluster of 100.
+    assert_eq!(story.asked(&[2000]), [[0, 9, 91]]);
 }
 
 #[test]

@@ -105,6 +105,7 @@ fn what_a_cluster_has_no_room_for_goes_to_the_next() {
         memory = decision.memory;
         let shares = &decision.desired.services[0].shares;
         let rows = shares.iter().map(|share| u32::from(share.weight) / WEIGHT_OF_A_ROW).collect::<Vec<_>>();
+        assert!(rows[1] > 0 || shares[1].ceiling.is_none(), "who stands by is not full");
         (rows, shares[0].ceiling)
     };
     assert_eq!(after(0, 15_000), (vec![4096, 0], None));
