@@ -16,6 +16,7 @@ mod output;
 mod plan;
 mod rates;
 mod receiver;
+mod rollout;
 mod run;
 mod services;
 mod status;
@@ -82,6 +83,8 @@ enum Verb {
     Undrain(drain::Options),
     /// Give a cluster back at once what failover policies hold back of it; the agent must run.
     Failback(failback::Options),
+    /// Lead new flows of a service from one pool to another, step by step and back.
+    Rollout(rollout::Options),
     /// Take the program off all interfaces and remove the pinned maps; the agent must not run.
     Unload(unload::Options),
 }
@@ -117,6 +120,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Drain(options) => drain::drain(options),
         Verb::Undrain(options) => drain::undrain(options),
         Verb::Failback(options) => failback::run(options),
+        Verb::Rollout(options) => rollout::run(options),
         Verb::Unload(options) => unload::run(options),
     }
 }

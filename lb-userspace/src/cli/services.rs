@@ -1,7 +1,7 @@
 use super::Failure;
 use super::look::{Look, Source};
 use super::output::{Column, Sheet, held, kept_out, or_dash, percent};
-use crate::observe::view::{PoolShare, PortView, ServiceView, services};
+use crate::observe::view::{PoolShare, PortView, RolloutView, ServiceView, services};
 
 const COLUMNS: [Column; 12] = [
     Column::Text("SERVICE"),
@@ -30,7 +30,8 @@ fn text(services: &[ServiceView]) -> String {
     for service in services {
         let (first, rest) =
             service.pools.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
-        let [pool, priority, weight, share] = cells(first);
+        let rollout = service.rollout.as_ref();
+        let [pool, priority, weight, share] = cells(first, rollout);
         sheet.row([
             service.name.clone(),
             join(service.vips.iter().map(ToString::to_string)),
@@ -45,7 +46,7 @@ fn text(services: &[ServiceView]) -> String {
             service.bytes.to_string(),
             service.dropped.to_string(),
         ]);
-        for [pool, priority, weight, share] in rest.iter().map(|pool| cells(Some(pool))) {
+        for [pool, priority, weight, share] in rest.iter().map(|pool| cells(Some(pool), rollout)) {
             let no = String::new;
             sheet.row([no(), no(), no(), no(), no(), pool, priority, weight, share, no(), no(), no()]);
         }
@@ -53,10 +54,19 @@ fn text(services: &[ServiceView]) -> String {
     sheet.text()
 }
 
-fn cells(pool: Option<&PoolShare>) -> [String; 4] {
-    let cells =
-        |pool: &PoolShare| [pool.name.clone(), priority(pool), pool.weight.to_string(), percent(pool.share)];
+fn cells(pool: Option<&PoolShare>, rollout: Option<&RolloutView>) -> [String; 4] {
+    let cells = |pool: &PoolShare| {
+        [name(pool, rollout), priority(pool), pool.weight.to_string(), percent(pool.share)]
+    };
     pool.map(cells).unwrap_or_default()
+}
+
+/// `web-us`; `web-us, rollout web-to-us 2/6`; `web-us, rollout web-to-us complete`.
+fn name(pool: &PoolShare, rollout: Option<&RolloutView>) -> String {
+    let Some(rollout) = rollout.filter(|rollout| rollout.to == pool.name) else { return pool.name.clone() };
+    let at = |step| format!("{step}/{}", rollout.steps.len());
+    let state = rollout.step.map_or_else(|| rollout.phase.to_owned(), at);
+    format!("{}, rollout {} {state}", pool.name, rollout.name)
 }
 
 /// `0`; `1, PANIC`; `0, held at 40% for 23 s`; `0, full at 53%`; `-`; `-, kept out of 99%`.
@@ -121,6 +131,7 @@ mod tests {
                 pool("web-ap", Some(0), 0, 0.0),
             ],
             demand: None,
+            rollout: None,
             packets: 7,
             bytes: 800,
             dropped: 0,

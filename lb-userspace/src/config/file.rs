@@ -2,6 +2,7 @@
 //! defaults and all checks of values are [`super::validate`]'s.
 
 mod access;
+mod analyses;
 mod breaker;
 mod checks;
 mod clusters;
@@ -13,6 +14,7 @@ mod outlier;
 mod pools;
 mod quic;
 mod report;
+mod rollouts;
 mod services;
 mod spill;
 mod tunnel_key;
@@ -20,6 +22,7 @@ mod tunnel_key;
 use schemars::JsonSchema;
 
 pub(crate) use access::AccessPolicy;
+pub(crate) use analyses::{Analysis, ProviderType};
 pub(crate) use breaker::CircuitBreaker;
 pub(crate) use checks::{CheckType, HealthCheck, Tls};
 pub(crate) use clusters::{Capacity, Cluster, ClusterSet};
@@ -31,6 +34,7 @@ pub(crate) use outlier::Outlier;
 pub(crate) use pools::{Endpoint, Pool};
 pub(crate) use quic::QuicConfig;
 pub(crate) use report::ClusterReport;
+pub(crate) use rollouts::{Rollback, Rollout, Step};
 pub(crate) use services::{Affinity, Service, ServicePort};
 pub(crate) use spill::{Fraction, Spill, SpillMode};
 pub(crate) use tunnel_key::{TunnelKey, TunnelKeys};
@@ -74,13 +78,15 @@ pub(crate) struct File {
     pub(crate) access_policies: Option<Located<List<AccessPolicy>>>,
     /// Which clusters come first, and what becomes of flows when endpoints are down.
     pub(crate) failover_policies: Option<Located<List<FailoverPolicy>>>,
+    /// How new flows go from one pool of a service to another.
+    pub(crate) rollouts: Option<Located<List<Rollout>>>,
+    /// What rollouts ask before they go on.
+    pub(crate) analyses: Option<Located<List<Analysis>>>,
 }
 
 /// Top-level keys of later versions.
 const REFUSED: &[Refused] = &[
     ("peers", "remove it; list every cluster and its nodes in this file"),
-    ("rollouts", "remove it; change the pools' weights step by step"),
-    ("analyses", "remove it"),
     ("drills", "remove it; set a cluster's `state` to rehearse its loss"),
 ];
 
@@ -97,6 +103,8 @@ impl Read for File {
             health_checks: section.optional("healthChecks"),
             access_policies: section.optional("accessPolicies"),
             failover_policies: section.optional("failoverPolicies"),
+            rollouts: section.optional("rollouts"),
+            analyses: section.optional("analyses"),
         };
         section.close(REFUSED);
         Some(file)

@@ -11,6 +11,7 @@ mod outlier;
 mod quic;
 mod redirects;
 mod report;
+mod rollout;
 mod spill;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
@@ -23,6 +24,7 @@ pub use outlier::Outlier;
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
+pub use rollout::{Analysis, Provider, Rollback, Rollout, Step};
 pub use spill::Spill;
 
 use std::collections::BTreeMap;
@@ -53,6 +55,10 @@ pub struct Config {
     pub access_policies: Vec<AccessPolicy>,
     /// Failover policies, in the file's order.
     pub failover_policies: Vec<FailoverPolicy>,
+    /// Rollouts, in the file's order.
+    pub rollouts: Vec<Rollout>,
+    /// Analyses, in the file's order.
+    pub analyses: Vec<Analysis>,
 }
 
 /// Shared by all gateways that serve the same VIPs.

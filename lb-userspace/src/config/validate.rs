@@ -3,6 +3,7 @@
 
 mod access;
 mod addresses;
+mod analyses;
 mod breaker;
 mod check_kind;
 mod checks;
@@ -19,6 +20,7 @@ mod ports;
 mod probed;
 mod quic;
 mod report;
+mod rollouts;
 mod secret;
 mod services;
 mod spill;
@@ -53,11 +55,14 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     let access_policies = each(file.access_policies.as_ref(), |policy| access::policy(policy, problems));
     let failover_policies =
         each(file.failover_policies.as_ref(), |policy| failover::policy(policy, &names, problems));
+    let rollouts = each(file.rollouts.as_ref(), |rollout| rollouts::rollout(rollout, &names, problems));
+    let analyses = each(file.analyses.as_ref(), |analysis| analyses::analysis(analysis, problems));
     across(file, &names, problems);
     if !problems.is_empty() {
         return None;
     }
-    let (cluster_set, gateway) = (cluster_set?, gateway::with_evidence(gateway?, &pools, &failover_policies));
+    let (cluster_set, gateway) =
+        (cluster_set?, gateway::with_evidence(gateway?, &pools, &failover_policies, &analyses));
     let digest = String::new();
     let config = Config {
         digest,
@@ -69,8 +74,11 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
         health_checks,
         access_policies,
         failover_policies,
+        rollouts,
+        analyses,
     };
     probed::pools_have_a_vip(&config, &names, problems);
+    rollouts::fit(&config, file, problems);
     problems.is_empty().then_some(config)
 }
 

@@ -16,6 +16,7 @@ use super::news::News;
 use super::outliers::Outlying;
 use super::probes::Probes;
 use super::reports::Reports;
+use super::rollouts::Rolling;
 use super::start::{RunError, targets};
 use super::tracking::{Tracking, instant};
 use super::trouble::Trouble;
@@ -64,6 +65,8 @@ pub(super) struct Agent {
     pub(super) asked: Asked,
     /// Which pools are kept out by it.
     pub(super) breakers: Breakers,
+    /// How far rollouts are.
+    pub(super) rolling: Rolling,
     /// What was applied last.
     pub(super) image: Option<Arc<MapImage>>,
     /// Whether the kernel's access prefixes may be others than the seals on them say.
@@ -111,6 +114,7 @@ impl Agent {
             outlying: adopted.map(|seen| Outlying::of(&seen.ejections)).unwrap_or_default(),
             asked: Asked::default(),
             breakers: adopted.map(|seen| Breakers::of(&seen.breakers)).unwrap_or_default(),
+            rolling: adopted.map(|seen| Rolling::of(&seen.rollouts)).unwrap_or_default(),
             image: None,
             doubtful: true,
             written: None,
@@ -122,6 +126,8 @@ impl Agent {
         agent.follow_outliers();
         agent.follow_demand();
         agent.follow_breakers();
+        agent.follow_rollouts();
+        agent.weigh_rollouts();
         agent
     }
 
@@ -269,6 +275,7 @@ impl Agent {
             memory: self.memory.clone(),
             ejections: self.outlying.kept(),
             breakers: self.breakers.kept(),
+            rollouts: self.rolling.kept(),
             reports: self.reports.published(),
             loads: self.loads(),
             record: self.ledger.record().clone(),

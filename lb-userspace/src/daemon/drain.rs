@@ -17,6 +17,7 @@ impl Agent {
             Request::ForceDrain(subject) => self.drain(subject, true),
             Request::Undrain(subject) => self.undrain(subject),
             Request::Failback(name) => self.fail_back(name),
+            Request::Rollout { name, verb } => self.steer(name, *verb),
         };
         done.map_or_else(Reply::Refused, Reply::Done)
     }

@@ -26,6 +26,7 @@ mod probes;
 pub mod protocol;
 mod reload;
 mod reports;
+mod rollouts;
 mod start;
 mod tracking;
 mod trouble;

@@ -9,6 +9,8 @@
 //! ← {"refused":"there is no cluster \"us-2\"; did you mean \"us-1\"?"}
 //! → {"failback":"eu-1"}
 //! ← {"done":"cluster eu-1 has back what its health allows"}
+//! → {"rollout":{"name":"web-to-us","verb":"abort"}}
+//! ← {"refused":"`abort` is refused, for rollout web-to-us was not started; …"}
 //! ```
 //!
 //! The answer comes once the tables say so.
@@ -21,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::policy::rollout::verbs::Verb;
 use crate::policy::subject::Subject;
 
 /// Longest line in bytes, either way.
@@ -40,6 +43,13 @@ pub enum Request {
     Undrain(Subject),
     /// Give this cluster's pools back at once what failover policies hold back.
     Failback(String),
+    /// Say something to a rollout.
+    Rollout {
+        /// Its name.
+        name: String,
+        /// What is said.
+        verb: Verb,
+    },
 }
 
 /// What the agent says to it.
@@ -123,6 +133,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), undrain);
         let text = r#"{"failback":"eu-1"}"#;
         assert_eq!(serde_json::to_string(&Request::Failback("eu-1".into())).unwrap(), text);
+        let text = r#"{"rollout":{"name":"a","verb":"promoteFull"}}"#;
+        let rollout = Request::Rollout { name: "a".into(), verb: Verb::PromoteFull };
+        assert_eq!(serde_json::to_string(&rollout).unwrap(), text);
         assert_eq!(serde_json::to_string(&Reply::Done("x".into())).unwrap(), r#"{"done":"x"}"#);
     }
 

@@ -247,11 +247,13 @@ impl Agent {
         self.follow_outliers();
         self.follow_breakers();
         self.follow_demand();
+        self.weigh_rollouts();
         if let Err(reason) = self.converge() {
             (self.config, self.memory) = before;
             self.follow_outliers();
             self.follow_breakers();
             self.follow_demand();
+            self.weigh_rollouts();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
         }
@@ -263,6 +265,7 @@ impl Agent {
         self.forget_drains();
         self.forget_outliers();
         self.forget_breakers();
+        self.follow_rollouts();
         info!(event = "reload", digest = self.config.digest, "the changed configuration is in force");
         Ok(())
     }

@@ -135,6 +135,7 @@ impl Watch {
         sleep(COALESCE).await;
         self.drain();
         self.reload.proceed(&mut self.agent, &mut self.sources);
+        self.agent.roll();
         let followed = self.agent.follow();
         self.agent.tend();
         self.settle_debts(&followed);
@@ -147,6 +148,7 @@ impl Watch {
         let look = self.agent.evidence_deadline();
         let asked = self.agent.asked.deadline();
         let decided = self.agent.deadline();
+        let rolled = self.agent.rolling.deadline(&self.agent.config);
         tokio::select! {
             Some(event) = self.sources.health.recv() => self.agent.health(event),
             Some(event) = self.sources.next_hops.recv() => self.agent.next_hop(event),
@@ -163,6 +165,7 @@ impl Watch {
             () = until(deadline) => return Happened::Deadline,
             () = until(due) => return Happened::Deadline,
             () = until(decided) => return Happened::Deadline,
+            () = until(rolled) => return Happened::Deadline,
             found = self.agent.tracking.found() => self.agent.swept(found),
             _ = self.signals.interrupt.recv() => return Happened::End,
             _ = self.signals.terminate.recv() => return Happened::End,

@@ -78,6 +78,9 @@ pub struct Criterion {
     bound: f64,
 }
 
+// The bound is finite, so that it equals itself.
+impl Eq for Criterion {}
+
 impl Criterion {
     /// Whether a number is what it is to be. What is no number never is.
     pub fn holds(self, value: f64) -> bool {

@@ -11,6 +11,7 @@ use crate::compile::Record;
 use crate::policy::breaker::State;
 use crate::policy::memory::Memory;
 use crate::policy::outlier::Kept;
+use crate::policy::rollout::progress::Progress;
 
 /// The text in the `state` map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Published {
     /// Breakers that are not closed, by pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub breakers: Breakers,
+    /// How far rollouts are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollouts: Rollouts,
     /// What nodes reported; `None`: none is asked, or there is no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Reports>,
@@ -45,6 +49,8 @@ pub type Ejections = BTreeMap<String, BTreeMap<IpAddr, Kept>>;
 
 /// By pool.
 pub type Breakers = BTreeMap<String, State>;
+/// By name.
+pub type Rollouts = BTreeMap<String, Progress>;
 
 /// What takes nothing new because an operator said so. It holds until it is told otherwise, whatever agent
 /// runs.

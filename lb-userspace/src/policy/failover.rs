@@ -33,8 +33,8 @@ pub const WEIGHT_OF_A_ROW: u32 = u16::MAX as u32 / CLUSTER_ROWS;
 pub struct Contender {
     /// Priority of its cluster; 0 comes first.
     pub priority: usize,
-    /// Configured share among the pools of its priority; 0: it takes no part.
-    pub weight: u16,
+    /// Share among the pools of its priority, of no unit; 0: it takes no part.
+    pub weight: u32,
     /// Its endpoints.
     pub tally: Tally,
 }

@@ -6,7 +6,8 @@
 //! 2. An endpoint is usable if it is up or unknown, of weight above zero, and reachable.
 //! 3. From how many are usable in each pool follow the weights of a service's pools ([`shares`]), and whether a pool is in
 //!    panic: whether those that are down are used too. What was decided before may hold health back ([`failback`]), and what clusters can take
-//!    may move flows on ([`capacity`]).
+//!    may move flows on ([`capacity`]). A rollout ([`rollout`]) says instead of the file how two pools of a service divide what
+//!    they have together.
 //! 4. A pool may be kept out of a part of the hash space, and takes no new flows there ([`slices`]).
 //! 5. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
 //!
@@ -22,6 +23,7 @@ pub mod new_flows;
 pub mod observed;
 pub mod outlier;
 pub mod resilience;
+pub mod rollout;
 mod shares;
 pub mod slices;
 pub mod slow_start;

@@ -23,6 +23,8 @@ pub struct Observed {
     pub kept_out: Slices,
     /// Clusters that an operator drains.
     pub drained_clusters: BTreeSet<String>,
+    /// What rollouts have set, by name: percent of what its two pools have together that the second has.
+    pub rollouts: BTreeMap<String, u8>,
     /// Addresses of this machine.
     pub own_addresses: BTreeSet<IpAddr>,
     /// What nodes reported last, by endpoint address; what is too old is not in it.

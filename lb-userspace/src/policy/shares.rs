@@ -17,14 +17,16 @@ use super::failover::order::{Labels, priority};
 use super::failover::{Contender, Part, WEIGHT_OF_A_ROW, divide_within, turns};
 use super::memory::ByPolicy;
 use super::observed::Observed;
+use super::rollout::{self, split::Split};
+use crate::apportion::apportion;
 use crate::config::model::{self, ClusterState, Config, FailoverPolicy, Spill};
 
 /// A pool, as services that use it see it.
 #[derive(Clone, Copy)]
 struct Standing<'a> {
     cluster: &'a str,
-    /// Configured.
-    weight: u16,
+    /// Configured; of a service with a split in hundredths.
+    weight: u32,
     /// Its cluster takes new flows.
     active: bool,
     /// Its endpoints of weight above zero.
@@ -42,7 +44,7 @@ impl<'a> Standing<'a> {
         };
         Self {
             cluster: &pool.cluster,
-            weight: pool.weight,
+            weight: pool.weight.into(),
             active: clusters.iter().any(is_active),
             tally: Tally {
                 healthy: count(|member| member.usable()),
@@ -88,6 +90,8 @@ pub(super) struct Standings<'a> {
     capacities: BTreeMap<&'a str, u64>,
     /// Pools that are kept out of most of the hash space.
     out: BTreeSet<&'a str>,
+    /// By service.
+    splits: BTreeMap<&'a str, Split<'a>>,
 }
 
 /// Percent of the hash space: a pool that is kept out of as much counts as out where whole numbers of flows are reckoned with.
@@ -121,6 +125,7 @@ impl<'a> Standings<'a> {
             own: config.cluster_set.self_cluster.as_deref(),
             capacities: config.clusters.iter().filter_map(capacity).collect(),
             out: out.map(|(pool, _)| pool.as_str()).collect(),
+            splits: rollout::in_force(config, observed).map(|split| (split.service, split)).collect(),
         }
     }
 
@@ -176,7 +181,7 @@ impl<'a> Standings<'a> {
     fn divide(&self, service: &model::Service, pools: &[Named], (taken, ceilings): Bounds) -> Vec<Share> {
         let known = claim_of(service).and_then(|claim| ceilings.get(claim));
         let by_policy = |policy| self.by_policy(pools, policy, taken, known);
-        self.policy(service).map_or_else(|| by_weight(pools), by_policy)
+        self.policy(service).map_or_else(|| self.by_weight(pools, service), by_policy)
     }
 
     /// What the priorities of a service would take if none were full, when `lost` clusters are down too.
@@ -222,7 +227,33 @@ impl<'a> Standings<'a> {
         let known = |name: &String| {
             self.pools.get_key_value(name.as_str()).map(|(name, pool)| (*name, pool.without(lost)))
         };
-        service.pools.iter().filter_map(known).collect()
+        let mut pools: Vec<_> = service.pools.iter().filter_map(known).collect();
+        if let Some(split) = self.splits.get(service.name.as_str()) {
+            let weights = split.weigh(pools.iter().map(|(name, pool)| (*name, pool.weight)));
+            pools.iter_mut().zip(weights).for_each(|((_, pool), weight)| pool.weight = weight);
+        }
+        pools
+    }
+
+    /// Without a policy. A service all of whose pools come to 0 fails open: the configured weights are in force, of pools in
+    /// which somebody is up though their cluster is drained; where there are none, of pools with endpoints; where nobody has
+    /// endpoints, of all. What a split says is so to the row.
+    fn by_weight(&self, pools: &[Named], service: &model::Service) -> Vec<Share> {
+        let open = is_open(pools);
+        let any =
+            |is_one: fn(&Standing) -> bool| pools.iter().any(|(_, pool)| pool.weight > 0 && is_one(pool));
+        let lives = |pool: &Standing| pool.tally.healthy > 0;
+        let (alive, peopled) = (any(lives), any(|pool| pool.peopled));
+        let stands_in = |pool: &Standing| if alive { lives(pool) } else { pool.peopled || !peopled };
+        let counts = |pool: &Standing| pool.holds() || open && stands_in(pool);
+        let weight = |(_, pool): &Named| if counts(pool) { pool.weight } else { 0 };
+        let weights: Vec<u32> = pools.iter().map(weight).collect();
+        let split = self.splits.contains_key(service.name.as_str());
+        let weights = if split { of_rows(&weights) } else { weights };
+        let share = |((name, pool), weight): (&Named, u32)| {
+            Share::fixed(*name, pool.cluster, u16::try_from(weight).unwrap_or(u16::MAX))
+        };
+        pools.iter().zip(weights).map(share).collect()
     }
 
     /// The same, without those that are kept out of most, unless that leaves nobody.
@@ -326,23 +357,14 @@ fn holds(pools: &[Named], policy: &FailoverPolicy, taken: &ByPolicy<Perceived>) 
     pools.iter().map(hold).collect()
 }
 
+/// Weights that give exactly the rows that these have of a cluster table.
+fn of_rows(weights: &[u32]) -> Vec<u32> {
+    apportion(CLUSTER_ROWS, weights).into_iter().map(|rows| rows * WEIGHT_OF_A_ROW).collect()
+}
+
 /// Whether there is nobody to send to in the pools of a service that are to get something.
 fn is_open(pools: &[Named]) -> bool {
     !pools.iter().any(|(_, pool)| pool.holds() && pool.weight > 0)
-}
-
-/// Without a policy. A service all of whose pools come to 0 fails open: the configured weights are in force, of pools in
-/// which somebody is up though their cluster is drained; where there are none, of pools with endpoints; where nobody has
-/// endpoints, of all.
-fn by_weight(pools: &[Named]) -> Vec<Share> {
-    let open = is_open(pools);
-    let any = |is_one: fn(&Standing) -> bool| pools.iter().any(|(_, pool)| pool.weight > 0 && is_one(pool));
-    let lives = |pool: &Standing| pool.tally.healthy > 0;
-    let (alive, peopled) = (any(lives), any(|pool| pool.peopled));
-    let stands_in = |pool: &Standing| if alive { lives(pool) } else { pool.peopled || !peopled };
-    let counts = |pool: &Standing| pool.holds() || open && stands_in(pool);
-    let weight = |pool: &Standing| if counts(pool) { pool.weight } else { 0 };
-    pools.iter().map(|(name, pool)| Share::fixed(*name, pool.cluster, weight(pool))).collect()
 }
 
 /// Pools that are in panic for each service that sends to them: what one service may ask of the dead, another that uses the

@@ -75,6 +75,8 @@ fn config() -> Config {
         ],
         health_checks: Vec::new(),
         access_policies: Vec::new(),
+        rollouts: Vec::new(),
+        analyses: Vec::new(),
         failover_policies: Vec::new(),
     }
 }

@@ -85,7 +85,7 @@ pub fn measure() -> Report {
 }
 
 fn pool(priority: usize, weight: u16, up: u32) -> Contender {
-    Contender { priority, weight, tally: Tally::new(up, 10) }
+    Contender { priority, weight: weight.into(), tally: Tally::new(up, 10) }
 }
 
 fn change(name: &'static str, before: &[Contender], after: &[Contender]) -> Change {

@@ -271,6 +271,8 @@ fn config() -> Config {
         slow_start: Duration::ZERO,
     };
     Config {
+        rollouts: Vec::new(),
+        analyses: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {
             id: "model".into(),

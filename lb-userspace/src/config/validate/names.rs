@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::file::{AccessPolicy, Cluster, FailoverPolicy, File, HealthCheck, Pool, elements};
+use crate::config::file::{
+    AccessPolicy, Analysis, Cluster, FailoverPolicy, File, HealthCheck, Pool, Service, elements,
+};
 use crate::config::problem::{Place, Problems, closest, quoted};
 use crate::config::read::{List, Located, Required};
 
@@ -13,13 +15,17 @@ pub(super) struct Names<'f> {
     pub(super) checks: BTreeMap<&'f str, &'f Located<HealthCheck>>,
     pub(super) access: BTreeMap<&'f str, &'f Located<AccessPolicy>>,
     pub(super) failover: BTreeMap<&'f str, &'f Located<FailoverPolicy>>,
+    pub(super) services: BTreeMap<&'f str, &'f Located<Service>>,
+    pub(super) analyses: BTreeMap<&'f str, &'f Located<Analysis>>,
 }
 
 impl<'f> Names<'f> {
     /// Reports names that are written twice; the first one counts.
     pub(super) fn of(file: &'f File, problems: &mut Problems) -> Self {
-        index("service", file.services.as_ref(), |service| &service.name, problems);
+        index("rollout", file.rollouts.as_ref(), |rollout| &rollout.name, problems);
         Self {
+            services: index("service", file.services.as_ref(), |service| &service.name, problems),
+            analyses: index("analysis", file.analyses.as_ref(), |analysis| &analysis.name, problems),
             clusters: index("cluster", file.clusters.as_ref(), |cluster| &cluster.name, problems),
             pools: index("pool", file.pools.as_ref(), |pool| &pool.name, problems),
             checks: index("health check", file.health_checks.as_ref(), |check| &check.name, problems),
@@ -45,13 +51,19 @@ fn index<'f, T>(
         let Some(name) = &name_of(&item.value).0 else { continue };
         match index.get(name.as_str()) {
             Some((line, _)) => {
-                let reason = format!("a {kind} {} stands in line {line} already", quoted(name));
+                let reason = format!("{} {} stands in line {line} already", one(kind), quoted(name));
                 problems.add(&name.place, reason, "give one of the two another name");
             }
             None => _ = index.insert(&name.value, (name.place.line, item)),
         }
     }
     index.into_iter().map(|(name, (_, item))| (name, item)).collect()
+}
+
+/// `a pool`, `an analysis`.
+fn one(kind: &str) -> String {
+    let article = if kind.starts_with('a') { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// What `name` refers to among the `known`; reports a name that is not there.
@@ -65,7 +77,7 @@ pub(super) fn resolve<'f, T>(
     if found.is_none() {
         let mend = match closest(name, known.keys().copied()) {
             Some(close) => format!("did you mean {}?", quoted(close)),
-            None => format!("define a {kind} of that name, or remove the reference"),
+            None => format!("define {} of that name, or remove the reference", one(kind)),
         };
         problems.add(&name.place, format!("there is no {kind} {}", quoted(name)), mend);
     }

@@ -97,6 +97,8 @@ fn config(hosts: u8) -> Config {
     let endpoint = |host| Endpoint { address: address(host), weight: 1, server_id: None };
     Config {
         access_policies: Vec::new(),
+        rollouts: Vec::new(),
+        analyses: Vec::new(),
         failover_policies: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {

@@ -5,6 +5,7 @@ mod backends;
 mod clusters;
 mod held;
 mod rates;
+mod rollouts;
 mod services;
 mod share;
 mod status;
@@ -15,6 +16,7 @@ pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
 pub use held::HeldView;
 pub use rates::{BackendRates, ClusterRates, Rates, RatesView, rates};
+pub use rollouts::{RolloutView, RunView, rollouts};
 pub use services::{PoolShare, PortView, ServiceView, services};
 pub(crate) use share::{of_pools, owned};
 pub use status::{

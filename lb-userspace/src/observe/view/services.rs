@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use lb_ebpf::tables::Tables;
 use serde::Serialize;
 
-use super::{HeldView, Seen, share};
+use super::{HeldView, RolloutView, Seen, rollouts, share};
 use crate::compile::record::{PortRecord, Record, ServiceRecord};
 use crate::config::model::{Affinity, Protocol, Tracking};
 use crate::policy::slices::KeptOut;
@@ -28,6 +28,9 @@ pub struct ServiceView {
     pub pools: Vec<PoolShare>,
     /// New flows per second, estimated: with services that share its pools, of all together; `None`: not known.
     pub demand: Option<u64>,
+    /// Its rollout; none if none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutView>,
     /// Packets sent to a backend.
     pub packets: u64,
     /// Their bytes, from the inner IP header on.
@@ -107,6 +110,7 @@ fn of_service<T: Tables>(
         access: service.access.clone(),
         pools: pools(service, record, seen),
         demand: seen.published.loads.as_ref().and_then(|loads| loads.services.get(name)).copied(),
+        rollout: rollouts(seen).into_iter().find(|rollout| rollout.service == name),
         packets: counters.packets,
         bytes: counters.bytes,
         dropped: counters.dropped,

@@ -7,7 +7,7 @@ use lb_ebpf::tables::Tables;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Seen, share};
+use super::{RolloutView, Seen, rollouts, share};
 use crate::observe::published::Reports;
 
 /// The gateway as a whole.
@@ -44,6 +44,9 @@ pub struct StatusView {
     /// Nodes that are asked what they refuse; none if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reports: Option<ReportsView>,
+    /// Rollouts, if any are configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RolloutView>,
     /// Packets that did not go to a backend, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -182,6 +185,7 @@ pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
         applied_age: seen.age(agent.applied),
         probes: probes(seen),
         reports: seen.published.reports.as_ref().map(reports),
+        rollouts: rollouts(seen),
         reasons: reasons(seen),
     }
 }

@@ -49,7 +49,7 @@ fn without_a_threshold_there_is_no_panic_and_at_worst_nobody() {
 }
 
 fn contender(priority: usize, weight: u16, healthy: u32, total: u32) -> Contender {
-    Contender { priority, weight, tally: Tally::new(healthy, total) }
+    Contender { priority, weight: weight.into(), tally: Tally::new(healthy, total) }
 }
 
 /// Rows of each pool.
@@ -145,7 +145,7 @@ fn any_tally() -> impl Strategy<Value = Tally> {
 fn any_contenders() -> impl Strategy<Value = Vec<Contender>> {
     let one = (0_usize..4, any::<u16>(), any_tally());
     prop::collection::vec(
-        one.prop_map(|(priority, weight, tally)| Contender { priority, weight, tally }),
+        one.prop_map(|(priority, weight, tally)| Contender { priority, weight: weight.into(), tally }),
         1..8,
     )
 }

@@ -1,6 +1,7 @@
 //! What `docs/policy.md` says of the files in `examples`, and what these say themselves.
 
 use super::*;
+use crate::apportion::apportion;
 use crate::config::tests::world;
 use crate::policy::failover::WEIGHT_OF_A_ROW;
 
@@ -119,4 +120,30 @@ fn what_a_cluster_has_no_room_for_goes_to_the_next() {
     assert_eq!(after(50, 10_000), (vec![2990, 1106], Some(73)));
     assert_eq!(after(60, 10_000), (vec![3809, 287], Some(93)));
     assert_eq!(after(70, 10_000), (vec![4096, 0], None));
+}
+
+#[test]
+fn a_migration_is_exact_to_the_row_and_leaves_a_third_pool_its_fifth() {
+    let (mut config, mut observed) = example("migration.yaml");
+    let at = |config: &Config, observed: &mut Observed, percent: Option<u8>| {
+        observed.rollouts = percent.map(|percent| ("web-to-us".into(), percent)).into_iter().collect();
+        let shares = decide(config, observed).services.swap_remove(0).shares;
+        let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();
+        apportion(lb_common::flow::CLUSTER_ROWS, &weights)
+    };
+    let steps = [
+        (None, [3277, 0, 819]),
+        (Some(10), [2949, 328, 819]),
+        (Some(50), [1639, 1638, 819]),
+        (Some(100), [0, 3277, 819]),
+    ];
+    for (percent, rows) in steps {
+        assert_eq!(at(&config, &mut observed, percent), rows, "{percent:?} %");
+    }
+    config.pools[0].weight = 0;
+    config.pools[1].weight = 100;
+    assert_eq!(at(&config, &mut observed, None), [0, 3277, 819], "the file says afterwards what is in force");
+    assert_eq!(at(&config, &mut observed, Some(10)), [2949, 328, 819], "of the two together");
+    lose(&config, &mut observed, 1, 2);
+    assert_eq!(at(&config, &mut observed, Some(10)), [3206, 0, 890], "who is down gets nothing all the same");
 }

@@ -68,6 +68,8 @@ pub(super) fn config() -> Config {
     };
     Config {
         access_policies: Vec::new(),
+        rollouts: Vec::new(),
+        analyses: Vec::new(),
         failover_policies: Vec::new(),
         digest: "d1".into(),
         cluster_set: ClusterSet {
@@ -167,6 +169,7 @@ impl World {
                 memory,
                 ejections,
                 breakers,
+                rollouts: BTreeMap::default(),
                 reports,
                 loads: None,
                 record,

@@ -1,0 +1,115 @@
+//! `analyses`: what a rollout asks before it goes on.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::config::problem::{Place, Problems};
+use crate::config::read::{Located, Read, Required, Section, expected};
+use crate::config::scalar::{Choice, Integer, Time, Word};
+use crate::config::tree::{Node, Value};
+use crate::evidence::{Criterion, Metric};
+
+/// What a rollout asks before it goes on.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Analysis {
+    /// A DNS label, unique.
+    pub(crate) name: Required<String>,
+    /// `dataplane`: what clients' packets say of the pool that the rollout goes to.
+    pub(crate) provider: Required<Choice<ProviderType>>,
+    /// `dataplane`: the number.
+    pub(crate) metric: Option<Located<Choice<Metric>>>,
+    /// `dataplane`: flows that must have been followed in an interval; with fewer a measurement says nothing.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("default" = 100))]
+    pub(crate) min_samples: Option<Located<Integer>>,
+    /// Time before each measurement.
+    #[schemars(extend("default" = "10s"))]
+    pub(crate) interval: Option<Located<Time>>,
+    /// Measurements that are made; those that could not be made are none.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(crate) count: Required<Integer>,
+    /// What the number is to be: `<`, `<=`, `>` or `>=`, and a number.
+    pub(crate) success: Required<Criterion>,
+    /// Measurements that may fail.
+    #[schemars(range(min = 0, max = 10_000), extend("default" = 0))]
+    pub(crate) failure_limit: Option<Located<Integer>>,
+    /// Measurements in a row that may not be possible.
+    #[schemars(range(min = 0, max = 10_000), extend("default" = 4))]
+    pub(crate) consecutive_error_limit: Option<Located<Integer>>,
+    /// Measurements that may say nothing.
+    #[schemars(range(min = 0, max = 10_000), extend("default" = 0))]
+    pub(crate) inconclusive_limit: Option<Located<Integer>>,
+}
+
+impl Read for Analysis {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let mut section = Section::open(node, place, problems)?;
+        let name = section.required("name");
+        let provider: Required<Choice<ProviderType>> = section.required("provider");
+        let is = |kind| provider.as_ref().is_some_and(|provider| provider.value.0 == kind);
+        let metric = if is(ProviderType::Dataplane) {
+            section.required("metric").0
+        } else {
+            section.optional("metric")
+        };
+        let analysis = Self {
+            name,
+            provider,
+            metric,
+            min_samples: section.optional("minSamples"),
+            interval: section.optional("interval"),
+            count: section.required("count"),
+            success: section.required("success"),
+            failure_limit: section.optional("failureLimit"),
+            consecutive_error_limit: section.optional("consecutiveErrorLimit"),
+            inconclusive_limit: section.optional("inconclusiveLimit"),
+        };
+        section.close(&[]);
+        Some(analysis)
+    }
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProviderType {
+    /// The program's counters.
+    Dataplane,
+}
+
+impl Word for ProviderType {
+    const KNOWN: &'static [(&'static str, Self)] = &[("dataplane", Self::Dataplane)];
+    const LATER: &'static [&'static str] = &["prometheus", "http"];
+}
+
+impl Word for Metric {
+    const KNOWN: &'static [(&'static str, Self)] = Self::ALL;
+}
+
+impl Read for Criterion {
+    fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
+        let Value::Text(text) = &node.value else {
+            expected("a comparison such as `\"< 0.01\"`", node, place, problems);
+            return None;
+        };
+        let read = text.parse();
+        if let Err(reason) = &read {
+            problems.add(place, reason, "write `<`, `<=`, `>` or `>=` and a number, in quotes");
+        }
+        read.ok()
+    }
+}
+
+impl JsonSchema for Criterion {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Criterion".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^ *(<|<=|>|>=) *[-+0-9.eE]+ *$"})
+    }
+}

@@ -1,0 +1,190 @@
+//! Rollouts: what time, measurements and operators make of them, and what follows for the tables.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::agent::Agent;
+use super::tracking::instant;
+use crate::config::model::{Analysis, Config, Provider};
+use crate::config::unknown;
+use crate::datapath::clock::monotonic;
+use crate::evidence::Reading;
+use crate::observe::published::Rollouts;
+use crate::policy::rollout::analysis::{Measurement, Outcome};
+use crate::policy::rollout::is_ready;
+use crate::policy::rollout::machine::Plan;
+use crate::policy::rollout::progress::{Phase, Progress};
+use crate::policy::rollout::verbs::Verb;
+
+/// What was counted of the endpoints of a pool.
+type Readings = BTreeMap<IpAddr, Reading>;
+
+/// All rollouts, and what their analyses go by.
+#[derive(Default)]
+pub(super) struct Rolling {
+    rollouts: Rollouts,
+    /// By rollout: when the measurement is due whose interval began with these counts.
+    begun: BTreeMap<String, (u64, Readings)>,
+}
+
+impl Rolling {
+    /// As the agent before left it.
+    pub(super) fn of(rollouts: &Rollouts) -> Self {
+        Self { rollouts: rollouts.clone(), begun: BTreeMap::new() }
+    }
+
+    /// What is left to the next agent.
+    pub(super) fn kept(&self) -> Rollouts {
+        self.rollouts.clone()
+    }
+
+    /// When time leads on; `None`: it does not.
+    pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
+        let due = Plan::all(config).filter_map(|plan| self.rollouts.get(&plan.rollout.name)?.due(plan));
+        due.min().map(instant)
+    }
+
+    /// The percentages that are in force.
+    fn weights(&self, config: &Config) -> BTreeMap<String, u8> {
+        let of = |plan: Plan| {
+            let name = &plan.rollout.name;
+            let progress = self.rollouts.get(name).filter(|progress| progress.concerns(plan.rollout))?;
+            Some((name.clone(), progress.weight?))
+        };
+        Plan::all(config).filter_map(of).collect()
+    }
+}
+
+impl Agent {
+    /// Takes in which percentages the configuration has a use for.
+    pub(super) fn weigh_rollouts(&mut self) {
+        self.observed.rollouts = self.rolling.weights(&self.config);
+    }
+
+    /// Takes in rollouts that are new, have other steps, or are no more.
+    pub(super) fn follow_rollouts(&mut self) {
+        let Self { rolling, config, .. } = self;
+        rolling.rollouts.retain(|name, progress| {
+            let mut rollouts = config.rollouts.iter();
+            let stays = rollouts.any(|rollout| rollout.name == *name && progress.concerns(rollout));
+            if !stays && progress.phase != Phase::Idle {
+                let rollout = name;
+                info!(
+                    event = "rollout",
+                    rollout, "no longer configured: the configured weights are in force"
+                );
+            }
+            stays
+        });
+        for rollout in &config.rollouts {
+            let new = || Progress::new(rollout);
+            let progress = rolling.rollouts.entry(rollout.name.clone()).or_insert_with(new);
+            let before = progress.clone();
+            progress.adapt(rollout);
+            tell(&rollout.name, &before, progress);
+        }
+    }
+
+    /// Goes on with all rollouts, as far as they can.
+    pub(super) fn roll(&mut self) {
+        let mut rollouts = std::mem::take(&mut self.rolling.rollouts);
+        let mut begun = std::mem::take(&mut self.rolling.begun);
+        begun.retain(|name, _| rollouts.contains_key(name));
+        for plan in Plan::all(&self.config) {
+            let name = &plan.rollout.name;
+            let Some(progress) = rollouts.get_mut(name) else { continue };
+            let before = progress.clone();
+            progress.advance(plan, self.is_ready(plan), monotonic());
+            self.measure(plan, progress, &mut begun);
+            tell(name, &before, progress);
+        }
+        self.rolling = Rolling { rollouts, begun };
+        self.weigh_rollouts();
+    }
+
+    /// Measures if it is time, and begins the next interval.
+    fn measure(&self, plan: Plan, progress: &mut Progress, begun: &mut BTreeMap<String, (u64, Readings)>) {
+        let Some((analysis, due)) = progress.analysed(plan) else { return };
+        let (name, now) = (&plan.rollout.name, monotonic());
+        let earlier = begun.get(name).filter(|(of, _)| *of == due);
+        if earlier.is_some() && due > now {
+            return;
+        }
+        let readings = self.readings(&plan.rollout.to);
+        if let Some((_, earlier)) = earlier {
+            let found = self.find(analysis, &since(earlier, &readings));
+            info!(event = "analysis", rollout = name, analysis = analysis.name, outcome = ?found.outcome, found = found.found);
+            progress.measured(plan, found, now);
+            progress.advance(plan, self.is_ready(plan), now);
+        } else {
+            progress.measure_anew(plan, now);
+        }
+        if let Some((_, due)) = progress.analysed(plan) {
+            begun.insert(name.clone(), (due, readings));
+        }
+    }
+
+    /// Counts say nothing of weights that the tables do not have.
+    fn find(&self, analysis: &Analysis, reading: &Reading) -> Measurement {
+        let Provider::Dataplane { metric, min_samples } = analysis.provider;
+        match &self.trouble.tables {
+            Some(reason) => {
+                Measurement { outcome: Outcome::Error, found: format!("the tables are others: {reason}") }
+            }
+            None => Measurement::of_flows(metric, reading, min_samples, analysis.success),
+        }
+    }
+
+    /// Whether somebody takes what `to` is to get, and the tables can say so.
+    fn is_ready(&self, plan: Plan) -> bool {
+        self.trouble.tables.is_none() && is_ready(plan.rollout, &self.config, &self.observed)
+    }
+
+    fn readings(&self, pool: &str) -> Readings {
+        let pools = self.config.pools.iter().filter(|one| one.name == pool);
+        let addresses = pools.flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address);
+        let read = |address| {
+            let index = self.backend_index(pool, address)?;
+            Some((address, self.loaded.maps.reading(index.into())))
+        };
+        addresses.filter_map(read).collect()
+    }
+
+    /// Does what an operator says to a rollout, but for the tables.
+    pub(super) fn steer(&mut self, name: &str, verb: Verb) -> Result<String, String> {
+        let ready = Plan::all(&self.config).any(|plan| plan.rollout.name == name && self.is_ready(plan));
+        let Self { rolling, config, .. } = self;
+        let names = config.rollouts.iter().map(|rollout| rollout.name.as_str());
+        let plan = Plan::all(config).find(|plan| plan.rollout.name == name);
+        let (Some(plan), Some(progress)) = (plan, rolling.rollouts.get_mut(name)) else {
+            return Err(unknown("rollout", name, names));
+        };
+        let before = progress.clone();
+        let obeyed = progress.obey(verb, plan, ready, monotonic());
+        obeyed.map_err(|reason| format!("`{verb}` is refused, for rollout {name} {before}: {reason}"))?;
+        info!(event = "rollout", rollout = name, %verb, "told by an operator");
+        tell(name, &before, progress);
+        let answer = format!("rollout {name} {progress}");
+        self.weigh_rollouts();
+        Ok(answer)
+    }
+}
+
+/// What came to a pool since then, of the endpoints that were there.
+fn since(earlier: &Readings, now: &Readings) -> Reading {
+    now.iter().filter_map(|(address, reading)| Some(*reading - *earlier.get(address)?)).sum()
+}
+
+fn tell(name: &str, before: &Progress, after: &Progress) {
+    if after.is_where(before) {
+        return;
+    }
+    let rollout = name;
+    match after.phase {
+        Phase::Aborted | Phase::Paused(_) => warn!(event = "rollout", rollout, "{after}"),
+        _ => info!(event = "rollout", rollout, "{after}"),
+    }
+}
