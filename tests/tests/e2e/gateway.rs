@@ -156,7 +156,7 @@ impl Gateway {
         }
     }
 
-    /// Tells the agent something: `drain`, `undrain` or `failback`, and whom.
+    /// Tells the agent something: `drain`, `undrain`, `failback` or `rollout`, and whom.
     pub(crate) fn tell(&self, words: &[&str]) -> Result<()> {
         self.spill(&[words, &["--admin", &self.admin()]].concat()).map(drop)
     }

@@ -26,6 +26,7 @@ mod quic;
 mod refusals;
 mod reports;
 mod restart;
+mod rollout;
 mod storm;
 mod tag;
 mod tunnel_devices;
