@@ -89,11 +89,14 @@ enum Verb {
     Unload(unload::Options),
 }
 
+/// Where a gateway pins its maps, if nothing else is said.
+const DEFAULT_PINS: &str = "/sys/fs/bpf/spillway";
+
 /// Where the maps are.
 #[derive(Debug, Args)]
 struct Pinned {
     /// Directory on a BPF file system below which the maps are pinned.
-    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/spillway")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS)]
     pin_path: PathBuf,
 }
 

@@ -3,11 +3,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use super::Failure;
+use super::look::Look;
 use super::output::{Column, Output, Sheet, or_dash, percent};
+use super::{DEFAULT_PINS, Failure, Pinned};
 use crate::config;
 use crate::config::model::Config;
 use crate::config::unknown;
+use crate::datapath::clock::monotonic;
 use crate::plan::answer::{ClusterPlan, PoolPlan, Presence, ServicePlan, Verdict, Violation};
 use crate::plan::change::Setting;
 use crate::plan::{Change, Plan, World, plan};
@@ -17,10 +19,17 @@ use crate::policy::subject::Subject;
 /// `spillway plan`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration that is changed. Every backend of it is taken to be up and reachable; no kernel, agent or privilege
-    /// is needed.
+    /// The configuration that is changed. Every backend of it is taken to be up and reachable, and no kernel, agent or privilege
+    /// is needed, but with `--live`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Begin with how things stand at this gateway, which runs the configuration: what is down, drained, ejected or kept out, how
+    /// far rollouts are, what is held back.
+    #[arg(long)]
+    live: bool,
+    /// Directory on a BPF file system below which the maps are pinned.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PINS, requires = "live")]
+    pin_path: PathBuf,
     /// The configuration that takes its place. The other changes are made to this one.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -69,8 +78,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn make(options: &Options) -> Result<Plan, Failure> {
-    let before = World::all_well(load(&options.config)?);
-    let base = options.to.as_deref().map(load).transpose()?.map_or_else(|| before.clone(), World::all_well);
+    let before = begin(options)?;
+    let to = options.to.as_deref().map(load).transpose()?;
+    let base = to.map_or_else(|| before.clone(), |to| before.reconfigured(to));
     let (demand, mut wrong) = demands(&options.demand);
     wrong.extend(strangers(&demand, &[&before.config, &base.config]));
     match base.changed(&options.changes()) {
@@ -81,6 +91,17 @@ fn make(options: &Options) -> Result<Plan, Failure> {
             Err(Failure::usage(anyhow!(wrong.join("\n"))))
         }
     }
+}
+
+/// How things stand before all changes.
+fn begin(options: &Options) -> Result<World, Failure> {
+    let config = load(&options.config)?;
+    if !options.live {
+        return Ok(World::all_well(config));
+    }
+    let Look { published, snapshot, .. } = Look::at(&Pinned { pin_path: options.pin_path.clone() })?;
+    let present = World::present(config, &published, &snapshot, monotonic());
+    present.map_err(|reason| anyhow!("{}: {reason}", options.config.display()).into())
 }
 
 /// What is asked of each service, and which of them are named twice.

@@ -14,10 +14,10 @@ use crate::datapath::clock::monotonic;
 use crate::evidence::Reading;
 use crate::observe::published::Rollouts;
 use crate::policy::rollout::analysis::{Measurement, Outcome};
-use crate::policy::rollout::is_ready;
 use crate::policy::rollout::machine::Plan;
 use crate::policy::rollout::progress::{Phase, Progress};
 use crate::policy::rollout::verbs::Verb;
+use crate::policy::rollout::{is_ready, weights};
 
 /// What was counted of the endpoints of a pool.
 type Readings = BTreeMap<IpAddr, Reading>;
@@ -46,22 +46,12 @@ impl Rolling {
         let due = Plan::all(config).filter_map(|plan| self.rollouts.get(&plan.rollout.name)?.due(plan));
         due.min().map(instant)
     }
-
-    /// The percentages that are in force.
-    fn weights(&self, config: &Config) -> BTreeMap<String, u8> {
-        let of = |plan: Plan| {
-            let name = &plan.rollout.name;
-            let progress = self.rollouts.get(name).filter(|progress| progress.concerns(plan.rollout))?;
-            Some((name.clone(), progress.weight?))
-        };
-        Plan::all(config).filter_map(of).collect()
-    }
 }
 
 impl Agent {
     /// Takes in which percentages the configuration has a use for.
     pub(super) fn weigh_rollouts(&mut self) {
-        self.observed.rollouts = self.rolling.weights(&self.config);
+        self.observed.rollouts = weights(&self.config, &self.rolling.rollouts);
     }
 
     /// Takes in rollouts that are new, have other steps, or are no more.

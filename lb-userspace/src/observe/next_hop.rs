@@ -1,6 +1,6 @@
 //! The way out to a backend, as it is printed.
 
-use lb_common::abi::{BackendEntry, LinkAddress};
+use lb_common::abi::{BackendEntry, BackendFlags, LinkAddress};
 use serde::Serialize;
 
 /// How the name of an interface is found.
@@ -28,6 +28,12 @@ impl NextHop {
         let mac = mac(&backend.destination_mac);
         Some(Self { interface: name(interface), mac, vlan, mtu: backend.mtu })
     }
+}
+
+/// Whether it is known how a backend is reached, if it is another machine.
+pub fn has_way(backend: &BackendEntry) -> bool {
+    let flags = backend.route.flags;
+    backend.route.interface != 0 || flags.has(BackendFlags::SERVES) || flags.has(BackendFlags::LOCAL)
 }
 
 /// A MAC as people write it.

@@ -1,7 +1,8 @@
 //! What a change or a failure would move, before it happens. Pure: which row a flow meets, and who owns it, follows from
 //! configuration and state alone, so that the answer is exact.
 //!
-//! 1. [`change`]: what is asked about makes a second world of the one that is;
+//! 1. [`present`]: the world that is, as an agent serves it, if it is not to be one in which all is well; and [`change`]: what is
+//!    asked about makes a second world of it;
 //! 2. [`side`]: policy and compile make the tables of both, one generation after the other, as the agent would;
 //! 3. [`movement`] and [`fates`]: cluster and node tables row by row: which share of a service's flows goes elsewhere,
 //!    breaks, or is lost;
@@ -14,6 +15,7 @@ pub mod change;
 mod fates;
 mod load;
 mod movement;
+mod present;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use change::Change;
 
 use crate::compile::{Cache, CompileError, Ledger, Sizes};
 use crate::config::model::{Config, Limits};
+use crate::policy::memory::Memory;
 use crate::policy::new_flows;
 use crate::policy::observed::Observed;
 use crate::policy::resilience::{Demand, assess};
@@ -40,18 +43,25 @@ pub struct World {
     pub observed: Observed,
     /// Endpoints that are dead, pool name and address, whether or not a gateway sees it: without a health check none does.
     pub failed: BTreeSet<(String, IpAddr)>,
+    /// What was decided before.
+    pub memory: Memory,
+    /// When it is decided anew, in milliseconds of the kernel's monotonic clock.
+    pub now: u64,
 }
 
 impl World {
     /// One in which every endpoint is up and reachable.
     pub fn all_well(config: Config) -> Self {
-        Self { observed: Observed::all_well(&config), config, failed: BTreeSet::new() }
+        let (failed, memory) = (BTreeSet::new(), Memory::default());
+        Self { observed: Observed::all_well(&config), config, failed, memory, now: 0 }
     }
 
-    /// The same, of which it is known what services are asked for.
+    /// The same, of which it is known what services are asked for. What was decided by what they were asked for before counts
+    /// no more: how it ends is asked.
     fn asked(&self, demand: &Demand) -> Self {
         let mut asked = self.clone();
         if !demand.is_empty() {
+            asked.memory.ceilings.clear();
             asked.observed.new_flows = Some(new_flows::asked(&self.config, &self.observed, demand));
         }
         asked

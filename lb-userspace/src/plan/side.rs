@@ -63,7 +63,8 @@ impl<'a> Side<'a> {
         ledger: &mut Ledger,
         cache: &mut Cache,
     ) -> Result<Self, CompileError> {
-        let desired = Desired { roll_delay: 0, ..policy::decide(&world.config, &world.observed) };
+        let decision = policy::decide_after(&world.memory, &world.config, &world.observed, world.now);
+        let desired = Desired { roll_delay: 0, ..decision.desired };
         let image = compile(&desired, ledger, cache, 0)?;
         let record = ledger.record().clone();
         let (ends, names) = (ends(&desired, &record, world), names(world, &record));

@@ -17,11 +17,22 @@ pub mod split;
 mod tests;
 pub mod verbs;
 
-use crate::config::model::{ClusterState, Config, Rollout};
+use std::collections::BTreeMap;
 
 use super::desired::Member;
 use super::observed::Observed;
+use crate::config::model::{ClusterState, Config, Rollout};
+use progress::Progress;
 use split::Split;
+
+/// The percentages that rollouts have set which are configured as they were then, by name.
+pub fn weights(config: &Config, rollouts: &BTreeMap<String, Progress>) -> BTreeMap<String, u8> {
+    let weight = |rollout: &Rollout| {
+        let progress = rollouts.get(&rollout.name).filter(|progress| progress.concerns(rollout))?;
+        Some((rollout.name.clone(), progress.weight?))
+    };
+    config.rollouts.iter().filter_map(weight).collect()
+}
 
 /// The splits in force: rollouts that say how their pools divide.
 pub(super) fn in_force<'a>(config: &'a Config, observed: &Observed) -> impl Iterator<Item = Split<'a>> {

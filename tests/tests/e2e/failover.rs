@@ -1,5 +1,6 @@
 //! Failover between clusters, with real requests: shares are what the formulas say, to the row.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -101,6 +102,7 @@ fn a_cluster_that_degrades_spills_what_the_formula_says_and_gets_it_back() -> Re
     stage.kill(0)?;
     // One of two, each of which can take 140 % of its part.
     stage.settles([70, 30])?;
+    plans_from_there(&stage.gateway)?;
     let (all, near) = stage.watch()?;
     println!("{near} of {all} requests in eu-1, {} per mille", near * 1000 / all);
     assert!(all > 1000, "{all} requests");
@@ -114,6 +116,27 @@ fn a_cluster_that_degrades_spills_what_the_formula_says_and_gets_it_back() -> Re
     assert!(pools.iter().all(|pool| pool["panic"] == false), "the others can take it all");
     let (all, near) = stage.watch()?;
     assert_eq!((all > 1000, near), (true, 0), "{all} requests");
+    Ok(())
+}
+
+/// A plan begins with what is so at present: a dead node, and shares that follow from it.
+fn plans_from_there(gateway: &Gateway) -> Result<()> {
+    let file = gateway.config().display().to_string();
+    let plan = |changes: &[&str]| gateway.ask(&[&["plan", "--config", &file, "--live"], changes].concat());
+    let parts = |plan: &Value, when: &str| {
+        let pools = plan["services"][0]["pools"].as_array().map(Vec::as_slice).unwrap_or_default();
+        pools.iter().map(|pool| (pool[when].as_f64().unwrap_or(-1.0) * 100.0).round()).collect::<Vec<_>>()
+    };
+    let still = plan(&[])?;
+    assert_eq!([parts(&still, "before"), parts(&still, "after")], [[70.0, 30.0], [70.0, 30.0]], "{still}");
+    assert_eq!(still["services"][0]["flows"]["moved"], json!(0.0), "{still}");
+    let failed = plan(&["--fail", "us-1"])?;
+    assert_eq!([parts(&failed, "before"), parts(&failed, "after")], [[70.0, 30.0], [100.0, 0.0]], "{failed}");
+    let other = gateway.work().path().join("other.yaml");
+    fs::write(&other, format!("{}\n# another\n", fs::read_to_string(gateway.config())?))?;
+    let refused = gateway.ask(&["plan", "--config", &other.display().to_string(), "--live"]);
+    let refused = refused.expect_err("the agent does not run that file").to_string();
+    assert!(refused.contains("the agent serves configuration"), "{refused}");
     Ok(())
 }
 

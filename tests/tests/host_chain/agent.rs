@@ -1,21 +1,26 @@
 //! An agent of the pure parts alone, and what must hold of it.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_common::flow::CLUSTER_ROWS;
 use lb_tests::fixture::Chance;
 use lb_userspace::compile::{Cache, Ledger, Record, Sizes, compile};
-use lb_userspace::config::model::{self, Config, Protocol, Tracking};
+use lb_userspace::config::model::{self, Config, Protocol, Rollout, Tracking};
 use lb_userspace::explain::{Known, Query, explain};
-use lb_userspace::policy::desired::{Desired, Member, MemberState, Pool, Service};
+use lb_userspace::observe::published::Drained;
+use lb_userspace::plan::World;
+use lb_userspace::policy::desired::{Desired, Member, MemberState, Pool, Reach, Service};
 use lb_userspace::policy::failover::WEIGHT_OF_A_ROW;
 use lb_userspace::policy::memory::Memory;
 use lb_userspace::policy::new_flows::Rate;
-use lb_userspace::policy::observed::{Health, Observed, Verdict};
+use lb_userspace::policy::observed::{Health, NextHop, Observed, Verdict};
+use lb_userspace::policy::rollout::progress::Progress;
 use lb_userspace::policy::slices::KeptOut;
 use lb_userspace::policy::{Decision, decide_after};
 use lb_userspace::reconcile::{MemoryMaps, plan, reconcile};
+use serde_json::json;
 
 /// Decisions within which what is seen no longer changes must have had all its effects.
 const SETTLED: usize = 2_000;
@@ -38,7 +43,7 @@ impl Agent {
     pub(crate) fn new(config: Config) -> Self {
         let sizes = Sizes::of(&config.gateway.limits);
         Self {
-            observed: Observed::all_well(&config),
+            observed: Observed { next_hops: ways(&config), ..Observed::all_well(&config) },
             config,
             memory: Memory::default(),
             ledger: Ledger::new(sizes),
@@ -52,12 +57,13 @@ impl Agent {
     pub(crate) fn change(&mut self, chance: &mut Chance) {
         self.now += chance.below(PAUSE) as u64;
         for _ in 0..=chance.below(4) {
-            match chance.below(8) {
+            match chance.below(9) {
                 0..=2 => self.probe(chance),
                 3 => self.drain(chance),
                 4 => self.lose_way(chance),
                 5 => self.keep_out(chance),
                 6 => self.ask_for(chance),
+                7 => self.roll(chance),
                 _ => self.restart(),
             }
         }
@@ -102,6 +108,13 @@ impl Agent {
         }
     }
 
+    /// A rollout sets a weight.
+    fn roll(&mut self, chance: &mut Chance) {
+        for rollout in &self.config.rollouts {
+            self.observed.rollouts.insert(rollout.name.clone(), chance.pick(&[0, 1, 10, 50, 99, 100]));
+        }
+    }
+
     /// Clients begin as many flows in a second.
     fn ask_for(&mut self, chance: &mut Chance) {
         let mut rate = |pool: &model::Pool| {
@@ -114,10 +127,7 @@ impl Agent {
     fn lose_way(&mut self, chance: &mut Chance) {
         let Some((_, address)) = self.endpoint(chance) else { return };
         if self.observed.next_hops.remove(&address).is_none() {
-            let well = Observed::all_well(&self.config);
-            self.observed
-                .next_hops
-                .extend(well.next_hops.get_key_value(&address).map(|(at, hop)| (*at, *hop)));
+            self.observed.next_hops.extend(ways(&self.config).remove_entry(&address));
         }
     }
 
@@ -147,12 +157,38 @@ impl Agent {
         self.ledger.release_tables(image.generation);
         self.ledger.release_names(image.generation);
         self.ledger.release_access(image.generation);
+        self.is_seen(&desired)?;
         let mut sent = 0;
         for service in &desired.services {
             sums(service)?;
             sent += self.ask(service, &desired, chance).with_context(|| service.name.clone())?;
         }
         Ok(sent)
+    }
+
+    /// What was published and the maps tell a plan how things stand.
+    fn is_seen(&self, desired: &Desired) -> Result<()> {
+        let drained = Drained {
+            backends: self.observed.drained_backends.clone(),
+            clusters: self.observed.drained_clusters.clone(),
+        };
+        let progress = |rollout: &Rollout| {
+            let weight = self.observed.rollouts.get(&rollout.name).copied();
+            (rollout.name.clone(), Progress { weight, ..Progress::new(rollout) })
+        };
+        let rollouts: BTreeMap<_, _> = self.config.rollouts.iter().map(progress).collect();
+        let at = "2026-01-01T00:00:00Z";
+        let agent = json!({"version": "", "pid": 1, "started": at, "configured": at, "applied": at, "adopted": false,
+            "interfaces": [], "lastError": null});
+        let published = serde_json::from_value(
+            json!({"agent": agent, "drained": drained, "memory": self.memory, "rollouts": rollouts,
+            "record": self.ledger.record()}),
+        )?;
+        let world = World::present(self.config.clone(), &published, &self.maps, self.now)
+            .map_err(anyhow::Error::msg)?;
+        let seen = decide_after(&world.memory, &world.config, &world.observed, world.now).desired;
+        ensure!(standing(&seen) == standing(desired), "seen {seen:#?}\nserved {desired:#?}");
+        Ok(())
     }
 
     /// New flows to a service: somebody takes them if there is somebody, and nobody does who should not.
@@ -200,6 +236,23 @@ impl Agent {
         }
         Err(anyhow::anyhow!("after {SETTLED} decisions something is still due"))
     }
+}
+
+/// Ways to all endpoints, by some interface.
+fn ways(config: &Config) -> BTreeMap<IpAddr, NextHop> {
+    let ways = Observed::all_well(config).next_hops.into_iter();
+    ways.map(|(address, hop)| (address, NextHop { interface: 7, ..hop })).collect()
+}
+
+/// What of a decision rows depend on: weights of pools, and of endpoints that take part.
+fn standing(desired: &Desired) -> impl PartialEq {
+    let shares = desired.services.iter().flat_map(|service| &service.shares);
+    let shares: Vec<_> = shares.map(|share| (share.pool.clone(), share.weight, share.panic)).collect();
+    let members = desired.pools.iter().flat_map(|pool| &pool.members);
+    let member = |member: &Member| {
+        (member.address, member.weight, member.tenths, member.state, member.reach == Reach::Unresolved)
+    };
+    (shares, members.map(member).collect::<Vec<_>>())
 }
 
 /// Shares by a failover policy are whole rows, of all or of none.

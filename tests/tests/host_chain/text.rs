@@ -20,11 +20,23 @@ pub(crate) fn configuration(chance: &mut Chance) -> String {
     text.push_str("clusters:\n");
     (0..clusters).for_each(|one| cluster(&mut text, one, gue, chance));
     text.push_str("services:\n");
+    let mut rollouts = String::new();
     (0..=chance.below(3)).for_each(|one| {
         let tracking =
             if gue { chance.pick(&["chain", "full"]) } else { chance.pick(&["transition", "full", "none"]) };
-        service(&mut text, one, tracking, (&pools, policies), chance);
+        let served = served(&pools, chance);
+        service(&mut text, one, tracking, (&served, policies), chance);
+        if let [from, to, ..] = &served[..] && chance.one_in(6) {
+            let _ = writeln!(
+                rollouts,
+                "- {{name: r{one}, service: shop/s{one}, from: {from}, to: {to}, steps: [{{setWeight: 100}}]}}"
+            );
+        }
     });
+    if !rollouts.is_empty() {
+        text.push_str("rollouts:\n");
+        text.push_str(&rollouts);
+    }
     text.push_str("pools:\n");
     pools.iter().enumerate().for_each(|(one, cluster)| pool(&mut text, one, *cluster, chance));
     if policies > 0 {
@@ -60,7 +72,7 @@ fn service(
     text: &mut String,
     one: usize,
     tracking: &str,
-    (pools, policies): (&[usize], usize),
+    (served, policies): (&[String], usize),
     chance: &mut Chance,
 ) {
     let affinity = chance.pick(&["flow", "flow", "client", "client-prefix"]);
@@ -69,7 +81,7 @@ fn service(
         _ if chance.one_in(4) => String::new(),
         _ => format!(", failoverPolicy: f{}", chance.below(policies)),
     };
-    let (last, of) = (10 + one, served(pools, chance).join(", "));
+    let (last, of) = (10 + one, served.join(", "));
     let _ = writeln!(
         text,
         "- {{name: shop/s{one}, vips: [198.51.100.{last}, \"2001:db8::{last}\"], ports: [{{port: 443}}], \

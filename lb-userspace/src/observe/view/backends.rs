@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use lb_common::abi::{BackendEntry, BackendFlags};
+use lb_common::abi::BackendEntry;
 use lb_ebpf::tables::Tables;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -10,7 +10,7 @@ use super::share::{owned, part};
 use crate::compile::members::select;
 use crate::compile::record::{BackendRecord, PoolRecord};
 use crate::observe::names::{encapsulation, via};
-use crate::observe::next_hop::NextHop;
+use crate::observe::next_hop::{NextHop, has_way};
 use crate::policy::desired::{Member, MemberState, Reach};
 use crate::policy::slices::KeptOut;
 
@@ -118,10 +118,7 @@ fn of_backend<T: Tables>(
 
 /// What the record says of it and of its pool; and if nothing keeps it from serving but its way, that.
 fn reason(pool: &PoolRecord, backend: &BackendRecord, entry: Option<&BackendEntry>) -> Option<String> {
-    let unreachable = entry.is_some_and(|entry| {
-        let able = BackendFlags::SERVES.with(BackendFlags::LOCAL);
-        entry.route.flags.without(able) == entry.route.flags && entry.route.interface == 0
-    });
+    let unreachable = entry.is_some_and(|entry| !has_way(entry));
     let kept_out = pool.kept_out.as_ref();
     let kept_out =
         kept_out.map(|KeptOut { percent, reason }| format!("its pool is kept out of {percent}%: {reason}"));
