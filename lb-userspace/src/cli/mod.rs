@@ -6,6 +6,7 @@ mod check;
 mod clusters;
 mod doctor;
 mod drain;
+mod drill;
 mod explain;
 mod failback;
 mod failure;
@@ -85,6 +86,8 @@ enum Verb {
     Failback(failback::Options),
     /// Lead new flows of a service from one pool to another, step by step and back.
     Rollout(rollout::Options),
+    /// Lose a cluster on purpose, for a part of the clients and a time, and see what becomes of its flows.
+    Drill(drill::Options),
     /// Take the program off all interfaces and remove the pinned maps; the agent must not run.
     Unload(unload::Options),
 }
@@ -124,6 +127,7 @@ fn act(verb: &Verb) -> Result<(), Failure> {
         Verb::Undrain(options) => drain::undrain(options),
         Verb::Failback(options) => failback::run(options),
         Verb::Rollout(options) => rollout::run(options),
+        Verb::Drill(options) => drill::run(options),
         Verb::Unload(options) => unload::run(options),
     }
 }

@@ -44,6 +44,7 @@ fn text(view: &StatusView) -> String {
     rows.extend(view.probes.iter().map(|view| ("probes", probes(view))));
     rows.extend(view.reports.iter().map(|view| ("reports", reports(view))));
     rows.extend(view.rollouts.iter().map(|one| ("rollout", format!("{} {}", one.name, one.says))));
+    rows.extend(view.drill.iter().map(|says| ("drill", says.clone())));
     rows.extend(view.reasons.iter().map(|reason| ("not sent", not_sent(reason))));
     listing(&rows)
 }
@@ -150,6 +151,7 @@ mod tests {
             probes: Some(ProbesView { interfaces: vec!["eth0".into()], sent: 70, dropped: 1 }),
             reports: Some(ReportsView { asked: 8, reporting: 7, silent: vec![silent(1)] }),
             rollouts: Vec::new(),
+            drill: None,
             reasons: vec![ReasonCount { name: "missing-entry", packets: 9, expected: false }],
         }
     }

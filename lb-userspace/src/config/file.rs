@@ -6,6 +6,7 @@ mod analyses;
 mod breaker;
 mod checks;
 mod clusters;
+mod drills;
 mod encap;
 mod failover;
 mod gateway;
@@ -26,6 +27,7 @@ pub(crate) use analyses::{Analysis, ProviderType};
 pub(crate) use breaker::CircuitBreaker;
 pub(crate) use checks::{CheckType, HealthCheck, Tls};
 pub(crate) use clusters::{Capacity, Cluster, ClusterSet};
+pub(crate) use drills::Drill;
 pub(crate) use encap::{Encap, Kind, Mtu, Vxlan};
 pub(crate) use failover::{Failback, FailbackMode, FailoverPolicy, Resilience};
 pub(crate) use gateway::{Evidence, Gateway, Icmp, Interface, Listen, Source};
@@ -82,13 +84,12 @@ pub(crate) struct File {
     pub(crate) rollouts: Option<Located<List<Rollout>>>,
     /// What rollouts ask before they go on.
     pub(crate) analyses: Option<Located<List<Analysis>>>,
+    /// Which clusters are lost on purpose, for a part of the clients.
+    pub(crate) drills: Option<Located<List<Drill>>>,
 }
 
 /// Top-level keys of later versions.
-const REFUSED: &[Refused] = &[
-    ("peers", "remove it; list every cluster and its nodes in this file"),
-    ("drills", "remove it; set a cluster's `state` to rehearse its loss"),
-];
+const REFUSED: &[Refused] = &[("peers", "remove it; list every cluster and its nodes in this file")];
 
 impl Read for File {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
@@ -105,6 +106,7 @@ impl Read for File {
             failover_policies: section.optional("failoverPolicies"),
             rollouts: section.optional("rollouts"),
             analyses: section.optional("analyses"),
+            drills: section.optional("drills"),
         };
         section.close(REFUSED);
         Some(file)

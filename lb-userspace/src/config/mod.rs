@@ -15,7 +15,7 @@ pub mod model;
 pub mod probed;
 mod problem;
 mod read;
-mod scalar;
+pub(crate) mod scalar;
 mod schema;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,8 @@
 
 mod access;
 mod breaker;
+mod cluster_set;
+mod drill;
 mod encap;
 mod failover;
 mod health;
@@ -16,6 +18,8 @@ mod spill;
 
 pub use access::{AccessList, AccessPolicy, Admit, Prefix};
 pub use breaker::CircuitBreaker;
+pub use cluster_set::{ClusterSet, Secret};
+pub use drill::{Drill, Terms};
 pub use encap::{Encap, EncapKind, TunnelKey};
 pub use failover::{Failback, FailoverPolicy, OnViolation, Order, Resilience, ResilienceModel};
 pub use health::{Authorities, CheckKind, GrpcCheck, HealthCheck, HttpCheck, ProbeVia, Program, Tls};
@@ -31,8 +35,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::milliseconds::milliseconds;
 
 /// Everything a gateway is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,58 +61,8 @@ pub struct Config {
     pub rollouts: Vec<Rollout>,
     /// Analyses, in the file's order.
     pub analyses: Vec<Analysis>,
-}
-
-/// Shared by all gateways that serve the same VIPs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterSet {
-    /// Name of the set.
-    pub id: String,
-    /// The cluster this gateway stands in (`self` in the file).
-    pub self_cluster: Option<String>,
-    /// The flow hash's secret; the same on all gateways.
-    pub secret: Secret,
-    /// What tags are made with; `None`: no cluster's packets carry one.
-    pub tunnel_key: Option<TunnelKey>,
-    /// How long a row that changed its owner counts as MOVING: within it, every connection that is to keep its
-    /// backend sends a packet.
-    pub change_window: Duration,
-    /// How long the next owner of a row is known as one who may be asked before it becomes the owner, in tables of
-    /// services that track by chain.
-    pub roll_delay: Duration,
-}
-
-impl ClusterSet {
-    /// The delay of a roll in milliseconds.
-    pub fn roll_delay_ms(&self) -> u64 {
-        milliseconds(self.roll_delay)
-    }
-
-    /// The change window in milliseconds.
-    pub fn change_window_ms(&self) -> u64 {
-        milliseconds(self.change_window)
-    }
-}
-
-/// A `SipHash` key: the flow hash's, or one of tags. Its `Debug` does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Secret {
-    /// First little-endian word.
-    pub k0: u64,
-    /// Second little-endian word.
-    pub k1: u64,
-}
-
-impl From<Secret> for lb_common::abi::TunnelKey {
-    fn from(Secret { k0, k1 }: Secret) -> Self {
-        Self { k0, k1 }
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
+    /// Drills, in the file's order.
+    pub drills: Vec<Drill>,
 }
 
 /// This gateway's own settings.

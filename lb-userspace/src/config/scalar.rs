@@ -157,7 +157,8 @@ impl Read for Time {
     }
 }
 
-fn parse_time(text: &str) -> Option<Time> {
+/// A duration as the file has it.
+pub(crate) fn parse_time(text: &str) -> Option<Time> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match &text[digits.len()..] {
         "ms" => 1,

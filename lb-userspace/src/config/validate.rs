@@ -8,6 +8,7 @@ mod breaker;
 mod check_kind;
 mod checks;
 mod clusters;
+mod drills;
 mod encap;
 mod failover;
 mod gateway;
@@ -57,17 +58,15 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
         each(file.failover_policies.as_ref(), |policy| failover::policy(policy, &names, problems));
     let rollouts = each(file.rollouts.as_ref(), |rollout| rollouts::rollout(rollout, &names, problems));
     let analyses = each(file.analyses.as_ref(), |analysis| analyses::analysis(analysis, problems));
+    let drills = each(file.drills.as_ref(), |drill| drills::drill(drill, &names, problems));
     across(file, &names, problems);
     if !problems.is_empty() {
         return None;
     }
-    let (cluster_set, gateway) =
-        (cluster_set?, gateway::with_evidence(gateway?, &pools, &failover_policies, &analyses));
-    let digest = String::new();
-    let config = Config {
-        digest,
-        cluster_set,
-        gateway,
+    let mut config = Config {
+        digest: String::new(),
+        cluster_set: cluster_set?,
+        gateway: gateway?,
         clusters,
         services,
         pools,
@@ -76,7 +75,9 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
         failover_policies,
         rollouts,
         analyses,
+        drills,
     };
+    gateway::follow_flows(&mut config);
     probed::pools_have_a_vip(&config, &names, problems);
     rollouts::fit(&config, file, problems);
     problems.is_empty().then_some(config)

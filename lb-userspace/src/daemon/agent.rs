@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::breakers::Breakers;
 use super::demand::Asked;
+use super::drills::Drilling;
 use super::interfaces;
 use super::machine;
 use super::news::News;
@@ -65,6 +66,8 @@ pub(super) struct Agent {
     pub(super) asked: Asked,
     /// Which pools are kept out by it.
     pub(super) breakers: Breakers,
+    /// Which clusters are lost on purpose.
+    pub(super) drilling: Drilling,
     /// How far rollouts are.
     pub(super) rolling: Rolling,
     /// What was applied last.
@@ -114,6 +117,7 @@ impl Agent {
             outlying: adopted.map(|seen| Outlying::of(&seen.ejections)).unwrap_or_default(),
             asked: Asked::default(),
             breakers: adopted.map(|seen| Breakers::of(&seen.breakers)).unwrap_or_default(),
+            drilling: adopted.map(|seen| Drilling::of(&seen.drills)).unwrap_or_default(),
             rolling: adopted.map(|seen| Rolling::of(&seen.rollouts)).unwrap_or_default(),
             image: None,
             doubtful: true,
@@ -125,6 +129,7 @@ impl Agent {
         agent.forget_breakers();
         agent.follow_outliers();
         agent.follow_demand();
+        agent.follow_drills();
         agent.follow_breakers();
         agent.follow_rollouts();
         agent.weigh_rollouts();
@@ -275,6 +280,7 @@ impl Agent {
             memory: self.memory.clone(),
             ejections: self.outlying.kept(),
             breakers: self.breakers.kept(),
+            drills: self.drilling.kept(),
             rollouts: self.rolling.kept(),
             reports: self.reports.published(),
             loads: self.loads(),

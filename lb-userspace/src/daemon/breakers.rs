@@ -12,7 +12,7 @@ use crate::datapath::clock::monotonic;
 use crate::milliseconds::milliseconds;
 use crate::observe::published;
 use crate::policy::breaker::{Breaker, State};
-use crate::policy::slices::Slices;
+use crate::policy::slices::{Slices, united};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ impl Breakers {
     }
 
     /// What pools that ask for it are kept out of.
-    fn slices(&self, config: &Config) -> Slices {
+    pub(super) fn slices(&self, config: &Config) -> Slices {
         let kept_out = |(pool, rules): (&Pool, &CircuitBreaker)| {
             Some((pool.name.clone(), self.pools.get(&pool.name)?.kept_out(rules)?))
         };
@@ -53,7 +53,16 @@ impl Agent {
     /// Takes in the configuration: no pool that does not ask for it is kept out.
     pub(super) fn follow_breakers(&mut self) {
         self.breakers.next = asking(&self.config).next().map(|_| Instant::now() + EVERY);
-        self.observed.kept_out = self.breakers.slices(&self.config);
+        self.keep_out();
+    }
+
+    /// Takes in what pools are kept out of, by breakers and by a drill; whether it is something else than before.
+    pub(super) fn keep_out(&mut self) -> bool {
+        let (breakers, drill) = (self.breakers.slices(&self.config), self.drilling.slices(&self.config));
+        let kept_out = united(&[&breakers, &drill]);
+        let changed = self.observed.kept_out != kept_out;
+        self.observed.kept_out = kept_out;
+        changed
     }
 
     /// Forgets what is known of pools that do not ask for it any more.
@@ -64,7 +73,7 @@ impl Agent {
 
     /// When to look at what clients' packets say; `None`: nobody asks.
     pub(super) fn evidence_deadline(&self) -> Option<Instant> {
-        [self.outlying.deadline(), self.breakers.next].into_iter().flatten().min()
+        [self.outlying.deadline(), self.breakers.next, self.drilling.deadline()].into_iter().flatten().min()
     }
 
     /// Looks at what it is time for; whether the tables are to follow.
@@ -72,7 +81,8 @@ impl Agent {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= Instant::now());
         let ejected = is_due(self.outlying.deadline()) && self.look_for_outliers();
         let kept_out = is_due(self.breakers.next) && self.look_at_breakers();
-        ejected || kept_out
+        let drilled = is_due(self.drilling.deadline()) && self.look_at_drills();
+        ejected || kept_out || drilled
     }
 
     fn look_at_breakers(&mut self) -> bool {
@@ -85,10 +95,7 @@ impl Agent {
             }
         }
         self.breakers.next = Some(Instant::now() + EVERY);
-        let kept_out = self.breakers.slices(&self.config);
-        let changed = self.observed.kept_out != kept_out;
-        self.observed.kept_out = kept_out;
-        changed
+        self.keep_out()
     }
 }
 

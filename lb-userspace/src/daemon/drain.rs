@@ -18,6 +18,7 @@ impl Agent {
             Request::Undrain(subject) => self.undrain(subject),
             Request::Failback(name) => self.fail_back(name),
             Request::Rollout { name, verb } => self.steer(name, *verb),
+            Request::Drill(order) => self.order_drill(order),
         };
         done.map_or_else(Reply::Refused, Reply::Done)
     }

@@ -16,6 +16,7 @@ mod agent;
 mod breakers;
 mod demand;
 mod drain;
+mod drills;
 mod file_watch;
 mod interfaces;
 mod machine;

@@ -11,6 +11,8 @@
 //! ← {"done":"cluster eu-1 has back what its health allows"}
 //! → {"rollout":{"name":"web-to-us","verb":"abort"}}
 //! ← {"refused":"`abort` is refused, for rollout web-to-us was not started; …"}
+//! → {"drill":{"run":{"name":"weekly","force":false}}}
+//! ← {"done":"drill weekly keeps 1% of the hash space from us-1 for 60 s"}
 //! ```
 //!
 //! The answer comes once the tables say so.
@@ -23,6 +25,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::config::model::Terms;
 use crate::policy::rollout::verbs::Verb;
 use crate::policy::subject::Subject;
 
@@ -50,6 +53,30 @@ pub enum Request {
         /// What is said.
         verb: Verb,
     },
+    /// Lose a cluster for a part of the clients, or no longer.
+    Drill(DrillOrder),
+}
+
+/// What is asked of drills.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum DrillOrder {
+    /// Begin one that is configured.
+    Run {
+        /// Its name.
+        name: String,
+        /// Whatever the others can take.
+        force: bool,
+    },
+    /// Begin this one.
+    Fail {
+        /// What is done.
+        terms: Terms,
+        /// Whatever the others can take.
+        force: bool,
+    },
+    /// End the one that runs.
+    Stop,
 }
 
 /// What the agent says to it.
@@ -136,6 +163,9 @@ mod tests {
         let text = r#"{"rollout":{"name":"a","verb":"promoteFull"}}"#;
         let rollout = Request::Rollout { name: "a".into(), verb: Verb::PromoteFull };
         assert_eq!(serde_json::to_string(&rollout).unwrap(), text);
+        let text = r#"{"drill":{"run":{"name":"weekly","force":false}}}"#;
+        let drill = Request::Drill(DrillOrder::Run { name: "weekly".into(), force: false });
+        assert_eq!(serde_json::to_string(&drill).unwrap(), text);
         assert_eq!(serde_json::to_string(&Reply::Done("x".into())).unwrap(), r#"{"done":"x"}"#);
     }
 

@@ -265,6 +265,8 @@ impl Agent {
         self.forget_drains();
         self.forget_outliers();
         self.forget_breakers();
+        self.follow_drills();
+        self.keep_out();
         self.follow_rollouts();
         info!(event = "reload", digest = self.config.digest, "the changed configuration is in force");
         Ok(())

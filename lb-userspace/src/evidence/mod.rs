@@ -3,12 +3,14 @@
 //! Flows are sampled (`gateway.evidence`), so that numbers of flows are estimates: of n that were followed the relative error
 //! is about 1/√n. Packets and bytes are exact.
 
+mod condition;
 mod metric;
 mod moment;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use condition::Condition;
 pub use metric::{Criterion, Metric};
 pub use moment::{Moment, Since};
 pub use window::{Begun, Window};

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::compile::Record;
+use crate::config::model;
+use crate::milliseconds::milliseconds;
 use crate::policy::breaker::State;
+use crate::policy::drill::Drill;
 use crate::policy::memory::Memory;
 use crate::policy::outlier::Kept;
 use crate::policy::rollout::progress::Progress;
@@ -31,6 +34,9 @@ pub struct Published {
     /// Breakers that are not closed, by pool.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub breakers: Breakers,
+    /// The drill that runs or ran last, and when others were.
+    #[serde(default, skip_serializing_if = "Drills::is_empty")]
+    pub drills: Drills,
     /// How far rollouts are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rollouts: Rollouts,
@@ -49,6 +55,29 @@ pub type Ejections = BTreeMap<String, BTreeMap<IpAddr, Kept>>;
 
 /// By pool.
 pub type Breakers = BTreeMap<String, State>;
+
+/// The drill that runs or ran last, and when others were.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drills {
+    /// The one that runs, or ran last.
+    pub last: Option<Drill>,
+    /// By name of those that are done again: when they last were, or were first known, in milliseconds of the kernel's
+    /// monotonic clock.
+    pub since: BTreeMap<String, u64>,
+}
+
+impl Drills {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// When one is to be done again, in milliseconds of the kernel's monotonic clock; `None`: when an operator says so.
+    pub fn due(&self, drill: &model::Drill) -> Option<u64> {
+        Some(self.since.get(&drill.name)?.saturating_add(milliseconds(drill.every?)))
+    }
+}
+
 /// By name.
 pub type Rollouts = BTreeMap<String, Progress>;
 

@@ -9,6 +9,7 @@
 //!    may move flows on ([`capacity`]). A rollout ([`rollout`]) says instead of the file how two pools of a service divide what
 //!    they have together.
 //! 4. A pool may be kept out of a part of the hash space, and takes no new flows there ([`slices`]).
+//!    A breaker ([`breaker`]) or a drill ([`drill`]) says so.
 //! 5. An endpoint that came up a while ago counts with a part of its weight ([`slow_start`]).
 //!
 //! Beside that, [`resilience`]: whether what is left after a loss could take everything; no table depends on it.
@@ -16,6 +17,7 @@
 pub mod breaker;
 pub mod capacity;
 pub mod desired;
+pub mod drill;
 pub mod failback;
 pub mod failover;
 pub mod memory;

@@ -97,6 +97,16 @@ pub fn assess(config: &Config, observed: &Observed, demand: &Demand) -> Vec<Asse
     config.services.iter().map(|service| losses.assess(service)).collect()
 }
 
+/// What is missing of services as things are, of those of which something is. With a failover policy those that there are must
+/// be able to take everything, else there must be somebody.
+pub fn shortages(config: &Config, observed: &Observed) -> Vec<(String, Shortage)> {
+    let (clusters, pools) = super::look(config, observed);
+    let standings = Standings::new(config, observed, &pools, &clusters);
+    let mut losses = Losses { standings: &standings, loads: Loads::new(config, &Demand::new()) };
+    let short = config.services.iter().map(|service| (service, losses.shortage(service, &[])));
+    short.filter_map(|(service, shortage)| Some((service.name.clone(), shortage?))).collect()
+}
+
 struct Losses<'a> {
     standings: &'a Standings<'a>,
     loads: Loads<'a>,

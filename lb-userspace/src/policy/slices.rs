@@ -39,6 +39,18 @@ pub struct KeptOut {
 /// By the name of the pool; one that is not in it is kept out of nothing.
 pub type Slices = BTreeMap<String, KeptOut>;
 
+/// All of these together: of a pool that several of them have, where it is kept out of most; the first of those that are equal.
+pub fn united(all: &[&Slices]) -> Slices {
+    let mut united = Slices::new();
+    for (pool, kept_out) in all.iter().flat_map(|slices| slices.iter()) {
+        let known = united.get(pool).map_or(0, |known: &KeptOut| known.percent);
+        if kept_out.percent > known {
+            united.insert(pool.clone(), kept_out.clone());
+        }
+    }
+    united
+}
+
 /// A stretch of the hash space in which the same pools are kept out.
 struct World {
     /// In percent.
@@ -112,7 +124,7 @@ fn blend(as_it_is: Vec<Share>, worlds: &[World]) -> Vec<Share> {
 }
 
 /// Rows of each, with ties as the table's own apportionment breaks them.
-fn rows(shares: &[Share]) -> Vec<u32> {
+pub(super) fn rows(shares: &[Share]) -> Vec<u32> {
     let mut order: Vec<_> = (0..shares.len()).collect();
     order.sort_by_key(|at| (&shares[*at].cluster, &shares[*at].pool));
     let weights: Vec<_> = order.iter().map(|at| shares[*at].weight).collect();

@@ -77,6 +77,7 @@ fn config() -> Config {
         access_policies: Vec::new(),
         rollouts: Vec::new(),
         analyses: Vec::new(),
+        drills: Vec::new(),
         failover_policies: Vec::new(),
     }
 }

@@ -273,6 +273,7 @@ fn config() -> Config {
     Config {
         rollouts: Vec::new(),
         analyses: Vec::new(),
+        drills: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {
             id: "model".into(),

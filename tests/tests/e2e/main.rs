@@ -6,6 +6,7 @@ mod capacity;
 mod chain;
 mod clamp;
 mod demo;
+mod drill;
 mod encap_change;
 mod encapsulation;
 mod evidence;

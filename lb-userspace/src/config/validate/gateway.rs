@@ -12,7 +12,7 @@ use super::encap::GUE_PORT;
 use super::{limits, node, within};
 use crate::config::file::{self, Icmp, Listen, Source};
 use crate::config::model::{
-    AccessList, Admit, Analysis, FailoverPolicy, Gateway, Interface, Pool, Provider, Redirects, Replies,
+    AccessList, Admit, Analysis, Config, Gateway, Interface, Provider, Redirects, Replies,
 };
 use crate::config::problem::{Problems, quoted};
 use crate::config::read::{List, Located};
@@ -80,19 +80,15 @@ fn replies(icmp: Option<&Located<Icmp>>, problems: &mut Problems) -> Replies {
     }
 }
 
-/// Pools that ask what clients' packets say have flows followed, and so have policies that ask for how many there are, and
-/// analyses that measure them, also where the gateway says nothing of it.
-pub(super) fn with_evidence(
-    gateway: Gateway,
-    pools: &[Pool],
-    policies: &[FailoverPolicy],
-    analyses: &[Analysis],
-) -> Gateway {
+/// Pools that ask what clients' packets say have flows followed, and so have policies that ask for how many there are, analyses
+/// that measure them, and drills that are aborted by them, also where the gateway says nothing of it.
+pub(super) fn follow_flows(config: &mut Config) {
     let measured = |analysis: &Analysis| matches!(analysis.provider, Provider::Dataplane { .. });
-    let asked = pools.iter().any(|pool| pool.outlier.is_some() || pool.circuit_breaker.is_some())
-        || policies.iter().any(|policy| policy.spill.is_some())
-        || analyses.iter().any(measured);
-    Gateway { evidence: gateway.evidence.or(asked.then_some(ONE_IN)), ..gateway }
+    let asked = config.pools.iter().any(|pool| pool.outlier.is_some() || pool.circuit_breaker.is_some())
+        || config.failover_policies.iter().any(|policy| policy.spill.is_some())
+        || config.analyses.iter().any(measured)
+        || !config.drills.is_empty();
+    config.gateway.evidence = config.gateway.evidence.or(asked.then_some(ONE_IN));
 }
 
 /// Of how many flows one is followed.

@@ -23,6 +23,7 @@ impl<'f> Names<'f> {
     /// Reports names that are written twice; the first one counts.
     pub(super) fn of(file: &'f File, problems: &mut Problems) -> Self {
         index("rollout", file.rollouts.as_ref(), |rollout| &rollout.name, problems);
+        index("drill", file.drills.as_ref(), |drill| &drill.name, problems);
         Self {
             services: index("service", file.services.as_ref(), |service| &service.name, problems),
             analyses: index("analysis", file.analyses.as_ref(), |analysis| &analysis.name, problems),

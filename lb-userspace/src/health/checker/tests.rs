@@ -99,6 +99,7 @@ fn config(hosts: u8) -> Config {
         access_policies: Vec::new(),
         rollouts: Vec::new(),
         analyses: Vec::new(),
+        drills: Vec::new(),
         failover_policies: Vec::new(),
         digest: String::new(),
         cluster_set: ClusterSet {

@@ -3,6 +3,7 @@
 
 mod backends;
 mod clusters;
+mod drills;
 mod held;
 mod rates;
 mod rollouts;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use backends::{BackendView, backends};
 pub use clusters::{ClusterView, clusters};
+pub use drills::{DrillView, DrilledView, DrillsView, ScheduledView, drills};
 pub use held::HeldView;
 pub use rates::{BackendRates, ClusterRates, Rates, RatesView, rates};
 pub use rollouts::{RolloutView, RunView, rollouts};

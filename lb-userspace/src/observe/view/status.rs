@@ -7,7 +7,7 @@ use lb_ebpf::tables::Tables;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{RolloutView, Seen, rollouts, share};
+use super::{RolloutView, Seen, drills, rollouts, share};
 use crate::observe::published::Reports;
 
 /// The gateway as a whole.
@@ -47,6 +47,9 @@ pub struct StatusView {
     /// Rollouts, if any are configured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutView>,
+    /// The drill that runs, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
     /// Packets that did not go to a backend, by reason; those that were counted at all.
     pub reasons: Vec<ReasonCount>,
 }
@@ -186,6 +189,7 @@ pub fn status<T: Tables>(seen: &Seen<T>, running: bool) -> StatusView {
         probes: probes(seen),
         reports: seen.published.reports.as_ref().map(reports),
         rollouts: rollouts(seen),
+        drill: drills(seen).last.filter(|drill| drill.state == "running").map(|drill| drill.says),
         reasons: reasons(seen),
     }
 }

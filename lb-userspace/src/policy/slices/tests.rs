@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::Config;
-use crate::config::tests::world::configured;
+use crate::config::tests::world::{configured, example};
 use crate::policy::decide;
 use crate::policy::observed::{Health, Observed, Verdict};
 
@@ -202,5 +202,36 @@ proptest! {
         let (before, after) = (of(config, &observed, [0; 3]), of(config, &observed, percents));
         let moved: u32 = before.iter().zip(&after).map(|(before, after)| after.saturating_sub(*before)).sum();
         prop_assert!(moved <= CLUSTER_ROWS * u32::from(percent) / 100 + 3, "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn the_page_s_example_is_true() {
+    let config = example("circuit-breaker.yaml");
+    let kept_out = KeptOut { percent: 99, reason: "its breaker is half-open".into() };
+    let slices = Slices::from([("web-eu".to_owned(), kept_out)]);
+    let observed = Observed { kept_out: slices, ..Observed::all_well(&config) };
+    let services = decide(&config, &observed).services;
+    assert_eq!(rows(&services[0].shares), [41, 4_055]);
+}
+
+proptest! {
+    #[test]
+    fn of_two_who_keep_a_pool_out_the_larger_part_counts(
+        one in prop::array::uniform3(0..=ALL),
+        other in prop::array::uniform3(0..=ALL),
+    ) {
+        let slices = |percents: [u8; 3], reason: &str| -> Slices {
+            let kept_out = |percent| KeptOut { percent, reason: reason.to_owned() };
+            let all = POOLS.iter().zip(percents).filter(|(_, percent)| *percent > 0);
+            all.map(|(pool, percent)| ((*pool).to_owned(), kept_out(percent))).collect()
+        };
+        let united = united(&[&slices(one, "one"), &slices(other, "other")]);
+        for (at, pool) in POOLS.iter().enumerate() {
+            let larger = one[at].max(other[at]);
+            let reason = if one[at] == larger { "one" } else { "other" };
+            let wanted = (larger > 0).then(|| KeptOut { percent: larger, reason: reason.to_owned() });
+            prop_assert_eq!(united.get(*pool), wanted.as_ref());
+        }
     }
 }

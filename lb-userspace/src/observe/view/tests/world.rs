@@ -70,6 +70,7 @@ pub(super) fn config() -> Config {
         access_policies: Vec::new(),
         rollouts: Vec::new(),
         analyses: Vec::new(),
+        drills: Vec::new(),
         failover_policies: Vec::new(),
         digest: "d1".into(),
         cluster_set: ClusterSet {
@@ -169,6 +170,7 @@ impl World {
                 memory,
                 ejections,
                 breakers,
+                drills: crate::observe::published::Drills::default(),
                 rollouts: BTreeMap::default(),
                 reports,
                 loads: None,
