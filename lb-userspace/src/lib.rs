@@ -21,6 +21,7 @@ pub mod milliseconds;
 pub mod observe;
 pub mod plan;
 pub mod policy;
+pub mod quotable;
 pub mod reconcile;
 pub mod report;
 pub mod sweep;

@@ -16,7 +16,7 @@ mod tunnel;
 mod worker;
 
 pub use checker::{Checker, Options, Plan, Target};
-pub use fetch::fetch;
+pub use fetch::{Answer, Get, fetch};
 pub use judge::{Judge, Outcome, Verdict};
 pub use probe::{Code, Failure, Network, Phase, Prober, Serving};
 pub use schedule::{first_delay, next_delay, seed};

@@ -29,6 +29,7 @@ pub(super) use deadline::Deadline;
 pub use failure::{Failure, Phase};
 pub use grpc::{Code, Serving};
 pub(super) use http::{ask, request};
+pub(super) use tls::begin;
 
 /// How a probe names itself in nodes' logs.
 const AGENT: &str = concat!("spillway/", env!("CARGO_PKG_VERSION"));
@@ -89,9 +90,14 @@ pub(super) fn authority(host: Option<&str>, tls: Option<&Tls>, to: SocketAddr) -
     }
     let name = tls.and_then(|tls| tls.server_name.as_ref());
     let name = name.map_or_else(|| to.ip().to_string(), |name| name.to_str().into_owned());
-    let name = if name.contains(':') { format!("[{name}]") } else { name };
-    let usual = if tls.is_some() { 443 } else { 80 };
-    if to.port() == usual { name } else { format!("{name}:{}", to.port()) }
+    with_port(&name, to.port(), tls.is_some())
+}
+
+/// A name or an address, and behind it the port, where it is not the protocol's own.
+pub(super) fn with_port(name: &str, port: u16, over_tls: bool) -> String {
+    let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    let usual = if over_tls { 443 } else { 80 };
+    if port == usual { name } else { format!("{name}:{port}") }
 }
 
 #[cfg(test)]

@@ -159,14 +159,6 @@ fn behind(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
-/// Text of somebody else's as one short line of a log.
-pub(super) fn quotable(text: &str) -> String {
-    const MOST: usize = 120;
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let shown = |char: char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char };
-    line.chars().take(MOST).map(shown).collect()
-}
-
 /// What a probe that ran out of time was waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

@@ -11,11 +11,12 @@ use hyper::{Request, StatusCode};
 use tokio::task::JoinSet;
 
 use super::deadline::Deadline;
-use super::failure::{Failure, Phase, quotable};
+use super::failure::{Failure, Phase};
 use super::http::HEADER_LIMIT;
 use super::tls::Stream;
 use super::{AGENT, authority};
 use crate::config::model::GrpcCheck;
+use crate::quotable::quotable;
 
 mod message;
 

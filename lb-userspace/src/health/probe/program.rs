@@ -12,9 +12,10 @@ use tokio::process::{Child, Command};
 use tokio::task::consume_budget;
 
 use super::deadline::Deadline;
-use super::failure::{Failure, Phase, quotable};
+use super::failure::{Failure, Phase};
 use crate::config::model::Program;
 use crate::health::checker::{Plan, Target};
+use crate::quotable::quotable;
 
 /// Bytes of its output that are kept; the others are read, so that it need not wait, and thrown away.
 const KEPT: usize = 1 << 10;

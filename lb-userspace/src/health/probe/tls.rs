@@ -20,12 +20,12 @@ use super::failure::{Failure, Phase};
 use crate::config::model::{Authorities, Tls};
 
 /// A connection, with TLS or without.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Begins TLS over a connection to `address` and offers `protocol` (ALPN); without `tls` it is left as it is.
-pub(super) async fn begin(
+pub(crate) async fn begin(
     tls: Option<&Tls>,
     protocol: &[u8],
     address: SocketAddr,
