@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod evidence;
 pub mod explain;
 pub mod health;
+pub mod inquiry;
 pub mod milliseconds;
 pub mod observe;
 pub mod plan;

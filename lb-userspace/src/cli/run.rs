@@ -29,7 +29,11 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let Options { config, pin_path, interfaces, log_packets } = options;
     let origin = Origin { file: config.clone(), pin_path: pin_path.clone(), interfaces: interfaces.clone() };
     let log = if *log_packets { PacketLog::On } else { PacketLog::Off };
-    Ok(runtime()?.block_on(daemon::run(origin, log))?)
+    let runtime = runtime()?;
+    let ended = runtime.block_on(daemon::run(origin, log));
+    // A name may be looked up that nobody waits for any more.
+    runtime.shutdown_background();
+    Ok(ended?)
 }
 
 /// What an agent runs on: one thread.

@@ -28,7 +28,7 @@ pub use outlier::Outlier;
 pub use quic::{QuicConfig, ServerId};
 pub use redirects::{Redirects, Via};
 pub use report::ClusterReport;
-pub use rollout::{Analysis, Provider, Rollback, Rollout, Step};
+pub use rollout::{Analysis, Inquiry, Provider, Rollback, Rollout, Sought, Step};
 pub use spill::Spill;
 
 use std::collections::BTreeMap;

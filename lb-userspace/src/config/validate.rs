@@ -19,6 +19,7 @@ mod outlier;
 mod pools;
 mod ports;
 mod probed;
+mod provider;
 mod quic;
 mod report;
 mod rollouts;
@@ -57,7 +58,7 @@ pub(crate) fn validate(file: &File, base: &Path, problems: &mut Problems) -> Opt
     let failover_policies =
         each(file.failover_policies.as_ref(), |policy| failover::policy(policy, &names, problems));
     let rollouts = each(file.rollouts.as_ref(), |rollout| rollouts::rollout(rollout, &names, problems));
-    let analyses = each(file.analyses.as_ref(), |analysis| analyses::analysis(analysis, problems));
+    let analyses = each(file.analyses.as_ref(), |analysis| analyses::analysis(analysis, base, problems));
     let drills = each(file.drills.as_ref(), |drill| drills::drill(drill, &names, problems));
     across(file, &names, problems);
     if !problems.is_empty() {

@@ -18,6 +18,7 @@ mod demand;
 mod drain;
 mod drills;
 mod file_watch;
+mod inquiries;
 mod interfaces;
 mod machine;
 mod news;

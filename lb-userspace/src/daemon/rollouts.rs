@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::agent::Agent;
+use super::inquiries::{Answered, Inquiries};
 use super::tracking::instant;
-use crate::config::model::{Analysis, Config, Provider};
+use crate::config::model::{Config, Provider};
 use crate::config::unknown;
 use crate::datapath::clock::monotonic;
 use crate::evidence::Reading;
@@ -28,12 +29,13 @@ pub(super) struct Rolling {
     rollouts: Rollouts,
     /// By rollout: when the measurement is due whose interval began with these counts.
     begun: BTreeMap<String, (u64, Readings)>,
+    inquiries: Inquiries,
 }
 
 impl Rolling {
     /// As the agent before left it.
     pub(super) fn of(rollouts: &Rollouts) -> Self {
-        Self { rollouts: rollouts.clone(), begun: BTreeMap::new() }
+        Self { rollouts: rollouts.clone(), ..Self::default() }
     }
 
     /// What is left to the next agent.
@@ -43,8 +45,22 @@ impl Rolling {
 
     /// When time leads on; `None`: it does not.
     pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
-        let due = Plan::all(config).filter_map(|plan| self.rollouts.get(&plan.rollout.name)?.due(plan));
-        due.min().map(instant)
+        Plan::all(config).filter_map(|plan| self.due(plan)).min().map(instant)
+    }
+
+    fn due(&self, plan: Plan) -> Option<u64> {
+        let name = &plan.rollout.name;
+        let progress = self.rollouts.get(name)?;
+        // Who was asked answers in time or not; the step is to be done in time in any case.
+        match progress.analysed(plan) {
+            Some((_, due)) if self.inquiries.is_asked(name, due) => Some(progress.deadline(plan)),
+            _ => progress.due(plan),
+        }
+    }
+
+    /// What a server said that was asked for an analysis.
+    pub(super) async fn answered(&mut self) -> Answered {
+        self.inquiries.answered().await
     }
 }
 
@@ -80,52 +96,83 @@ impl Agent {
 
     /// Goes on with all rollouts, as far as they can.
     pub(super) fn roll(&mut self) {
-        let mut rollouts = std::mem::take(&mut self.rolling.rollouts);
-        let mut begun = std::mem::take(&mut self.rolling.begun);
+        let mut rolling = std::mem::take(&mut self.rolling);
+        let Rolling { rollouts, begun, inquiries } = &mut rolling;
         begun.retain(|name, _| rollouts.contains_key(name));
+        inquiries.retain(|name| rollouts.contains_key(name));
         for plan in Plan::all(&self.config) {
             let name = &plan.rollout.name;
             let Some(progress) = rollouts.get_mut(name) else { continue };
             let before = progress.clone();
             progress.advance(plan, self.is_ready(plan), monotonic());
-            self.measure(plan, progress, &mut begun);
+            self.measure(plan, progress, begun, inquiries);
             tell(name, &before, progress);
         }
-        self.rolling = Rolling { rollouts, begun };
+        self.rolling = rolling;
         self.weigh_rollouts();
     }
 
     /// Measures if it is time, and begins the next interval.
-    fn measure(&self, plan: Plan, progress: &mut Progress, begun: &mut BTreeMap<String, (u64, Readings)>) {
-        let Some((analysis, due)) = progress.analysed(plan) else { return };
-        let (name, now) = (&plan.rollout.name, monotonic());
+    fn measure(
+        &self,
+        plan: Plan,
+        progress: &mut Progress,
+        begun: &mut BTreeMap<String, (u64, Readings)>,
+        inquiries: &mut Inquiries,
+    ) {
+        let name = &plan.rollout.name;
+        let Some((analysis, due)) = progress.analysed(plan) else { return inquiries.forget(name) };
+        let now = monotonic();
         let earlier = begun.get(name).filter(|(of, _)| *of == due);
         if earlier.is_some() && due > now {
             return;
         }
         let readings = self.readings(&plan.rollout.to);
-        if let Some((_, earlier)) = earlier {
-            let found = self.find(analysis, &since(earlier, &readings));
-            info!(event = "analysis", rollout = name, analysis = analysis.name, outcome = ?found.outcome, found = found.found);
-            progress.measured(plan, found, now);
-            progress.advance(plan, self.is_ready(plan), now);
-        } else {
-            progress.measure_anew(plan, now);
+        match (earlier, &analysis.provider) {
+            (Some((_, earlier)), Provider::Dataplane { metric, min_samples }) => {
+                let reading = since(earlier, &readings);
+                let found = Measurement::of_flows(*metric, &reading, *min_samples, analysis.success);
+                self.take_in(plan, progress, found);
+            }
+            (Some(_), Provider::Server(_)) if inquiries.is_asked(name, due) => return,
+            (Some(_), Provider::Server(inquiry)) => return inquiries.ask(name, due, inquiry),
+            (None, _) => progress.measure_anew(plan, now),
         }
         if let Some((_, due)) = progress.analysed(plan) {
             begun.insert(name.clone(), (due, readings));
         }
     }
 
-    /// Counts say nothing of weights that the tables do not have.
-    fn find(&self, analysis: &Analysis, reading: &Reading) -> Measurement {
-        let Provider::Dataplane { metric, min_samples } = analysis.provider;
-        match &self.trouble.tables {
+    /// Takes in what a server said, if it is still asked that.
+    pub(super) fn answered(&mut self, answered: Answered) {
+        let Answered { rollout, due, inquiry, number } = answered;
+        let plan = Plan::all(&self.config).find(|plan| plan.rollout.name == rollout);
+        let (Some(plan), Some(before)) = (plan, self.rolling.rollouts.get(&rollout)) else { return };
+        let Some((analysis, at)) = before.analysed(plan) else { return };
+        let Provider::Server(asked) = &analysis.provider else { return };
+        if (at, asked) != (due, &inquiry) {
+            return;
+        }
+        let found = Measurement::of_answer(inquiry.sought.name(), number, analysis.success);
+        let mut progress = before.clone();
+        self.take_in(plan, &mut progress, found);
+        tell(&rollout, before, &progress);
+        self.rolling.rollouts.insert(rollout, progress);
+    }
+
+    /// Takes in a measurement. It says nothing of weights that the tables do not have.
+    fn take_in(&self, plan: Plan, progress: &mut Progress, found: Measurement) {
+        let Some((analysis, _)) = progress.analysed(plan) else { return };
+        let found = match &self.trouble.tables {
             Some(reason) => {
                 Measurement { outcome: Outcome::Error, found: format!("the tables are others: {reason}") }
             }
-            None => Measurement::of_flows(metric, reading, min_samples, analysis.success),
-        }
+            None => found,
+        };
+        let (name, now) = (&plan.rollout.name, monotonic());
+        info!(event = "analysis", rollout = name, analysis = analysis.name, outcome = ?found.outcome, found = found.found);
+        progress.measured(plan, found, now);
+        progress.advance(plan, self.is_ready(plan), now);
     }
 
     /// Whether somebody takes what `to` is to get, and the tables can say so.

@@ -167,6 +167,7 @@ impl Watch {
             () = until(decided) => return Happened::Deadline,
             () = until(rolled) => return Happened::Deadline,
             found = self.agent.tracking.found() => self.agent.swept(found),
+            answered = self.agent.rolling.answered() => self.agent.answered(answered),
             _ = self.signals.interrupt.recv() => return Happened::End,
             _ = self.signals.terminate.recv() => return Happened::End,
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::Tls;
 use crate::config::problem::{Place, Problems};
 use crate::config::read::{Located, Read, Required, Section, expected};
 use crate::config::scalar::{Choice, Integer, Time, Word};
@@ -16,13 +17,26 @@ use crate::evidence::{Criterion, Metric};
 pub(crate) struct Analysis {
     /// A DNS label, unique.
     pub(crate) name: Required<String>,
-    /// `dataplane`: what clients' packets say of the pool that the rollout goes to.
+    /// `dataplane`: what clients' packets say of the pool that the rollout goes to; `prometheus`: a query; `http`: a number in
+    /// a JSON document.
     pub(crate) provider: Required<Choice<ProviderType>>,
     /// `dataplane`: the number.
     pub(crate) metric: Option<Located<Choice<Metric>>>,
     /// `dataplane`: flows that must have been followed in an interval; with fewer a measurement says nothing.
     #[schemars(range(min = 1, max = 1_000_000_000), extend("default" = 100))]
     pub(crate) min_samples: Option<Located<Integer>>,
+    /// `prometheus`: where its API is, without `/api/v1`; `http`: what is asked for.
+    pub(crate) url: Option<Located<String>>,
+    /// `prometheus`: PromQL with one number, for an instant query.
+    pub(crate) query: Option<Located<String>>,
+    /// `http`: where the number is in the answer (RFC 6901).
+    pub(crate) json_pointer: Option<Located<String>>,
+    /// `prometheus`, `http`: who must have signed the certificate of a server of `https`, and whose it is; the name in the URL
+    /// when that is left out.
+    pub(crate) tls: Option<Located<Tls>>,
+    /// `prometheus`, `http`: time after which there is no answer.
+    #[schemars(extend("default" = "5s"))]
+    pub(crate) timeout: Option<Located<Time>>,
     /// Time before each measurement.
     #[schemars(extend("default" = "10s"))]
     pub(crate) interval: Option<Located<Time>>,
@@ -48,16 +62,25 @@ impl Read for Analysis {
         let name = section.required("name");
         let provider: Required<Choice<ProviderType>> = section.required("provider");
         let is = |kind| provider.as_ref().is_some_and(|provider| provider.value.0 == kind);
-        let metric = if is(ProviderType::Dataplane) {
-            section.required("metric").0
-        } else {
-            section.optional("metric")
-        };
+        let is_dataplane = is(ProviderType::Dataplane);
+        let is_server = is(ProviderType::Prometheus) || is(ProviderType::Http);
+        let metric = if is_dataplane { section.required("metric").0 } else { section.optional("metric") };
+        let url = if is_server { section.required("url").0 } else { section.optional("url") };
+        let is_query = is(ProviderType::Prometheus);
+        let query = if is_query { section.required("query").0 } else { section.optional("query") };
+        let is_http = is(ProviderType::Http);
+        let pointer =
+            if is_http { section.required("jsonPointer").0 } else { section.optional("jsonPointer") };
         let analysis = Self {
             name,
             provider,
             metric,
             min_samples: section.optional("minSamples"),
+            url,
+            query,
+            json_pointer: pointer,
+            tls: section.optional("tls"),
+            timeout: section.optional("timeout"),
             interval: section.optional("interval"),
             count: section.required("count"),
             success: section.required("success"),
@@ -75,11 +98,15 @@ impl Read for Analysis {
 pub(crate) enum ProviderType {
     /// The program's counters.
     Dataplane,
+    /// A server of Prometheus' API.
+    Prometheus,
+    /// Any server.
+    Http,
 }
 
 impl Word for ProviderType {
-    const KNOWN: &'static [(&'static str, Self)] = &[("dataplane", Self::Dataplane)];
-    const LATER: &'static [&'static str] = &["prometheus", "http"];
+    const KNOWN: &'static [(&'static str, Self)] =
+        &[("dataplane", Self::Dataplane), ("prometheus", Self::Prometheus), ("http", Self::Http)];
 }
 
 impl Word for Metric {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Tls;
 use crate::evidence::{Criterion, Metric};
 
 /// A way from one pool of a service to another.
@@ -91,4 +92,43 @@ pub enum Provider {
         /// Flows that were followed.
         min_samples: u64,
     },
+    /// From a server.
+    Server(Inquiry),
+}
+
+/// What a server is asked by HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How TLS begins, with whom the certificate must be by; `None`: there is none.
+    pub tls: Option<Tls>,
+    /// Path and query, encoded.
+    pub target: String,
+    /// How long it may take altogether.
+    pub timeout: Duration,
+    /// What is looked for.
+    pub sought: Sought,
+}
+
+/// Where an answer has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// It is the one sample of an instant query of Prometheus.
+    Sample,
+    /// It is where this JSON Pointer leads to.
+    At(String),
+}
+
+impl Sought {
+    /// What a number is called where people read of it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Sample => "the query",
+            Self::At(pointer) if pointer.is_empty() => "the answer",
+            Self::At(pointer) => pointer,
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Rules of `analyses`.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use super::names::label;
-use super::{time, within};
+use super::{provider, time, within};
 use crate::config::file::{self, ProviderType};
 use crate::config::model::{Analysis, Provider};
 use crate::config::problem::Problems;
@@ -19,7 +20,11 @@ const ERRORS: u32 = 4;
 /// Of so many a share is known to about a tenth.
 const SAMPLES: u64 = 100;
 
-pub(super) fn analysis(analysis: &Located<file::Analysis>, problems: &mut Problems) -> Option<Analysis> {
+pub(super) fn analysis(
+    analysis: &Located<file::Analysis>,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<Analysis> {
     if let Some(name) = analysis.name.as_ref() {
         label(name, problems);
     }
@@ -29,7 +34,7 @@ pub(super) fn analysis(analysis: &Located<file::Analysis>, problems: &mut Proble
     let failure_limit = limit(&analysis.failure_limit, 0);
     let consecutive_error_limit = limit(&analysis.consecutive_error_limit, ERRORS);
     let inconclusive_limit = limit(&analysis.inconclusive_limit, 0);
-    let provider = provider(analysis, problems);
+    let provider = provider(analysis, base, problems);
     Some(Analysis {
         name: analysis.name.as_ref()?.value.clone(),
         provider: provider?,
@@ -42,11 +47,12 @@ pub(super) fn analysis(analysis: &Located<file::Analysis>, problems: &mut Proble
     })
 }
 
-fn provider(analysis: &file::Analysis, problems: &mut Problems) -> Option<Provider> {
+fn provider(analysis: &file::Analysis, base: &Path, problems: &mut Problems) -> Option<Provider> {
     let min_samples = within(analysis.min_samples.as_ref(), SAMPLES, &(1..=1_000_000_000), problems);
-    match analysis.provider.as_ref()?.value.0 {
-        ProviderType::Dataplane => {
-            Some(Provider::Dataplane { metric: analysis.metric.as_ref()?.value.0, min_samples })
-        }
+    let kind = analysis.provider.as_ref()?.value.0;
+    provider::keys_belong(kind, analysis, problems);
+    if kind == ProviderType::Dataplane {
+        return Some(Provider::Dataplane { metric: analysis.metric.as_ref()?.value.0, min_samples });
     }
+    provider::inquiry(kind, analysis, base, problems).map(Provider::Server)
 }

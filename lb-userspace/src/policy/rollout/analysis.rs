@@ -47,6 +47,14 @@ impl Measurement {
         Self { outcome, found: format!("{name} is {value}, to be {success}") }
     }
 
+    /// Of what a server was asked for: a number, none, or why nobody knows.
+    pub fn of_answer(name: &str, number: Result<Option<f64>, String>, success: Criterion) -> Self {
+        match number {
+            Ok(value) => Self::of(name, value, success),
+            Err(found) => Self { outcome: Outcome::Error, found },
+        }
+    }
+
     /// Of what came to a pool; of fewer flows than `least` it says nothing.
     pub fn of_flows(metric: Metric, reading: &Reading, least: u64, success: Criterion) -> Self {
         let samples = metric.samples(reading);

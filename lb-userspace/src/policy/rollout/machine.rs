@@ -138,7 +138,8 @@ impl Progress {
         (self.weight, self.phase, self.reason) = (Some(weight), phase, reason);
     }
 
-    fn deadline(&self, plan: Plan) -> u64 {
+    /// When a step that is no pause takes too long.
+    pub fn deadline(&self, plan: Plan) -> u64 {
         self.since.saturating_add(milliseconds(plan.rollout.progress_deadline))
     }
 
