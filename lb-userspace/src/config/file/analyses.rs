@@ -27,7 +27,7 @@ pub(crate) struct Analysis {
     pub(crate) min_samples: Option<Located<Integer>>,
     /// `prometheus`: where its API is, without `/api/v1`; `http`: what is asked for.
     pub(crate) url: Option<Located<String>>,
-    /// `prometheus`: PromQL with one number, for an instant query.
+    /// `prometheus`: an instant query (`PromQL`) with one number.
     pub(crate) query: Option<Located<String>>,
     /// `http`: where the number is in the answer (RFC 6901).
     pub(crate) json_pointer: Option<Located<String>>,
