@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, TwoClusters, VIP_V4, fetch, is_root};
+use lb_tests::lab::{Load, Server, TwoClusters, VIP_V4, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
@@ -17,6 +17,8 @@ const RATE: u32 = 400;
 const PATIENCE: Duration = Duration::from_millis(1800);
 /// How long each state is watched.
 const WATCHED: Duration = Duration::from_secs(2);
+/// Where a Prometheus listens.
+const PROMETHEUS_PORT: u16 = 9090;
 /// Rows of a cluster table.
 const ROWS: f64 = 4096.0;
 
@@ -139,4 +141,40 @@ fn a_cluster_that_drops_syns_gets_what_the_first_step_allows_and_then_nothing() 
 fn is_at_most(count: usize, of: usize, percent: usize) -> bool {
     let over = (100 * count).saturating_sub(of * percent);
     over.pow(2) <= 16 * of * percent * (100 - percent)
+}
+
+/// What a Prometheus answers to a query whose one sample is this.
+fn sample(value: &str) -> String {
+    let result = json!([{"metric": {}, "value": [1, value]}]);
+    json!({"status": "success", "data": {"resultType": "vector", "result": result}}).to_string()
+}
+
+#[test]
+fn a_prometheus_that_says_good_leads_on_and_one_that_says_bad_leads_back() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let (lab, mut gateway) = balanced(|file| {
+        file["pools"][1]["weight"] = json!(0);
+        let steps = json!([{"setWeight": 10}, {"analysis": "errors"}, {"setWeight": 50}, {"analysis": "errors"}, {"setWeight": 100}]);
+        file["rollouts"] =
+            json!([{"name": "west", "service": "test/web", "from": "eu-1", "to": "us-1", "steps": steps}]);
+        file["analyses"] = json!([{"name": "errors", "provider": "prometheus", "query": "sum(rate(errors[1m]))",
+            "url": format!("http://127.0.0.1:{PROMETHEUS_PORT}"), "interval": "2s", "count": 2, "success": "< 0.1",
+            "consecutiveErrorLimit": 100}]);
+    })?;
+    let good = Server::start(&lab.gateway, &sample("0.01"), PROMETHEUS_PORT)?;
+    gateway.tell(&["rollout", "start", "west"])?;
+    comes_to(&mut gateway, "analysing", 410.0)?;
+    comes_to(&mut gateway, "analysing", 2048.0)?;
+    drop(good);
+    let _bad = Server::start(&lab.gateway, &sample("0.5"), PROMETHEUS_PORT)?;
+    let aborted = comes_to(&mut gateway, "aborted", 0.0)?;
+    let says = aborted["says"].as_str().context("words")?;
+    assert!(
+        says.contains("failed analysis errors") && says.contains("the query is 0.5, to be < 0.1"),
+        "{says}"
+    );
+    Ok(())
 }
