@@ -49,6 +49,32 @@ fn what_stands_by_takes_what_the_active_cannot() {
 }
 
 #[test]
+fn what_is_maintained_gets_nothing_new_and_the_others_could_still_lose_one() {
+    let (mut config, mut observed) = example("maintenance.yaml");
+    let holds = |config: &Config, observed: &Observed| {
+        resilience::assess(config, observed, &resilience::Demand::new())[0].breach.is_none()
+    };
+    assert_eq!((rows(&config, &observed), holds(&config, &observed)), (vec![4096, 0, 0], true));
+    lose(&config, &mut observed, 0, 2);
+    assert_eq!((rows(&config, &observed), holds(&config, &observed)), (vec![2867, 0, 1229], false));
+    lose(&config, &mut observed, 0, 0);
+    config.clusters[1].state = ClusterState::Active;
+    assert_eq!(rows(&config, &observed), [2048, 2048, 0]);
+    // It is on again: of its health a fifth after another is taken in.
+    let taken = [20, 40, 60, 80].map(|percent| {
+        let perceived = failback::Perceived { percent, since: Some(0) };
+        let pools = BTreeMap::from([("web-eu-2".to_owned(), perceived)]);
+        let memory = Memory { failback: [("europe-first".to_owned(), pools)].into(), ..Memory::default() };
+        let shares = decide_after(&memory, &config, &observed, 1).desired.services.swap_remove(0).shares;
+        [1, 2].map(|pool: usize| u32::from(shares[pool].weight) / WEIGHT_OF_A_ROW)
+    });
+    assert_eq!(taken, [[546, 819], [1053, 410], [1536, 0], [1820, 0]]);
+    observed.drained_clusters.insert("us-1".into());
+    config.clusters[1].state = ClusterState::Draining;
+    assert!(!holds(&config, &observed), "nobody is left beside eu-1");
+}
+
+#[test]
 fn flows_stay_in_the_zone_then_in_the_region() {
     let (config, mut observed) = example("locality.yaml");
     let priorities = |config: &Config, observed: &Observed| {
