@@ -119,10 +119,11 @@ impl Agent {
                 let names = self.config.drills.iter().map(|drill| drill.name.as_str());
                 let known = self.config.drills.iter().find(|drill| drill.name == *name);
                 let terms = known.ok_or_else(|| unknown("drill", name, names))?.terms.clone();
-                if let Some(since) = self.drilling.drills.since.get_mut(name) {
+                let begun = self.begin_drill(Some(name), &terms, *force);
+                if let Some(since) = self.drilling.drills.since.get_mut(name).filter(|_| begun.is_ok()) {
                     *since = now;
                 }
-                self.begin_drill(Some(name), &terms, *force)
+                begun
             }
             DrillOrder::Fail { terms, force } => self.begin_drill(None, terms, *force),
             DrillOrder::Stop => self.stop_drill(now),

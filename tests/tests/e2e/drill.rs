@@ -63,7 +63,7 @@ fn a_part_of_the_clients_lose_a_cluster_for_a_while_and_notice_nothing() -> Resu
     gateway.kill()?;
     gateway.start(&lab.gateway)?;
     let done = comes_to(&mut gateway, "done", 0.5)?;
-    assert!(done["seconds"].as_u64().is_some_and(|seconds| (8..12).contains(&seconds)), "{done}");
+    assert!(done["seconds"].as_u64().is_some_and(|seconds| (8..30).contains(&seconds)), "{done}");
     assert!(done["samples"].as_u64().is_some_and(|samples| samples >= 50), "{done}");
     gateway.kill()?;
     gateway.start(&lab.gateway)?;
