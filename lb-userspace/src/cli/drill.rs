@@ -70,8 +70,7 @@ struct Run {
 
 fn length(text: &str) -> Result<Duration, String> {
     let Time(time) = parse_time(text).ok_or("write a duration such as 10s, 5m or 1h")?;
-    let range = Duration::from_secs(1)..=Terms::LONGEST;
-    if range.contains(&time) { Ok(time) } else { Err("use 1s to 24h".to_owned()) }
+    if Terms::LENGTHS.contains(&time) { Ok(time) } else { Err("use 1s to 24h".to_owned()) }
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -77,6 +78,21 @@ pub(crate) fn expected(what: &str, node: &Node, place: &Place, problems: &mut Pr
         _ => format!("write {what} here"),
     };
     problems.add(place, format!("expected {what}, found {}", node.value.describe()), mend);
+}
+
+/// A text that says itself what is wrong with it: `what` it is (with an article), and the `mend` of one that is not.
+pub(crate) fn spoken<T: FromStr<Err = String>>(
+    what: &str,
+    mend: &str,
+    node: &Node,
+    place: &Place,
+    problems: &mut Problems,
+) -> Option<T> {
+    let Value::Text(text) = &node.value else {
+        expected(what, node, place, problems);
+        return None;
+    };
+    text.parse().map_err(|reason: String| problems.add(place, reason, mend)).ok()
 }
 
 /// A key that this version refuses, and what to do instead.

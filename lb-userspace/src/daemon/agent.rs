@@ -127,12 +127,9 @@ impl Agent {
         agent.forget_drains();
         agent.forget_outliers();
         agent.forget_breakers();
-        agent.follow_outliers();
-        agent.follow_demand();
         agent.follow_drills();
-        agent.follow_breakers();
         agent.follow_rollouts();
-        agent.weigh_rollouts();
+        agent.follow_configuration();
         agent
     }
 

@@ -9,7 +9,7 @@ use super::agent::Agent;
 use crate::compile::sampled;
 use crate::config::model::{Config, Service};
 use crate::datapath::clock::monotonic;
-use crate::evidence::{Begun, Moment, Reading, Window};
+use crate::evidence::{Begun, Window};
 use crate::observe::published::{ClusterLoad, Loads};
 use crate::policy::new_flows::{Rate, Rates};
 use crate::policy::spills_anew;
@@ -48,8 +48,8 @@ impl Agent {
     /// Looks at the counts; whether the tables are to follow.
     pub(super) fn look_at_demand(&mut self) -> bool {
         let now = monotonic();
-        let evidence = |index| Reading { evidence: self.loaded.maps.evidence(index), ..Reading::default() };
-        self.asked.window.look(now, Moment::of(self.ledger.record(), evidence));
+        let moment = self.moment();
+        self.asked.window.look(now, moment);
         self.asked.next = Some(Instant::now() + EVERY);
         let begun = self.asked.window.begun(sampled(self.asked.one_in));
         self.observed.new_flows = begun.map(|begun| {

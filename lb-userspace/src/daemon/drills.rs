@@ -1,6 +1,6 @@
 //! Drills: begins those that it is time for or that an operator asks for, watches who stands in, and ends them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::tracking::instant;
 use crate::config::model::{self, Config, Terms};
 use crate::config::unknown;
 use crate::datapath::clock::monotonic;
-use crate::evidence::{Moment, Reading};
+use crate::evidence::Moment;
 use crate::milliseconds::milliseconds;
 use crate::observe::published::Drills;
 use crate::policy::drill::begin::Stage;
@@ -34,7 +34,7 @@ pub(super) struct Drilling {
 impl Drilling {
     /// As the agent before left it.
     pub(super) fn of(drills: &Drills) -> Self {
-        Self { drills: drills.clone(), before: None, next: Some(Instant::now()) }
+        Self { drills: drills.clone(), ..Self::default() }
     }
 
     /// What is left to the next agent.
@@ -70,11 +70,12 @@ impl Agent {
     /// Takes in the configuration: ends a drill that is no longer in it, and counts from now for those that are new.
     pub(super) fn follow_drills(&mut self) {
         let now = monotonic();
-        let scheduled: BTreeMap<_, _> = self.config.drills.iter().map(|drill| (&drill.name, drill)).collect();
+        let scheduled = self.config.drills.iter().filter(|drill| drill.every.is_some());
+        let names: BTreeSet<_> = scheduled.map(|drill| &drill.name).collect();
         let since = &mut self.drilling.drills.since;
-        since.retain(|name, _| scheduled.get(name).is_some_and(|drill| drill.every.is_some()));
-        for (name, _) in scheduled.iter().filter(|(_, drill)| drill.every.is_some()) {
-            since.entry((*name).clone()).or_insert(now);
+        since.retain(|name, _| names.contains(name));
+        for name in names {
+            since.entry(name.clone()).or_insert(now);
         }
         if let Some(reason) = self.drilling.running().and_then(|drill| forsaken(drill, &self.config)) {
             self.end_drill(reason, now);
@@ -89,7 +90,7 @@ impl Agent {
         let is_due = |drill: &&model::Drill| self.drilling.drills.due(drill).is_some_and(|due| due <= now);
         if let Some(model::Drill { name, terms, .. }) = self.config.drills.iter().find(is_due).cloned() {
             self.drilling.drills.since.insert(name.clone(), now);
-            if let Err(reason) = self.begin_drill(Some(&name), &terms, false) {
+            if let Err(reason) = self.begin_drill(Some(&name), &terms, false, now) {
                 warn!(event = "drill", drill = name, reason, "was due and is left out");
             }
         }
@@ -119,13 +120,13 @@ impl Agent {
                 let names = self.config.drills.iter().map(|drill| drill.name.as_str());
                 let known = self.config.drills.iter().find(|drill| drill.name == *name);
                 let terms = known.ok_or_else(|| unknown("drill", name, names))?.terms.clone();
-                let begun = self.begin_drill(Some(name), &terms, *force);
+                let begun = self.begin_drill(Some(name), &terms, *force, now);
                 if let Some(since) = self.drilling.drills.since.get_mut(name).filter(|_| begun.is_ok()) {
                     *since = now;
                 }
                 begun
             }
-            DrillOrder::Fail { terms, force } => self.begin_drill(None, terms, *force),
+            DrillOrder::Fail { terms, force } => self.begin_drill(None, terms, *force, now),
             DrillOrder::Stop => self.stop_drill(now),
         }?;
         self.drilling.plan(&self.config, now);
@@ -133,14 +134,20 @@ impl Agent {
         Ok(answer)
     }
 
-    fn begin_drill(&mut self, name: Option<&str>, terms: &Terms, force: bool) -> Result<String, String> {
+    fn begin_drill(
+        &mut self,
+        name: Option<&str>,
+        terms: &Terms,
+        force: bool,
+        now: u64,
+    ) -> Result<String, String> {
         if let Some(running) = self.drilling.running() {
             return Err(format!("{running} runs; wait for its end, or say `spillway drill stop`"));
         }
         let Self { config, observed, memory, .. } = self;
         let opened: BTreeSet<_> = self.breakers.kept().into_keys().collect();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, milliseconds);
-        let stage = Stage { config, observed, memory, opened: &opened, now: monotonic(), unix };
+        let stage = Stage { config, observed, memory, opened: &opened, now, unix };
         let drill = stage.begin(name, terms, force)?;
         let seconds = milliseconds(terms.length) / 1000;
         let answer =
@@ -170,11 +177,6 @@ impl Agent {
             drill.stop(reason, now);
             tell(drill);
         }
-    }
-
-    fn moment(&self) -> Moment {
-        let evidence = |index| Reading { evidence: self.loaded.maps.evidence(index), ..Reading::default() };
-        Moment::of(self.ledger.record(), evidence)
     }
 }
 

@@ -12,6 +12,7 @@ use super::agent::Agent;
 use crate::config::model::{Config, Pool};
 use crate::config::probed;
 use crate::datapath::clock::monotonic;
+use crate::evidence::Moment;
 use crate::observe::published::Ejections;
 use crate::policy::outlier::{Changes, Ejection, Outliers};
 
@@ -90,6 +91,11 @@ impl Agent {
             Some((endpoint.address, self.loaded.maps.evidence(index.into())))
         });
         evidence.collect()
+    }
+
+    /// The same of all backends.
+    pub(super) fn moment(&self) -> Moment {
+        Moment::of(self.ledger.record(), |index| self.loaded.maps.evidence(index).into())
     }
 
     /// A check has come to find an endpoint up: if it took the tunnel, as clients' packets do, an ejection ends.

@@ -233,6 +233,14 @@ impl Agent {
         self.awaited = targets.iter().filter(|address| !known(address)).copied().collect();
     }
 
+    /// Takes in what the configuration asks for of what is known; nothing is forgotten.
+    pub(super) fn follow_configuration(&mut self) {
+        self.follow_outliers();
+        self.follow_breakers();
+        self.follow_demand();
+        self.weigh_rollouts();
+    }
+
     /// Puts a configuration in force, or returns why it is not and the one before is.
     fn adopt(&mut self, config: Config) -> Result<(), String> {
         let (held, needed) = (self.loaded.features(), config::features(&config));
@@ -244,16 +252,10 @@ impl Agent {
             Err(error) => return Err(self.reattach(error.to_string())),
         };
         let before = (std::mem::replace(&mut self.config, config), self.memory.clone());
-        self.follow_outliers();
-        self.follow_breakers();
-        self.follow_demand();
-        self.weigh_rollouts();
+        self.follow_configuration();
         if let Err(reason) = self.converge() {
             (self.config, self.memory) = before;
-            self.follow_outliers();
-            self.follow_breakers();
-            self.follow_demand();
-            self.weigh_rollouts();
+            self.follow_configuration();
             interfaces::withdraw(&attached, &self.pins);
             return Err(self.reattach(format!("the tables could not be applied: {reason}")));
         }

@@ -182,12 +182,8 @@ impl Agent {
 
     fn readings(&self, pool: &str) -> Readings {
         let pools = self.config.pools.iter().filter(|one| one.name == pool);
-        let addresses = pools.flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.address);
-        let read = |address| {
-            let index = self.backend_index(pool, address)?;
-            Some((address, self.loaded.maps.reading(index.into())))
-        };
-        addresses.filter_map(read).collect()
+        let evidence = pools.flat_map(|pool| self.evidence_of(pool));
+        evidence.map(|(address, evidence)| (address, evidence.into())).collect()
     }
 
     /// Does what an operator says to a rollout, but for the tables.

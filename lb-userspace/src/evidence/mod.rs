@@ -56,6 +56,13 @@ impl Reading {
     }
 }
 
+impl From<Evidence> for Reading {
+    /// Of sampled flows alone.
+    fn from(evidence: Evidence) -> Self {
+        Self { evidence, ..Self::default() }
+    }
+}
+
 impl Sub for Reading {
     type Output = Self;
 

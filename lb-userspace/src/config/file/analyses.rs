@@ -6,9 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Tls;
 use crate::config::problem::{Place, Problems};
-use crate::config::read::{Located, Read, Required, Section, expected};
+use crate::config::read::{Located, Read, Required, Section, spoken};
 use crate::config::scalar::{Choice, Integer, Time, Word};
-use crate::config::tree::{Node, Value};
+use crate::config::tree::Node;
 use crate::evidence::{Criterion, Metric};
 
 /// What a rollout asks before it goes on.
@@ -115,15 +115,8 @@ impl Word for Metric {
 
 impl Read for Criterion {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
-        let Value::Text(text) = &node.value else {
-            expected("a comparison such as `\"< 0.01\"`", node, place, problems);
-            return None;
-        };
-        let read = text.parse();
-        if let Err(reason) = &read {
-            problems.add(place, reason, "write `<`, `<=`, `>` or `>=` and a number, in quotes");
-        }
-        read.ok()
+        let mend = "write `<`, `<=`, `>` or `>=` and a number, in quotes";
+        spoken("a comparison such as `\"< 0.01\"`", mend, node, place, problems)
     }
 }
 

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::config::problem::{Place, Problems};
-use crate::config::read::{Located, Read, Required, Section, expected};
+use crate::config::read::{Located, Read, Required, Section, spoken};
 use crate::config::scalar::{Integer, Time};
-use crate::config::tree::{Node, Value};
+use crate::config::tree::Node;
 use crate::evidence::Condition;
 
 /// Losing a cluster on purpose, for a part of the clients.
@@ -53,16 +53,8 @@ impl Read for Drill {
 
 impl Read for Condition {
     fn read(node: &Node, place: &Place, problems: &mut Problems) -> Option<Self> {
-        let Value::Text(text) = &node.value else {
-            expected("a condition such as `\"failed_handshake_ratio > 0.02\"`", node, place, problems);
-            return None;
-        };
-        let read = text.parse();
-        if let Err(reason) = &read {
-            let mend = "write a metric, `<`, `<=`, `>` or `>=`, and a number, in quotes";
-            problems.add(place, reason, mend);
-        }
-        read.ok()
+        let mend = "write a metric, `<`, `<=`, `>` or `>=`, and a number, in quotes";
+        spoken("a condition such as `\"failed_handshake_ratio > 0.02\"`", mend, node, place, problems)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Losing a cluster on purpose, for a part of the clients.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ impl Terms {
     /// For how long, unless something else is said.
     pub const LENGTH: Duration = Duration::from_mins(1);
     /// How long it may be: a day.
-    pub const LONGEST: Duration = Duration::from_hours(24);
+    pub const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
     /// When it ends at once, unless something else is said.
     pub const ABORT_IF: &'static str = "failed_handshake_ratio > 0.02";
     /// How many flows say something, unless something else is said: of so many one that fails by chance is no 2 %.

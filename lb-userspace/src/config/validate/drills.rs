@@ -12,7 +12,6 @@ use crate::config::read::Located;
 use crate::config::scalar::Time;
 use crate::evidence::Condition;
 
-const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Terms::LONGEST;
 /// As long as anybody waits: a year.
 const PAUSES: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 366);
 
@@ -27,7 +26,7 @@ pub(super) fn drill(
     if let Some(cluster) = drill.fail.as_ref() {
         resolve("cluster", cluster, &names.clusters, problems);
     }
-    let length = time(drill.length.as_ref(), Terms::LENGTH, &LENGTHS, problems);
+    let length = time(drill.length.as_ref(), Terms::LENGTH, &Terms::LENGTHS, problems);
     let every =
         drill.every.as_ref().map(|every| (every, time(Some(every), *PAUSES.start(), &PAUSES, problems)));
     if let Some((written, _)) =

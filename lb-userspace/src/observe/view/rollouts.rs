@@ -55,6 +55,13 @@ pub fn rollouts<T: Tables>(seen: &Seen<T>) -> Vec<RolloutView> {
     rollouts.map(|(name, progress)| view(name, progress, seen.monotonic)).collect()
 }
 
+/// A service's, if it has one.
+pub(super) fn of_service<T: Tables>(service: &str, seen: &Seen<T>) -> Option<RolloutView> {
+    let mut rollouts = seen.published.rollouts.iter();
+    let (name, progress) = rollouts.find(|(_, progress)| progress.service == service)?;
+    Some(view(name, progress, seen.monotonic))
+}
+
 fn view(name: &str, progress: &Progress, now: u64) -> RolloutView {
     let due = match &progress.phase {
         Phase::Pausing { until } => Some(*until),

@@ -110,7 +110,7 @@ fn of_service<T: Tables>(
         access: service.access.clone(),
         pools: pools(service, record, seen),
         demand: seen.published.loads.as_ref().and_then(|loads| loads.services.get(name)).copied(),
-        rollout: rollouts(seen).into_iter().find(|rollout| rollout.service == name),
+        rollout: rollouts::of_service(name, seen),
         packets: counters.packets,
         bytes: counters.bytes,
         dropped: counters.dropped,
