@@ -125,11 +125,13 @@ impl Found {
         evidence.resets += self.one(Self::RESET);
         evidence.active += self.one(Self::ACTIVE);
         evidence.in_a_row += self.one(Self::RETRIED);
-        if self.one(Self::COMPLETED | Self::RECOVERED) != 0 {
+        if self.one(Self::COMPLETED) != 0 {
             evidence.in_a_row = 0;
-            if let Some(time) = evidence.times.get_mut(Evidence::bucket(self.micros)) {
-                *time += 1;
-            }
+        }
+        if self.one(Self::COMPLETED | Self::RECOVERED) != 0
+            && let Some(time) = evidence.times.get_mut(Evidence::bucket(self.micros))
+        {
+            *time += 1;
         }
     }
 }

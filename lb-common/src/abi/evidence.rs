@@ -49,7 +49,7 @@ pub struct Evidence {
     pub resets: u64,
     /// How often a flow was found active: once in each of its [`Evidence::INTERVAL`]s that has a packet.
     pub active: u64,
-    /// Handshakes retried since the last one that completed.
+    /// Handshakes retried since the last one that completed without: one that is answered late does not end the row.
     pub in_a_row: u64,
     /// Times from the SYN to the client's first acknowledgement, by [`Evidence::bucket`]; retried ones too.
     pub times: [u64; HANDSHAKE_BUCKETS],

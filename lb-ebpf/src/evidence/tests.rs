@@ -33,14 +33,17 @@ fn a_handshake_is_timed_from_its_syn_to_the_first_acknowledgement() {
 }
 
 #[test]
-fn a_syn_that_comes_again_counts_once_and_in_a_row_until_one_completes() {
+fn a_syn_that_comes_again_counts_once_and_in_a_row_until_another_is_answered_in_time() {
     let mut slot = Slot::default();
     slot.see(1, Opens, 0).see(1, Opens, SECOND).see(1, Opens, 3 * SECOND);
     // Its slot is free for others now.
     slot.see(2, Opens, 5 * SECOND).see(2, Opens, 6 * SECOND);
     assert_eq!((slot.evidence.begun, slot.evidence.retried, slot.evidence.in_a_row), (2, 2, 2));
+    // Late is failed.
     slot.see(2, Acknowledges, 6 * SECOND + MS);
-    assert_eq!((slot.evidence.recovered, slot.evidence.completed, slot.evidence.in_a_row), (1, 0, 0));
+    assert_eq!((slot.evidence.recovered, slot.evidence.completed, slot.evidence.in_a_row), (1, 0, 2));
+    slot.see(3, Opens, 7 * SECOND).see(3, Acknowledges, 7 * SECOND + MS);
+    assert_eq!((slot.evidence.recovered, slot.evidence.completed, slot.evidence.in_a_row), (1, 1, 0));
 }
 
 #[test]
