@@ -1,24 +1,29 @@
 //! A real HTTP client: single requests, and a steady load of them from inside a namespace.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::Namespace;
 use super::crew::Crew;
 
 /// Longest wait for each step of a request: connecting, the answer's head, its body.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Source ports of loads are this one and all above, one after the other.
+const FIRST_PORT: u16 = 1 << 15;
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+/// How many of them are tried: other sockets of the namespace have some.
+const TRIES: usize = 16;
 
 /// What became of one request.
 #[derive(Debug, Clone)]
@@ -112,25 +117,44 @@ pub fn fetch_within(patience: Duration, namespace: &Namespace, to: SocketAddr, p
 /// One GET from this address and port, which may have had a connection a moment ago; the answer's body.
 ///
 /// # Errors
-/// When there is no answer within about a second.
+/// When there is no answer with status 200 within about a second.
 pub fn fetch_from(namespace: &Namespace, from: SocketAddr, to: SocketAddr) -> Result<String> {
-    let mut stream = namespace.enter(|| connection(from, to))?;
-    write!(stream, "GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).context("read the answer")?;
-    Ok(answer.split_once("\r\n\r\n").context("an answer without a body")?.1.to_owned())
+    namespace.enter(|| get_over(socket_at(from, PATIENCE)?, to))
 }
 
-fn connection(from: SocketAddr, to: SocketAddr) -> Result<TcpStream> {
-    let family = if to.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+/// A TCP socket at this address and port, with this patience for each step.
+fn socket_at(from: SocketAddr, patience: Duration) -> Result<OwnedFd> {
+    let family = if from.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let made = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&made, sockopt::ReuseAddr, &true)?;
-    let patience = TimeVal::new(0, PATIENCE.as_micros().try_into()?);
+    let patience = TimeVal::microseconds(patience.as_micros().try_into()?);
     setsockopt(&made, sockopt::SendTimeout, &patience)?;
     setsockopt(&made, sockopt::ReceiveTimeout, &patience)?;
     bind(made.as_raw_fd(), &SockaddrStorage::from(from)).with_context(|| format!("bind {from}"))?;
-    connect(made.as_raw_fd(), &SockaddrStorage::from(to)).with_context(|| format!("connect to {to}"))?;
-    Ok(made.into())
+    Ok(made)
+}
+
+/// One GET by this socket; the answer's body.
+fn get_over(socket: OwnedFd, to: SocketAddr) -> Result<String> {
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(to)).with_context(|| format!("connect to {to}"))?;
+    let mut stream = TcpStream::from(socket);
+    write!(stream, "GET / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).with_context(|| format!("read the answer of {to}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "answered {head}");
+    Ok(body.to_owned())
+}
+
+/// A socket of a family whose port no load has had for long: the kernel's choice jumps every ten seconds
+/// (`secure_ipv4_port_ephemeral`), and a port that comes again soon finds the record of the connection before, with a
+/// backend that its row has left meanwhile (docs/connections.md).
+fn fresh_socket(like: SocketAddr, patience: Duration) -> Result<OwnedFd> {
+    let any: IpAddr =
+        if like.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let port = || FIRST_PORT | NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+    let mut made = (0..TRIES).map(|_| socket_at(SocketAddr::new(any, port()), patience));
+    made.find(Result::is_ok).unwrap_or_else(|| bail!("no port is free"))
 }
 
 fn send_until(
@@ -139,10 +163,10 @@ fn send_until(
     (to, patience): (SocketAddr, Duration),
     pace: Duration,
 ) {
-    let (agent, url) = (connection_per_request(patience), url(to, "/"));
     while !stop.load(Ordering::Relaxed) {
         let (started, clock) = (SystemTime::now(), Instant::now());
-        let answer = get(&agent, &url).map_err(|error| format!("{error:#}"));
+        let answer = fresh_socket(to, patience).and_then(|socket| get_over(socket, to));
+        let answer = answer.map_err(|error| format!("{error:#}"));
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome { started, answer });
         thread::sleep(pace.saturating_sub(clock.elapsed()));
     }
