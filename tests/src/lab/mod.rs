@@ -9,6 +9,7 @@ mod client;
 mod crew;
 mod echo;
 mod events;
+pub mod firewall;
 mod frame_socket;
 mod health_service;
 mod link;

@@ -1,14 +1,12 @@
 //! What a VIP leads to on a Kubernetes node: the service proxy translates it to a pod's address and port, as kube-proxy's
 //! nftables mode does for `externalIPs` with `externalTrafficPolicy: Local`, which leaves the client's address.
 
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use super::topology::{Segment, VIP_V4, VIP_V6};
-use super::{Namespace, connect};
+use super::{Namespace, connect, firewall};
 
 /// The node's interface toward the pod, and the pod's own.
 const NODE_END: &str = "pod0";
@@ -17,8 +15,6 @@ const POD_END: &str = "eth0";
 const MTU: u16 = 1500;
 /// Ports of the pod are those of the VIP and this.
 const SHIFT: u16 = 1000;
-/// What `nft` says when the kernel refuses.
-const REFUSED: &str = "Could not process rule";
 
 /// A pod, behind its node's service proxy; its namespace goes when dropped.
 #[derive(Debug)]
@@ -28,22 +24,12 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Why this machine cannot translate addresses, if it cannot: it lacks the `nft` tool, or its kernel what that asks for.
+    /// Why this machine cannot translate addresses, if it cannot.
     ///
     /// # Errors
-    /// When the rules are wrong; without `CAP_SYS_ADMIN`, or without the `ip` tool.
+    /// As of [`firewall::obstacle`].
     pub fn obstacle() -> Result<Option<String>> {
-        if Command::new("nft").arg("--version").output().is_err() {
-            return Ok(Some("`nft` is not installed (`apt-get install nftables`)".to_owned()));
-        }
-        let namespace = Namespace::new("translation")?;
-        match nft(&namespace, &rules([VIP_V4.into(), VIP_V6.into()], &[80]))
-            .map_err(|error| error.to_string())
-        {
-            Ok(()) => Ok(None),
-            Err(said) if said.contains(REFUSED) => Ok(Some(said)),
-            Err(said) => bail!(said),
-        }
+        firewall::obstacle(&rules([VIP_V4.into(), VIP_V6.into()], &[80]))
     }
 
     /// Port of the pod to which a port of the VIP leads (both in host order).
@@ -62,7 +48,7 @@ impl Pod {
         node.sysctl("net/ipv4/ip_forward", "1")?;
         node.sysctl("net/ipv6/conf/all/forwarding", "1")?;
         let pod = [VIP_V4.into(), VIP_V6.into()].map(|like: IpAddr| segment.host(like));
-        nft(node, &rules(pod, ports))?;
+        firewall::load(node, &rules(pod, ports))?;
         Ok(Self { namespace })
     }
 }
@@ -80,18 +66,6 @@ fn table(family: &str, vip: IpAddr, pod: &str, ports: &[u16]) -> String {
     let rules: String = ports.iter().map(rule).collect();
     let hook = "type nat hook prerouting priority dstnat; policy accept;";
     format!("table {family} services {{\nchain external {{\n{hook}\n{rules}}}\n}}\n")
-}
-
-fn nft(namespace: &Namespace, rules: &str) -> Result<()> {
-    let mut nft = namespace.command("nft");
-    nft.args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = nft.spawn().context("run `nft`: install it with `apt-get install nftables`")?;
-    child.stdin.take().context("no way to `nft`")?.write_all(rules.as_bytes())?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("in namespace {}: `nft`: {}", namespace.name(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

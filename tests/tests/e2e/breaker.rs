@@ -8,13 +8,11 @@ use lb_tests::lab::{Load, TwoClusters, VIP_V4, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{balanced, failures, targets};
+use crate::http::{ONE_RETRY, balanced, failures, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
 const RATE: u32 = 400;
-/// Until a SYN has come again, which takes a second, and not twice.
-const PATIENCE: Duration = Duration::from_millis(1800);
 /// In which many requests are sent.
 const A_WHILE: Duration = Duration::from_secs(2);
 
@@ -49,11 +47,11 @@ fn a_cluster_that_answers_nobody_is_taken_out_and_let_in_by_a_slice() -> Result<
         pools.for_each(|pool: &mut Value| pool["circuitBreaker"] = rules.clone());
     })?;
     let [target, _] = targets();
-    let load = Load::patient(PATIENCE, &lab.client, target, SENDERS, RATE)?;
+    let load = Load::patient(ONE_RETRY, &lab.client, target, SENDERS, RATE)?;
     answer(&lab, "del")?;
     until(&mut gateway, "the breaker's opening", 100)?;
     // The tables follow upon what the record says; who was under way has given up then.
-    thread::sleep(PATIENCE);
+    thread::sleep(ONE_RETRY);
     let since = SystemTime::now();
     gateway.kill()?;
     gateway.start(&lab.gateway)?;

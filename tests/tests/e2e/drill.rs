@@ -4,17 +4,15 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, TwoClusters, VIP_V4, fetch, is_root};
+use lb_tests::lab::{Load, TwoClusters, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{balanced, failures, targets};
+use crate::http::{ONE_RETRY, balanced, failures, silence, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
 const RATE: u32 = 400;
-/// Until a SYN has come again, which takes a second, and not twice.
-const PATIENCE: Duration = Duration::from_millis(1800);
 /// A row of a cluster table.
 const ROW: f64 = 1.0 / 4096.0;
 
@@ -52,7 +50,7 @@ fn a_part_of_the_clients_lose_a_cluster_for_a_while_and_notice_nothing() -> Resu
     let (lab, mut gateway) = stage()?;
     let [target, _] = targets();
     let started = SystemTime::now();
-    let load = Load::patient(PATIENCE, &lab.client, target, SENDERS, RATE)?;
+    let load = Load::patient(ONE_RETRY, &lab.client, target, SENDERS, RATE)?;
     gateway.tell(&["drill", "run", "quarter"])?;
     // A quarter of the half that it has.
     let running = comes_to(&mut gateway, "running", 0.375)?;
@@ -82,15 +80,12 @@ fn it_ends_by_itself_when_those_who_stand_in_fail() -> Result<()> {
     }
     let (lab, mut gateway) = stage()?;
     let [target, _] = targets();
-    let load = Load::patient(PATIENCE, &lab.client, target, SENDERS, RATE)?;
+    let load = Load::patient(ONE_RETRY, &lab.client, target, SENDERS, RATE)?;
     let terms =
         ["--fail", "us-1", "--slice", "50", "--for", "1m", "--abort-if", "failed_handshake_ratio > 0.2"];
     gateway.tell(&[&["drill", "run"], &terms[..]].concat())?;
     comes_to(&mut gateway, "running", 0.25)?;
-    // Their checks pass, for these do not ask for the VIP.
-    for node in lab.nodes.iter().filter(|node| node.cluster == "eu-1") {
-        node.namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))?;
-    }
+    lab.nodes.iter().filter(|node| node.cluster == "eu-1").try_for_each(silence)?;
     let aborted = comes_to(&mut gateway, "aborted", 0.5)?;
     let says = aborted["says"].as_str().context("words")?;
     assert!(says.contains("failed_handshake_ratio is "), "{says}");

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, TwoClusters, fetch, is_root};
+use lb_tests::lab::{Load, Outcome, TwoClusters, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
@@ -78,11 +78,7 @@ impl Stage {
         let started = SystemTime::now();
         let load = Load::start(&self.lab.client, target, SENDERS, RATE)?;
         thread::sleep(WATCHED);
-        let outcomes = load.finish();
-        let failed = failures(&outcomes, started);
-        assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());
-        let near = outcomes.iter().filter_map(|outcome| outcome.answer.as_deref().ok());
-        Ok((outcomes.len(), near.filter(|name| name.starts_with("eu-1")).count()))
+        Ok(tally(&load.finish(), started))
     }
 
     /// The same of many requests, by both families: a client has not so many ports.
@@ -94,16 +90,21 @@ impl Stage {
             thread::sleep(Duration::from_millis(100));
         }
         let outcomes: Vec<_> = loads.into_iter().flat_map(Load::finish).collect();
-        let failed = failures(&outcomes, started);
-        assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());
-        let answers = outcomes.iter().filter_map(|outcome| outcome.answer.as_deref().ok());
         println!("{} requests in {:?}", outcomes.len(), begun.elapsed());
-        Ok((outcomes.len(), answers.filter(|name| name.starts_with("eu-1")).count()))
+        Ok(tally(&outcomes, started))
     }
 
     pub(crate) fn kill(&mut self, node: usize) -> Result<()> {
         self.lab.nodes.get_mut(node).context("there is such a node")?.kill()
     }
+}
+
+/// How many requests, none of which may have failed, and how many of them in eu-1.
+fn tally(outcomes: &[Outcome], started: SystemTime) -> (usize, usize) {
+    let failed = failures(outcomes, started);
+    assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());
+    let answers = outcomes.iter().filter_map(|outcome| outcome.answer.as_deref().ok());
+    (outcomes.len(), answers.filter(|name| name.starts_with("eu-1")).count())
 }
 
 #[test]

@@ -22,6 +22,9 @@ const WATCHED: Duration = Duration::from_millis(1500);
 /// After this long without a change the tables are taken as settled.
 const SETTLED: Duration = Duration::from_millis(500);
 
+/// Patience of a client until a SYN has come again, which takes a second, and not twice.
+pub(crate) const ONE_RETRY: Duration = Duration::from_millis(1800);
+
 /// The nodes of `eu-1` are reached over IPv4, those of `us-1` over IPv6.
 pub(crate) fn address(node: &Node) -> IpAddr {
     node.address(if node.cluster == "eu-1" { VIP_V4.into() } else { VIP_V6.into() })
@@ -68,6 +71,11 @@ pub(crate) fn found(gateway: &Gateway, nodes: &[IpAddr], up: bool) -> Option<Sys
 
 pub(crate) fn targets() -> [SocketAddr; 2] {
     [IpAddr::from(VIP_V4), IpAddr::from(VIP_V6)].map(|vip| SocketAddr::new(vip, VIP_PORT))
+}
+
+/// From now on a node drops what is sent to the VIP. It passes its checks, which do not ask for that.
+pub(crate) fn silence(node: &Node) -> Result<()> {
+    node.namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))
 }
 
 /// Those that were begun after a moment and not answered.

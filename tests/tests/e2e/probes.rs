@@ -19,6 +19,7 @@ use lb_userspace::datapath::pins::Pins;
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
+use crate::http::silence;
 
 const V4: IpAddr = IpAddr::V4(VIP_V4);
 const V6: IpAddr = IpAddr::V6(VIP_V6);
@@ -206,7 +207,7 @@ fn a_node_that_does_not_take_a_vips_packets_is_found_down_and_gets_none() -> Res
     // The first has no such VIP, and sends on what is not its own; nothing takes tunnels apart at the last.
     let first = &lab.nodes[0];
     first.namespace.sysctl("net/ipv4/ip_forward", "1")?;
-    first.namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))?;
+    silence(first)?;
     let last = lab.nodes.last_mut().context("a node")?;
     last.end_receiver();
     until_states(&mut gateway, &lab, V4, &["down", "up", "up", "down"])?;
@@ -264,7 +265,7 @@ fn an_agent_takes_over_the_probes_of_the_one_before_and_removes_what_it_does_not
     gateway.start(&lab.gateway)?;
     gateway.until("probing on", |gateway| (probes(gateway).ok()?["sent"].as_u64() > sent).then_some(()))?;
     until_states(&mut gateway, &lab, V4, &["up"; 4])?;
-    lab.nodes[0].namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))?;
+    silence(&lab.nodes[0])?;
     until_states(&mut gateway, &lab, V4, &["down", "up", "up", "up"])?;
 
     ensure!(lab.gateway.enter(is_held)? != Some(false), "what is asked says nothing");
@@ -289,7 +290,7 @@ fn a_running_agent_begins_and_ends_to_probe_through_tunnels() -> Result<()> {
     let look_out = LookOut::at(&lab.fabric)?;
     let tunnel = Case::new("ipip", V4, &[V4]);
     let direct = Case { via: "direct", ..tunnel.clone() };
-    lab.nodes[0].namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))?;
+    silence(&lab.nodes[0])?;
     let mut gateway = direct.start(&lab)?;
     until_states(&mut gateway, &lab, V4, &["up"; 4])?;
     ensure!(probes(&gateway)?.is_null(), "nothing of it without such a check");

@@ -1,20 +1,19 @@
 //! Rollouts, with real requests: a good cluster gets all of them in steps, a bad one no more than the first step lets it have.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use lb_tests::lab::{Load, Server, TwoClusters, VIP_V4, fetch, is_root};
+use lb_tests::lab::{Load, Server, TwoClusters, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{balanced, failures, targets};
+use crate::http::{ONE_RETRY, balanced, failures, silence, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
 const RATE: u32 = 400;
-/// Until a SYN has come again, which takes a second, and not twice.
-const PATIENCE: Duration = Duration::from_millis(1800);
 /// How long each state is watched.
 const WATCHED: Duration = Duration::from_secs(2);
 /// Where a Prometheus listens.
@@ -61,7 +60,7 @@ fn a_good_cluster_gets_everything_step_by_step_whatever_happens_to_the_agent() -
     let (lab, mut gateway) = stage(&steps)?;
     let [target, _] = targets();
     let started = SystemTime::now();
-    let load = Load::patient(PATIENCE, &lab.client, target, SENDERS, RATE)?;
+    let load = Load::patient(ONE_RETRY, &lab.client, target, SENDERS, RATE)?;
     comes_to(&mut gateway, "idle", 0.0)?;
     assert!(gateway.tell(&["rollout", "promote", "west"]).is_err(), "nobody started it");
     gateway.tell(&["rollout", "start", "west"])?;
@@ -98,12 +97,9 @@ fn a_cluster_that_drops_syns_gets_what_the_first_step_allows_and_then_nothing() 
     }
     let steps = json!([{"setWeight": 10}, {"analysis": "answers"}, {"setWeight": 100}]);
     let (lab, mut gateway) = stage(&steps)?;
-    // Their checks pass, for these do not ask for the VIP.
-    for node in lab.nodes.iter().filter(|node| node.cluster == "us-1") {
-        node.namespace.ip(&format!("address del {VIP_V4}/32 dev lo"))?;
-    }
+    lab.nodes.iter().filter(|node| node.cluster == "us-1").try_for_each(silence)?;
     let [target, _] = targets();
-    let load = Load::patient(PATIENCE, &lab.client, target, SENDERS, RATE)?;
+    let load = Load::patient(ONE_RETRY, &lab.client, target, SENDERS, RATE)?;
     thread::sleep(WATCHED);
     let started = SystemTime::now();
     gateway.tell(&["rollout", "start", "west"])?;
@@ -117,7 +113,7 @@ fn a_cluster_that_drops_syns_gets_what_the_first_step_allows_and_then_nothing() 
     );
     assert_eq!((&aborted["weight"], &aborted["rehearsed"]), (&json!(0), &json!(true)));
     // Who was under way to it gives up.
-    thread::sleep(PATIENCE);
+    thread::sleep(ONE_RETRY);
     let quiet = SystemTime::now();
     thread::sleep(WATCHED);
     let outcomes = load.finish();
@@ -149,20 +145,27 @@ fn sample(value: &str) -> String {
     json!({"status": "success", "data": {"resultType": "vector", "result": result}}).to_string()
 }
 
+/// The lab with a rollout that a Prometheus at the gateway is asked about.
+fn asking_prometheus(adjust: impl FnOnce(&mut Value)) -> Result<(TwoClusters, Gateway)> {
+    balanced(|file| {
+        file["pools"][1]["weight"] = json!(0);
+        file["rollouts"] = json!([{"name": "west", "service": "test/web", "from": "eu-1", "to": "us-1"}]);
+        file["analyses"] = json!([{"name": "errors", "provider": "prometheus", "query": "sum(rate(errors[1m]))",
+            "url": format!("http://127.0.0.1:{PROMETHEUS_PORT}"), "interval": "2s", "count": 2, "success": "< 0.1",
+            "consecutiveErrorLimit": 100}]);
+        adjust(file);
+    })
+}
+
 #[test]
 fn a_prometheus_that_says_good_leads_on_and_one_that_says_bad_leads_back() -> Result<()> {
     if !is_root() {
         println!("SKIP: network namespaces need root");
         return Ok(());
     }
-    let (lab, mut gateway) = balanced(|file| {
-        file["pools"][1]["weight"] = json!(0);
-        let steps = json!([{"setWeight": 10}, {"analysis": "errors"}, {"setWeight": 50}, {"analysis": "errors"}, {"setWeight": 100}]);
-        file["rollouts"] =
-            json!([{"name": "west", "service": "test/web", "from": "eu-1", "to": "us-1", "steps": steps}]);
-        file["analyses"] = json!([{"name": "errors", "provider": "prometheus", "query": "sum(rate(errors[1m]))",
-            "url": format!("http://127.0.0.1:{PROMETHEUS_PORT}"), "interval": "2s", "count": 2, "success": "< 0.1",
-            "consecutiveErrorLimit": 100}]);
+    let (lab, mut gateway) = asking_prometheus(|file| {
+        file["rollouts"][0]["steps"] = json!([{"setWeight": 10}, {"analysis": "errors"}, {"setWeight": 50},
+            {"analysis": "errors"}, {"setWeight": 100}]);
     })?;
     let good = Server::start(&lab.gateway, &sample("0.01"), PROMETHEUS_PORT)?;
     gateway.tell(&["rollout", "start", "west"])?;
@@ -176,5 +179,31 @@ fn a_prometheus_that_says_good_leads_on_and_one_that_says_bad_leads_back() -> Re
         says.contains("failed analysis errors") && says.contains("the query is 0.5, to be < 0.1"),
         "{says}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_prometheus_that_hangs_does_not_keep_a_rollout_beyond_its_deadline() -> Result<()> {
+    if !is_root() {
+        println!("SKIP: network namespaces need root");
+        return Ok(());
+    }
+    let (lab, mut gateway) = asking_prometheus(|file| {
+        let rollout = &mut file["rollouts"][0];
+        rollout["steps"] = json!([{"setWeight": 10}, {"analysis": "errors"}, {"setWeight": 100}]);
+        rollout["progressDeadline"] = json!("5s");
+        file["analyses"][0]["timeout"] = json!("1m");
+    })?;
+    // The kernel takes the connection and the question, and nobody reads it.
+    let hung = lab.gateway.enter(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, PROMETHEUS_PORT))?))?;
+    gateway.tell(&["rollout", "start", "west"])?;
+    comes_to(&mut gateway, "analysing", 410.0)?;
+    let aborted = comes_to(&mut gateway, "aborted", 0.0)?;
+    let says = aborted["says"].as_str().context("words")?;
+    assert!(says.contains("was not done within 5 s"), "{says}");
+    // An answer that comes now, that there is none, is nobody's business.
+    drop(hung);
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(rollout(&gateway).context("it")?["phase"], "aborted");
     Ok(())
 }
