@@ -8,12 +8,15 @@ use crate::compile::record::{PoolRecord, ServiceRecord, ShareRecord};
 use crate::config::model::ClusterState;
 use crate::observe::view::{HeldView, of_pools};
 use crate::policy::desired::MemberState;
+use crate::policy::rollout::split::Split;
 use crate::policy::slices::{ALL, KeptOut};
 
 /// A pool of the service, as it stands.
 struct Standing<'a> {
     share: &'a ShareRecord,
     pool: &'a PoolRecord,
+    /// Its weight beside the service's other pools; of a service that a rollout divides in hundredths.
+    weight: u32,
     /// Its part of the service's new flows by the rows, 0 to 1.
     part: f64,
     /// Endpoints of weight above 0: how many take new flows, and how many there are.
@@ -37,38 +40,58 @@ impl Standing<'_> {
 /// One line for each pool, those first that have more. None of a packet that another cluster's gateway sent here: it stays in
 /// this cluster, whatever the shares are.
 pub(super) fn shares<T: Tables>(story: &Story<T>) -> Vec<String> {
-    let Some((_, service)) = story.service().filter(|_| !story.query.is_redirected()) else {
+    let Some((name, service)) = story.service().filter(|_| !story.query.is_redirected()) else {
         return Vec::new();
     };
-    let mut all = standings(service, story);
+    let split = split(name, story);
+    let mut all = standings(service, split.as_ref(), story);
     all.sort_by(|one, other| other.part.total_cmp(&one.part));
-    all.iter().map(|one| line(one, &all, story)).collect()
+    all.iter().map(|one| line(one, &all, split.as_ref(), story)).collect()
 }
 
-fn standings<'a, T: Tables>(service: &'a ServiceRecord, story: &Story<'a, T>) -> Vec<Standing<'a>> {
+/// The rollout that divides a service's new flows, and how.
+type Rolled<'a> = (&'a str, Split<'a>);
+
+fn split<'a, T: Tables>(service: &str, story: &Story<'a, T>) -> Option<Rolled<'a>> {
+    let splits = story.known.rollouts?.iter();
+    let mut splits = splits.filter_map(|(name, progress)| Some((name.as_str(), progress.split()?)));
+    splits.find(|(_, split)| split.service == service)
+}
+
+fn standings<'a, T: Tables>(
+    service: &'a ServiceRecord,
+    split: Option<&Rolled>,
+    story: &Story<'a, T>,
+) -> Vec<Standing<'a>> {
     let record = story.known.record;
     let parts = of_pools(service, story.tables);
-    let standing = |share: &'a ShareRecord| {
-        let pool = record.pools.get(&share.name)?;
-        let weighty = || pool.backends.values().filter(|one| one.gone.is_none() && one.weight > 0);
-        let up = weighty().filter(|one| takes_new(one, story.tables.backend(one.index.into()))).count();
+    let known = || service.pools.iter().filter_map(|share| Some((share, record.pools.get(&share.name)?)));
+    let configured = known().map(|(share, pool)| (share.name.as_str(), u32::from(pool.weight)));
+    let weights = match split {
+        Some((_, split)) => split.weigh(configured),
+        None => configured.map(|(_, weight)| weight).collect(),
+    };
+    let standing = |((share, pool), weight): ((&'a ShareRecord, &'a PoolRecord), u32)| {
+        let counted = || pool.backends.values().filter(|one| one.gone.is_none() && one.weight > 0);
+        let up = counted().filter(|one| takes_new(one, story.tables.backend(one.index.into()))).count();
         let state = record.clusters.get(&share.cluster).map(|cluster| cluster.state);
-        Some(Standing {
+        Standing {
             share,
             pool,
+            weight,
             part: parts.get(&u32::from(pool.index)).copied().unwrap_or(0.0),
-            endpoints: (up, weighty().count()),
+            endpoints: (up, counted().count()),
             active: state == Some(ClusterState::Active),
-        })
+        }
     };
-    service.pools.iter().filter_map(standing).collect()
+    known().zip(weights).map(standing).collect()
 }
 
-fn line<T: Tables>(one: &Standing, all: &[Standing], story: &Story<T>) -> String {
+fn line<T: Tables>(one: &Standing, all: &[Standing], split: Option<&Rolled>, story: &Story<T>) -> String {
     let ShareRecord { name, cluster, .. } = one.share;
     let clauses = [
         taken_out(one, story),
-        Some(format!("weight {}", one.pool.weight)),
+        Some(split.and_then(|split| rolled(name, split)).unwrap_or(format!("weight {}", one.pool.weight))),
         priority(one, all),
         Some(endpoints(one)),
         one.share.panic.then(|| "in panic: too few are up, so that health counts for nothing".to_owned()),
@@ -90,6 +113,13 @@ fn taken_out<T: Tables>(one: &Standing, story: &Story<T>) -> Option<String> {
     let told = story.known.drained.is_some_and(|drained| drained.clusters.contains(&one.share.cluster));
     let who = if told { "an operator" } else { "the configuration" };
     (!one.active).then(|| format!("{who} drains the cluster"))
+}
+
+/// What a rollout gives to one of its pools instead of the weight.
+fn rolled(pool: &str, (rollout, split): &Rolled) -> Option<String> {
+    let Split { from, to, .. } = split;
+    let percent = split.percent_of(pool)?;
+    Some(format!("rollout {rollout} gives it {percent}% of what {from} and {to} have together"))
 }
 
 fn priority(one: &Standing, all: &[Standing]) -> Option<String> {
@@ -134,11 +164,13 @@ fn kept_out(slice: &KeptOut, part: f64) -> String {
 
 /// What is not as weight and health alone would have it.
 fn exception(one: &Standing, all: &[Standing]) -> Option<String> {
-    let nobody = !all.iter().any(|other| other.holds() && other.pool.weight > 0);
-    let (gets, weighty) = (one.part > 0.0, one.pool.weight > 0);
+    let nobody = !all.iter().any(|other| other.holds() && other.weight > 0);
+    let (gets, weighty) = (one.part > 0.0, one.weight > 0);
     let says = match one.share.priority {
         _ if gets && !one.holds() && nobody => "nobody is up anywhere, so that those that are not are used",
-        None if !gets && weighty && one.active => "nothing while nobody in it takes new flows",
+        None if !gets && weighty && one.active && !one.holds() => {
+            "nothing while nobody in it takes new flows"
+        }
         Some(_) if !gets && weighty && one.is_spare() => "it stands by: those before it take everything",
         _ => return None,
     };

@@ -11,6 +11,8 @@ use crate::config::tests::world;
 use crate::observe::published::Drained;
 use crate::policy::memory::Memory;
 use crate::policy::observed::{Health, Observed, Verdict};
+use crate::policy::rollout::progress::Progress;
+use crate::policy::slices::{ALL, KeptOut};
 use crate::policy::{Decision, decide_after};
 
 /// An agent's world: what it decided last, and the maps that follow from that.
@@ -54,7 +56,13 @@ impl World {
             backends: self.observed.drained_backends.iter().cloned().collect(),
             clusters: self.observed.drained_clusters.iter().cloned().collect(),
         };
-        let known = Known { record: &self.maps.1, drained: Some(&drained), now: self.now };
+        let rollouts = self.config.rollouts.iter().map(|rollout| {
+            let weight = self.observed.rollouts.get(&rollout.name).copied();
+            (rollout.name.clone(), Progress { weight, ..Progress::new(rollout) })
+        });
+        let rollouts = rollouts.collect();
+        let known =
+            Known { record: &self.maps.1, drained: Some(&drained), rollouts: Some(&rollouts), now: self.now };
         explain(query, &self.maps.0, known, &|index| format!("eth{index}")).why
     }
 
@@ -95,6 +103,41 @@ fn a_cluster_has_what_its_priority_and_its_health_give_it() {
             "us-1 has 30.0% (pool web-us): weight 100; priority 1, which has 30.0%; 4 of 4 endpoints take new flows, \
              health 100%",
         ]
+    );
+}
+
+#[test]
+fn what_a_rollout_gives_is_said_instead_of_the_weight() {
+    let mut world = World::example("migration.yaml");
+    let mut at = |percent| {
+        world.observed.rollouts = [("web-to-us".to_owned(), percent)].into();
+        world.decide(0);
+        world.shares()
+    };
+    let up = "2 of 2 endpoints take new flows";
+    let gives =
+        |percent| format!("rollout web-to-us gives it {percent}% of what web-eu and web-us have together");
+    assert_eq!(
+        at(10),
+        [
+            format!("eu-1 has 72.0% (pool web-eu): {}; {up}", gives(90)),
+            format!("ap-1 has 20.0% (pool web-ap): weight 25; {up}"),
+            format!("us-1 has 8.0% (pool web-us): {}; {up}", gives(10)),
+        ]
+    );
+    assert_eq!(at(100)[2], format!("eu-1 has 0.0% (pool web-eu): {}; {up}", gives(0)));
+}
+
+#[test]
+fn of_a_pool_that_is_kept_out_it_is_not_said_that_nobody_is_up() {
+    let mut world = World::example("migration.yaml");
+    world.observed.kept_out =
+        [("web-eu".to_owned(), KeptOut { percent: ALL, reason: "a drill".into() })].into();
+    world.decide(0);
+    assert_eq!(
+        world.shares()[1],
+        "eu-1 has 0.0% (pool web-eu): weight 100; 2 of 2 endpoints take new flows; kept out of 100% of the hash \
+         space: a drill"
     );
 }
 

@@ -6,6 +6,7 @@ use std::mem::discriminant;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::Run;
+use super::split::Split;
 use crate::config::model::{Rollout, Step};
 
 /// How far a rollout is. Times are milliseconds of the kernel's monotonic clock.
@@ -114,6 +115,11 @@ impl Progress {
     /// Whether it is about the same service and pools; if not, the name has come to mean another rollout.
     pub fn concerns(&self, rollout: &Rollout) -> bool {
         self.service == rollout.service && self.from == rollout.from && self.to == rollout.to
+    }
+
+    /// How its pools divide; `None`: as is configured.
+    pub fn split(&self) -> Option<Split<'_>> {
+        Some(Split { service: &self.service, from: &self.from, to: &self.to, percent: self.weight? })
     }
 
     /// Whether people would say that it is where the other is: measurements apart.

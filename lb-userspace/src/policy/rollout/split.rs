@@ -17,17 +17,22 @@ pub struct Split<'a> {
 }
 
 impl Split<'_> {
+    /// What a pool has of what the two have together; `None`: it is neither.
+    pub fn percent_of(&self, pool: &str) -> Option<u32> {
+        let to = u32::from(self.percent).min(WHOLE);
+        match pool {
+            _ if pool == self.to => Some(to),
+            _ if pool == self.from => Some(WHOLE - to),
+            _ => None,
+        }
+    }
+
     /// The weights of a service's pools, by name, in hundredths: `to` has its percentage of what it and `from` have together,
     /// `from` the rest, each other pool what it had. They add up to a hundred times what they did.
     pub fn weigh<'n>(&self, pools: impl Iterator<Item = (&'n str, u32)> + Clone) -> Vec<u32> {
-        let is_one = |name: &str| name == self.from || name == self.to;
-        let pair: u32 = pools.clone().filter(|(name, _)| is_one(name)).map(|(_, weight)| weight).sum();
-        let percent = u32::from(self.percent).min(WHOLE);
-        let weigh = |(name, weight): (&str, u32)| match name {
-            _ if name == self.to => pair * percent,
-            _ if name == self.from => pair * (WHOLE - percent),
-            _ => weight * WHOLE,
-        };
+        let pair = pools.clone().filter(|(name, _)| self.percent_of(name).is_some());
+        let pair: u32 = pair.map(|(_, weight)| weight).sum();
+        let weigh = |(name, weight)| self.percent_of(name).map_or(weight * WHOLE, |percent| pair * percent);
         pools.map(weigh).collect()
     }
 }
