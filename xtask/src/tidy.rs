@@ -20,9 +20,10 @@ use source::{Source, Violation};
 
 type Rule = fn(&Source) -> Vec<Violation>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     layout::length,
     layout::module_name,
+    layout::heading,
     imports::aya_stays_in_datapath,
     imports::pipeline_is_pure,
     imports::decisions_are_pure,

@@ -1,5 +1,8 @@
 //! Files that a reader can hold in mind, with names that say what is in them.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use super::source::{Source, Violation};
 
 const LONGEST: usize = 400;
@@ -31,6 +34,19 @@ pub(super) fn module_name(source: &Source) -> Vec<Violation> {
         .collect()
 }
 
+/// No document with a section twice, as careless merges leave them: links to it lead to one of them only.
+pub(super) fn heading(source: &Source) -> Vec<Violation> {
+    if Path::new(&source.path).extension().is_none_or(|extension| extension != "md") {
+        return Vec::new();
+    }
+    let headings = (1..).zip(source.text.lines()).filter(|(_, line)| line.starts_with("## "));
+    let mut seen = BTreeSet::new();
+    let again = headings.filter(|(_, line)| !seen.insert(*line));
+    again
+        .map(|(number, line)| source.violation(number, format!("`{line}` stands above already"), "keep one"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +69,12 @@ mod tests {
         assert_eq!(module_name(&source("tests/tests/common.rs", 1)).len(), 1);
         assert!(module_name(&source("lb-common/src/lib.rs", 1)).is_empty());
         assert!(module_name(&source("docs/common.md", 1)).is_empty());
+    }
+
+    #[test]
+    fn a_section_stands_once_in_a_document() {
+        let text = |path: &str| Source { path: path.into(), text: "## a\n## b\n### a\n## a\n".into() };
+        assert_eq!(heading(&text("docs/a.md")).len(), 1);
+        assert!(heading(&text("a.rs")).is_empty());
     }
 }
