@@ -18,6 +18,9 @@ use lb_common::flow::{Flow, FlowHash};
 
 /// log2 of nanoseconds for which a handshake keeps its slot from others: 2.1 s.
 pub const PATIENCE: u32 = 31;
+/// log2 of nanoseconds before which a SYN that comes again is a copy that the network made, and says nothing: 268 ms. No stack
+/// sends it again so soon: after a second by RFC 6298, after 300 ms at the earliest where that is set (Windows).
+pub const SOONEST: u32 = 28;
 /// log2 of nanoseconds after which a SYN is of another connection: 137 s, longer than a client retries by default (Linux:
 /// `tcp_syn_retries`, 127 s).
 pub const MEMORY: u32 = 37;
@@ -146,7 +149,7 @@ pub fn meet(flow: &mut SampledFlow, key: u64, (backend, signal): (u32, Signal), 
     }
     let opening = flow.state & SampledFlow::OPENING != 0;
     match signal {
-        Signal::Opens if opening && now.wrapping_sub(flow.begun) >> MEMORY == 0 => retried(flow),
+        Signal::Opens if opening && now.wrapping_sub(flow.begun) >> MEMORY == 0 => retried(flow, now),
         // Its ports are used again.
         Signal::Opens => begin(flow, key, (to, signal), now),
         Signal::Resets => {
@@ -164,7 +167,10 @@ pub fn meet(flow: &mut SampledFlow, key: u64, (backend, signal): (u32, Signal), 
 }
 
 #[inline(always)]
-fn retried(flow: &mut SampledFlow) -> Found {
+fn retried(flow: &mut SampledFlow, now: u64) -> Found {
+    if now.wrapping_sub(flow.begun) >> SOONEST == 0 {
+        return Found::of(flow.backend, 0);
+    }
     let before = flow.state;
     flow.state |= SampledFlow::RETRIED;
     Found::of(flow.backend, if before & SampledFlow::RETRIED == 0 { Found::RETRIED } else { 0 })

@@ -47,6 +47,13 @@ fn a_syn_that_comes_again_counts_once_and_in_a_row_until_another_is_answered_in_
 }
 
 #[test]
+fn a_copy_of_a_syn_that_the_network_made_counts_for_nothing() {
+    let mut slot = Slot::default();
+    slot.see(1, Opens, 0).see(1, Opens, 10).see(1, Opens, 200 * MS).see(1, Acknowledges, 201 * MS);
+    assert_eq!((slot.evidence.begun, slot.evidence.retried, slot.evidence.completed), (1, 0, 1));
+}
+
+#[test]
 fn a_missing_acknowledgement_counts_for_nothing() {
     let mut slot = Slot::default();
     for key in 1..1000 {
