@@ -1,13 +1,14 @@
 //! What a new agent takes over from the one before, and what it says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
+use crate::health::{self, Target};
 use crate::observe::published::{self, Published};
 use crate::policy::desired::MemberState;
-use crate::policy::observed::{Health, Verdict};
+use crate::policy::observed::{Health, Observed, Verdict};
 
 /// An agent that begins now.
 pub(super) fn introduce(adopted: Option<&Published>) -> published::Agent {
@@ -44,4 +45,17 @@ pub(super) fn verdicts(published: &Published) -> BTreeMap<(String, IpAddr), Heal
             Some(((pool.clone(), *address), health))
         })
         .collect()
+}
+
+/// The same as whoever probes has them.
+pub(super) fn judged(observed: &Observed) -> HashMap<Target, health::Verdict> {
+    let judged = observed.health.iter().map(|((pool, address), health)| {
+        let verdict = match health.verdict {
+            Verdict::Unknown => health::Verdict::Unknown,
+            Verdict::Up => health::Verdict::Up,
+            Verdict::Down => health::Verdict::Down,
+        };
+        (Target { pool: pool.clone(), address: *address }, verdict)
+    });
+    judged.collect()
 }

@@ -11,9 +11,9 @@ use tracing::{info, warn};
 
 use super::admin::{Admin, AdminError, Ask};
 use super::agent::Agent;
-use super::interfaces;
 use super::reload::{Origin, Reload};
 use super::watch;
+use super::{adopt, interfaces};
 use crate::compile::{AdoptError, Ledger, Sizes};
 use crate::config::model::Config;
 use crate::config::{self, Problems};
@@ -233,7 +233,8 @@ fn sources(agent: &mut Agent, asks: mpsc::Receiver<Ask>) -> Result<Sources, RunE
     let (sender, health) = mpsc::channel(EVENTS);
     let salt = salt();
     let options = health::Options { salt, ..health::Options::default() };
-    let mut checker = Checker::start(health::Network { ways: agent.probes.ways.clone() }, options, sender);
+    let network = health::Network { ways: agent.probes.ways.clone() };
+    let mut checker = Checker::start(network, options, sender).resuming(adopt::judged(&agent.observed));
     checker.apply(config);
     let told = Events::open(pins).map_err(LoadError::from)?;
     let told = told.watched().map_err(RunError::Events)?;

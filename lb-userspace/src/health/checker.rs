@@ -1,5 +1,6 @@
 //! Which endpoints are probed: one task for each endpoint of each pool that has a check.
 
+use super::judge::Verdict;
 use super::probe::Prober;
 use super::worker::{HealthEvent, Worker};
 use crate::config::model::{CheckKind, Config, HealthCheck, ProbeVia};
@@ -72,6 +73,8 @@ pub struct Checker<P> {
     shared: Arc<Shared<P>>,
     /// What each worker is told; it ends, and gives up its probe, when its sender is dropped.
     plans: HashMap<Target, watch::Sender<Plan>>,
+    /// Verdicts of targets that are not probed yet.
+    known: HashMap<Target, Verdict>,
 }
 
 impl<P: Prober> Checker<P> {
@@ -80,7 +83,13 @@ impl<P: Prober> Checker<P> {
         let permits = |most: usize| Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS));
         let (sockets, programs) = (permits(options.concurrency), permits(options.programs));
         let shared = Arc::new(Shared { prober, sockets, programs, events, salt: options.salt });
-        Self { shared, plans: HashMap::new() }
+        Self { shared, plans: HashMap::new(), known: HashMap::new() }
+    }
+
+    /// The same that goes on with verdicts of the checker before: a target that was down stays so until `rise` probes pass.
+    #[must_use]
+    pub fn resuming(self, known: HashMap<Target, Verdict>) -> Self {
+        Self { known, ..self }
     }
 
     /// Makes the probes those of `config`, and returns the targets that are probed no longer, sorted:
@@ -101,6 +110,7 @@ impl<P: Prober> Checker<P> {
         for (target, plan) in wanted {
             self.check(target, plan);
         }
+        self.known.clear();
         stopped
     }
 
@@ -116,7 +126,8 @@ impl<P: Prober> Checker<P> {
             return;
         }
         let (plan, receiver) = watch::channel(plan);
-        let worker = Worker::new(target.clone(), self.shared.clone(), receiver);
+        let verdict = self.known.remove(&target).unwrap_or_default();
+        let worker = Worker::new(target.clone(), self.shared.clone(), receiver, verdict);
         tokio::spawn(worker.run());
         self.plans.insert(target, plan);
     }

@@ -50,6 +50,12 @@ impl Judge {
         Self { rise: rise.max(1), fall: fall.max(1), verdict: Verdict::Unknown, last: None, run: 0 }
     }
 
+    /// The same who goes on with the verdict of another.
+    #[must_use]
+    pub fn resuming(self, verdict: Verdict) -> Self {
+        Self { verdict, ..self }
+    }
+
     /// Takes new thresholds and keeps the verdict and the count; they apply from the next probe on.
     pub fn retune(&mut self, rise: u32, fall: u32) {
         self.rise = rise.max(1);

@@ -44,12 +44,17 @@ pub(super) struct Worker<P> {
 }
 
 impl<P: Prober> Worker<P> {
-    pub(super) fn new(target: Target, shared: Arc<Shared<P>>, mut plans: watch::Receiver<Plan>) -> Self {
+    pub(super) fn new(
+        target: Target,
+        shared: Arc<Shared<P>>,
+        mut plans: watch::Receiver<Plan>,
+        verdict: Verdict,
+    ) -> Self {
         let plan = plans.borrow_and_update().clone();
         let check = &plan.check;
         let seed = schedule::seed(shared.salt, &target.pool, target.address);
-        let due = Instant::now() + schedule::first_delay(seed, check.interval);
-        let judge = Judge::new(check.rise, check.fall);
+        let judge = Judge::new(check.rise, check.fall).resuming(verdict);
+        let due = Instant::now() + schedule::first_delay(seed, interval(check, &judge));
         Self { target, shared, plans, plan, judge, seed, probes: 0, due, unable: false }
     }
 
@@ -80,8 +85,7 @@ impl<P: Prober> Worker<P> {
 
     /// Time between two probes, by the verdict so far.
     fn interval(&self) -> Duration {
-        let check = &self.plan.check;
-        if self.judge.verdict() == Verdict::Down { check.unhealthy_interval } else { check.interval }
+        interval(&self.plan.check, &self.judge)
     }
 
     /// A check that asks the same more or less often keeps its verdict; one that asks something else
@@ -140,6 +144,10 @@ impl<P: Prober> Shared<P> {
         let _permit = self.permits(&plan.check.kind).acquire().await;
         (Instant::now(), self.prober.probe(target, plan).await)
     }
+}
+
+fn interval(check: &HealthCheck, judge: &Judge) -> Duration {
+    if judge.verdict() == Verdict::Down { check.unhealthy_interval } else { check.interval }
 }
 
 fn reason(run: u32, failure: Option<Failure>) -> String {

@@ -61,3 +61,21 @@ async fn another_interval_of_nodes_that_are_down_keeps_the_verdict_and_counts_fr
     assert!(changed.elapsed() <= Duration::from_secs(5), "{:?}", changed.elapsed());
     assert_eq!(script.count() - before, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_a_node_that_is_down_asks_as_often_and_lets_it_in_as_late() {
+    const WHILE_DOWN: Duration = Duration::from_secs(2);
+    let (sender, mut events) = mpsc::channel(8);
+    let script = Scripted::new(Node::Answers);
+    let mut slow = config(1);
+    slow.health_checks[0].interval = Duration::from_hours(1);
+    slow.health_checks[0].unhealthy_interval = WHILE_DOWN;
+    let target = Target { pool: slow.pools[0].name.clone(), address: slow.pools[0].endpoints[0].address };
+    let checker = Checker::start(script.clone(), Options::default(), sender);
+    let mut checker = checker.resuming([(target, Verdict::Down)].into());
+    let begun = Instant::now();
+    checker.apply(&slow);
+    let event = next(&mut events).await;
+    assert_eq!((event.verdict, event.reason.as_str()), (Verdict::Up, "2 probes in a row passed"));
+    assert!(begun.elapsed() <= WHILE_DOWN * 3, "{:?}", begun.elapsed());
+}
