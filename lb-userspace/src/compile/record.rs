@@ -35,6 +35,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether no service sends new flows to a pool.
+    pub fn is_idle(&self, pool: &str) -> bool {
+        let shares = self.services.values().flat_map(|service| &service.pools);
+        shares.filter(|share| share.name == pool).all(|share| share.weight == 0)
+    }
+
     /// Index of the access policy in force that has this name.
     pub fn access_index(&self, name: &str) -> Option<u32> {
         let mut known = self.access.iter();

@@ -90,7 +90,7 @@ impl Agent {
         for (pool, rules) in asking(&self.config) {
             let evidence = self.evidence_of(pool);
             let breaker = self.breakers.pools.entry(pool.name.clone()).or_default();
-            if breaker.look(rules, &evidence, now) {
+            if breaker.look(rules, &evidence, self.ledger.record().is_idle(&pool.name), now) {
                 tell(&pool.name, rules, breaker.state());
             }
         }

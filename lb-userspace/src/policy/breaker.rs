@@ -6,6 +6,8 @@
 //! 2. *Open*: the pool is kept out of all of the hash space ([`super::slices`]) for `open_for`.
 //! 3. *Half-open*: it is let into `half_open_percent` of it. The interval goes on until [`Breaker::least`] handshakes were
 //!    followed, however long that takes. If so many of them failed that a closed one would open it opens again, else it closes.
+//!    One that is *idle* then, to which no new flow is sent as things are, closes after an interval: what stands by would be
+//!    kept out for ever, and be missed when it is needed.
 //!
 //! ```text
 //!            enough failed                 openFor is over
@@ -88,12 +90,19 @@ impl Breaker {
         Some(KeptOut { percent, reason })
     }
 
-    /// Looks at what the evidence of the pool's endpoints has come to at `now`; whether the state is another.
-    pub fn look(&mut self, rules: &CircuitBreaker, evidence: &BTreeMap<IpAddr, Evidence>, now: u64) -> bool {
+    /// Looks at what the evidence of the pool's endpoints has come to at `now`; whether the state is another. `idle`: no new
+    /// flow is sent to the pool.
+    pub fn look(
+        &mut self,
+        rules: &CircuitBreaker,
+        evidence: &BTreeMap<IpAddr, Evidence>,
+        idle: bool,
+        now: u64,
+    ) -> bool {
         let next = match &self.state {
             State::Open { until, .. } if *until > now => return false,
             State::Open { reason, .. } => Some(State::HalfOpen { reason: reason.clone() }),
-            State::Closed | State::HalfOpen { .. } => self.judge(rules, evidence, now),
+            State::Closed | State::HalfOpen { .. } => self.judge(rules, evidence, idle, now),
         };
         let Some(next) = next else { return false };
         *self = Self { state: next, window: None };
@@ -105,12 +114,16 @@ impl Breaker {
         &mut self,
         rules: &CircuitBreaker,
         evidence: &BTreeMap<IpAddr, Evidence>,
+        idle: bool,
         now: u64,
     ) -> Option<State> {
         let window = self.window.get_or_insert_with(|| Window::begin(evidence, now));
         let within = window.within(evidence);
         if now.saturating_sub(window.began) < milliseconds(rules.interval) {
             return None;
+        }
+        if idle && self.state != State::Closed {
+            return Some(State::Closed);
         }
         let is_enough = within.volume() >= u64::from(self.least(rules));
         if self.state == State::Closed || is_enough {

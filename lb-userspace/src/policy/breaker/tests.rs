@@ -12,6 +12,8 @@ struct World {
     rules: CircuitBreaker,
     breaker: Breaker,
     evidence: BTreeMap<IpAddr, Evidence>,
+    /// Nothing is sent to it.
+    idle: bool,
     now: u64,
 }
 
@@ -23,8 +25,8 @@ impl World {
     /// One that was looked at once.
     fn new() -> Self {
         let evidence = [1, 2].map(|number| (host(number), Evidence::default())).into();
-        let mut world =
-            Self { rules: CircuitBreaker::default(), breaker: Breaker::default(), evidence, now: 0 };
+        let (rules, breaker) = (CircuitBreaker::default(), Breaker::default());
+        let mut world = Self { rules, breaker, evidence, idle: false, now: 0 };
         world.after(0);
         world
     }
@@ -40,7 +42,7 @@ impl World {
     fn after(&mut self, seconds: u64) -> u8 {
         for _ in 0..seconds.max(1) {
             self.now += seconds.min(1) * SECOND;
-            self.breaker.look(&self.rules, &self.evidence, self.now);
+            self.breaker.look(&self.rules, &self.evidence, self.idle, self.now);
         }
         self.kept_out()
     }
@@ -134,6 +136,16 @@ fn with_too_few_to_judge_by_it_stays_half_open_and_counts_on() {
     assert_eq!(world.after(3600), 99);
     world.sees(1, 0, 1);
     assert_eq!(world.after(1), 0);
+}
+
+#[test]
+fn half_open_and_idle_it_closes_after_an_interval_and_no_sooner() {
+    let mut world = World::open();
+    world.idle = true;
+    assert_eq!(world.after(29), 100, "open it is idle by itself");
+    let mut world = World::half_open();
+    world.idle = true;
+    assert_eq!((world.after(9), world.after(1)), (99, 0));
 }
 
 #[test]
