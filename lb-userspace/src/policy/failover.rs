@@ -23,7 +23,7 @@ use lb_common::flow::CLUSTER_ROWS;
 
 use crate::apportion::apportion;
 use capacity::Limits;
-use load::{Level, Tally};
+use load::{Healths, Level, Tally};
 
 /// What a row of a cluster table counts for in a weight: the largest for which the weights of all rows fit 16 bits.
 pub const WEIGHT_OF_A_ROW: u32 = u16::MAX as u32 / CLUSTER_ROWS;
@@ -98,8 +98,7 @@ pub struct Turn {
 pub fn turns(contenders: &[Contender], overprovisioning: u32, by_health: bool) -> Vec<Turn> {
     let tallies = tallies(contenders);
     let levels: Vec<_> = tallies.values().copied().collect();
-    let health = load::taken_in(&levels, overprovisioning).into_iter();
-    let parts = capacity::parts(&health.map(|one| capacity::counted(one, by_health)).collect::<Vec<_>>());
+    let parts = capacity::parts(&capacity::counted(&Healths::of(&levels, overprovisioning).taken, by_health));
     let turn = |(priority, part): (&usize, u32)| {
         let level = Level { load: part, panic: false };
         let counts = counts(contenders, *priority, level, overprovisioning);
@@ -125,9 +124,9 @@ pub fn divide_within(
 ) -> Vec<Part> {
     let tallies = tallies(contenders);
     let levels: Vec<_> = tallies.values().copied().collect();
-    let loads = |health: &[u32]| match limits {
-        Some(limits) => limits.loads(tallies.keys(), health),
-        None => load::by_health(health),
+    let loads = |healths: &Healths| match limits {
+        Some(limits) => limits.loads(tallies.keys(), healths),
+        None => load::by_health(&healths.taken),
     };
     let levels = load::levels_by(&levels, overprovisioning, panic_threshold, loads);
     let loads: Vec<_> = levels.iter().map(|level| level.load).collect();

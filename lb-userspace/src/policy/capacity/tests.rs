@@ -1,7 +1,10 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::ceilings::INTERVAL;
-use crate::config::model::{Config, Endpoint, Order, Service};
+use crate::config::model::{Config, Endpoint, Failback, Order, Service};
 use crate::config::tests::world;
 use crate::policy::desired::Share;
 use crate::policy::failover::WEIGHT_OF_A_ROW;
@@ -112,6 +115,25 @@ fn what_is_beyond_the_target_goes_to_the_next() {
         "16.6 and 83.3: what the second cannot take is less than the hysteresis"
     );
     assert_eq!(shares(2000), [17, 83], "both are full: 160 and 800, and the rest by capacity");
+}
+
+/// 80 a second fit the second one; the first has room, and is not taken in yet.
+#[test]
+fn who_comes_back_slowly_has_at_once_what_the_others_have_no_room_for() {
+    for mode in ["both", "capacity"] {
+        let mut config = config(&[200, 100], &["web"], &format!("{{mode: {mode}}}"));
+        config.failover_policies[0].failback =
+            Some(Failback::Auto { hold_down: Duration::from_mins(1), step: 20 });
+        let endpoint = (config.pools[0].name.clone(), config.pools[0].endpoints[0].address);
+        let mut story = Story::new(config);
+        let mut without = |drained: &[(String, IpAddr)]| {
+            story.observed.drained_backends = drained.iter().cloned().collect();
+            story.later(20_000, &[150]).remove(0)
+        };
+        assert_eq!(without(&[]), [100, 0], "{mode}");
+        assert_eq!(without(&[endpoint]), [0, 100], "{mode}");
+        assert_eq!(without(&[]), [47, 53], "{mode}");
+    }
 }
 
 #[test]

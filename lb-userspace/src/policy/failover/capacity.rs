@@ -3,6 +3,7 @@
 //! ```text
 //! part(P) = health(P) · 100 / norm, rounded up          norm = min(100, Σ health), as in `load`
 //! load(P) = min(what is left of 100, part(P), ceiling(P)), in order
+//! what is left then: once more by health that is not taken in yet, no further than part and ceiling
 //! what is left then: over all that have health, by health · capacity
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use super::load::Healths;
 use crate::apportion::apportion;
 
 /// A service's flows are so many parts, of which ceilings are counted.
@@ -41,18 +43,22 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The load of each of these priorities, in percent, by what is taken in of their health.
-    pub(super) fn loads<'a>(&self, priorities: impl Iterator<Item = &'a usize>, health: &[u32]) -> Vec<u32> {
+    /// The load of each of these priorities, in percent.
+    pub(super) fn loads<'a>(
+        &self,
+        priorities: impl Iterator<Item = &'a usize>,
+        healths: &Healths,
+    ) -> Vec<u32> {
         let free = Limit { ceiling: FLOWS, capacity: 0 };
         let limits: Vec<_> = priorities.map(|one| self.of.get(one).copied().unwrap_or(free)).collect();
-        let health: Vec<_> = health.iter().map(|health| counted(*health, self.by_health)).collect();
-        loads(&health, &limits)
+        let [taken, real] = [&healths.taken, &healths.real].map(|health| counted(health, self.by_health));
+        loads(&Healths { taken, real }, &limits)
     }
 }
 
-/// What counts of a health in percent.
-pub(super) fn counted(health: u32, by_health: bool) -> u32 {
-    if by_health || health == 0 { health } else { 100 }
+/// What counts of healths in percent.
+pub(super) fn counted(healths: &[u32], by_health: bool) -> Vec<u32> {
+    healths.iter().map(|health| if by_health || *health == 0 { *health } else { 100 }).collect()
 }
 
 /// What each priority would take in its turn, in percent, if none were full.
@@ -63,16 +69,18 @@ pub(super) fn parts(health: &[u32]) -> Vec<u32> {
 
 /// The load of each priority, in percent; they add up to 100, unless all healths are 0. `limits` are those of the same
 /// priorities, in their order.
-pub(super) fn loads(health: &[u32], limits: &[Limit]) -> Vec<u32> {
+pub(super) fn loads(healths: &Healths, limits: &[Limit]) -> Vec<u32> {
     let mut left = 100;
-    let mut load = |(part, limit): (u32, &Limit)| {
-        let load = part.min(limit.in_force().unwrap_or(100)).min(left);
-        left -= load;
-        load
-    };
-    let mut loads: Vec<_> = parts(health).into_iter().zip(limits).map(&mut load).collect();
+    let mut loads = vec![0; limits.len()];
+    for health in [&healths.taken, &healths.real] {
+        for ((load, part), limit) in loads.iter_mut().zip(parts(health)).zip(limits) {
+            let more = part.min(limit.in_force().unwrap_or(100)).saturating_sub(*load).min(left);
+            *load += more;
+            left -= more;
+        }
+    }
     let count = |(health, limit): (&u32, &Limit)| u64::from(*health).saturating_mul(limit.capacity.max(1));
-    let counts: Vec<_> = health.iter().zip(limits).map(count).collect();
+    let counts: Vec<_> = healths.real.iter().zip(limits).map(count).collect();
     loads.iter_mut().zip(apportion(left, &counts)).for_each(|(load, more)| *load += more);
     loads
 }

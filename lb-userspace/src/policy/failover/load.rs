@@ -96,28 +96,38 @@ pub struct Level {
 /// The load of each priority. The loads add up to 100, or are all 0 where nobody is healthy and there is no panic
 /// (`threshold` 0).
 pub fn levels(tallies: &[Tally], factor: u32, threshold: u32) -> Vec<Level> {
-    levels_by(tallies, factor, threshold, by_health)
+    levels_by(tallies, factor, threshold, |healths| by_health(&healths.taken))
 }
 
-/// The same, where `loads` says what follows from the healths that are taken in; if all are in panic, sizes do.
+/// Of priorities, in percent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Healths {
+    /// What is taken in; of what is held back as much as is needed.
+    pub(super) taken: Vec<u32>,
+    /// As it is.
+    pub(super) real: Vec<u32>,
+}
+
+impl Healths {
+    pub(super) fn of(tallies: &[Tally], factor: u32) -> Self {
+        let real: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
+        let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
+        Self { taken: relieve(&taken, &real), real }
+    }
+}
+
+/// The same, where `loads` says what follows from the healths; if all are in panic, sizes do.
 pub(super) fn levels_by(
     tallies: &[Tally],
     factor: u32,
     threshold: u32,
-    loads: impl Fn(&[u32]) -> Vec<u32>,
+    loads: impl Fn(&Healths) -> Vec<u32>,
 ) -> Vec<Level> {
     let norm = norm(tallies, factor);
     let panic: Vec<_> = tallies.iter().map(|tally| norm < 100 && tally.is_below(threshold)).collect();
     let all = panic.iter().all(|panic| *panic);
-    let loads = if all { by_size(tallies) } else { loads(&taken_in(tallies, factor)) };
+    let loads = if all { by_size(tallies) } else { loads(&Healths::of(tallies, factor)) };
     loads.into_iter().zip(panic).map(|(load, panic)| Level { load, panic }).collect()
-}
-
-/// What of each health is taken in, in percent; of what is held back, as much as is needed.
-pub(super) fn taken_in(tallies: &[Tally], factor: u32) -> Vec<u32> {
-    let health: Vec<_> = tallies.iter().map(|tally| tally.health(factor)).collect();
-    let taken: Vec<_> = tallies.iter().map(|tally| tally.perceived(factor)).collect();
-    relieve(&taken, &health)
 }
 
 /// In percent of a service's new flows: what all priorities together can take.
