@@ -77,7 +77,7 @@ impl Agent {
         for name in names {
             since.entry(name.clone()).or_insert(now);
         }
-        if let Some(reason) = self.drilling.running().and_then(|drill| forsaken(drill, &self.config)) {
+        if let Some(reason) = self.drilling.running().and_then(|drill| drill.forsaken(&self.config)) {
             self.end_drill(reason, now);
         }
         self.drilling.plan(&self.config, now);
@@ -177,20 +177,6 @@ impl Agent {
             drill.stop(reason, now);
             tell(drill);
         }
-    }
-}
-
-/// Why a drill cannot go on with a configuration.
-fn forsaken(drill: &Drill, config: &Config) -> Option<&'static str> {
-    let named = |name: &String| config.drills.iter().any(|drill| drill.name == *name);
-    if !drill.name.as_ref().is_none_or(named) {
-        Some("it is no longer configured")
-    } else if !config.clusters.iter().any(|cluster| cluster.name == drill.terms.fail) {
-        Some("the cluster is no longer configured")
-    } else if config.gateway.evidence.is_none() {
-        Some("flows are no longer followed")
-    } else {
-        None
     }
 }
 

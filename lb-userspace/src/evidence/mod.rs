@@ -4,6 +4,7 @@
 //! is about 1/√n. Packets and bytes are exact.
 
 mod condition;
+mod figure;
 mod metric;
 mod moment;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod window;
 
 pub use condition::Condition;
+pub use figure::figure;
 pub use metric::{Criterion, Metric};
 pub use moment::{Moment, Since};
 pub use window::{Begun, Window};

@@ -28,6 +28,8 @@ pub use change::Change;
 
 use crate::compile::{Cache, CompileError, Ledger, Sizes};
 use crate::config::model::{Config, Limits};
+use crate::observe::published::Breakers;
+use crate::policy::drill::Drill;
 use crate::policy::memory::Memory;
 use crate::policy::new_flows;
 use crate::policy::observed::Observed;
@@ -45,6 +47,10 @@ pub struct World {
     pub failed: BTreeSet<(String, IpAddr)>,
     /// What was decided before.
     pub memory: Memory,
+    /// Breakers that are not closed, by pool.
+    pub breakers: Breakers,
+    /// The drill that runs, if one does.
+    pub drill: Option<Drill>,
     /// When it is decided anew, in milliseconds of the kernel's monotonic clock.
     pub now: u64,
 }
@@ -52,8 +58,15 @@ pub struct World {
 impl World {
     /// One in which every endpoint is up and reachable.
     pub fn all_well(config: Config) -> Self {
-        let (failed, memory) = (BTreeSet::new(), Memory::default());
-        Self { observed: Observed::all_well(&config), config, failed, memory, now: 0 }
+        Self {
+            observed: Observed::all_well(&config),
+            config,
+            failed: BTreeSet::new(),
+            memory: Memory::default(),
+            breakers: Breakers::new(),
+            drill: None,
+            now: 0,
+        }
     }
 
     /// The same, of which it is known what services are asked for. What was decided by what they were asked for before counts

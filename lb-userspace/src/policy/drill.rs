@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::slices::{KeptOut, Slices};
 use crate::config::model::{Config, Terms};
-use crate::evidence::Reading;
+use crate::evidence::{Reading, figure};
 use crate::milliseconds::milliseconds;
 
 /// A drill that runs, or the last one that did. Times are milliseconds of the kernel's monotonic clock.
@@ -102,6 +102,20 @@ impl Drill {
         self.began.saturating_add(milliseconds(self.terms.length))
     }
 
+    /// Why it cannot go on with a configuration.
+    pub fn forsaken(&self, config: &Config) -> Option<&'static str> {
+        let named = |name: &String| config.drills.iter().any(|drill| drill.name == *name);
+        if !self.name.as_ref().is_none_or(named) {
+            Some("it is no longer configured")
+        } else if !config.clusters.iter().any(|cluster| cluster.name == self.terms.fail) {
+            Some("the cluster is no longer configured")
+        } else if config.gateway.evidence.is_none() {
+            Some("flows are no longer followed")
+        } else {
+            None
+        }
+    }
+
     /// What it keeps pools out of.
     pub fn slices(&self, config: &Config) -> Slices {
         let reason = format!("{self}");
@@ -130,7 +144,7 @@ impl Drill {
         }
         if abort_if.holds(reading, min_samples) {
             let name = abort_if.metric.name();
-            let value = value.map_or_else(String::new, |value| format!(" is {value}"));
+            let value = value.map_or_else(String::new, |value| format!(" is {}", figure(value)));
             self.finish(Outcome::Aborted, format!("{name}{value} of {samples} flows of the others"), now);
         } else if now >= self.until() {
             self.finish(Outcome::Done, String::new(), now);
@@ -162,7 +176,7 @@ impl fmt::Display for Found {
     /// `0.013 of 480 flows`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value {
-            Some(value) => write!(f, "{value} of {} flows", self.samples),
+            Some(value) => write!(f, "{} of {} flows", figure(value), self.samples),
             None if self.samples == 0 => f.write_str("not known, of no flows"),
             None => write!(f, "beyond all bounds, of {} flows", self.samples),
         }

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use super::desired::Member;
 use super::observed::Observed;
+use super::slices::ALL;
 use crate::config::model::{ClusterState, Config, Rollout};
 use progress::Progress;
 use split::Split;
@@ -42,9 +43,22 @@ pub(super) fn in_force<'a>(config: &'a Config, observed: &Observed) -> impl Iter
     })
 }
 
+/// Of these percentages those that mean the same in another configuration: where a rollout of the name has the same service
+/// and pools.
+pub fn carried(before: &Config, after: &Config, weights: &BTreeMap<String, u8>) -> BTreeMap<String, u8> {
+    let progress = |rollout: &Rollout| {
+        let weight = weights.get(&rollout.name).copied();
+        (rollout.name.clone(), Progress { weight, ..Progress::new(rollout) })
+    };
+    self::weights(after, &before.rollouts.iter().map(progress).collect())
+}
+
 /// Whether somebody in the pool that a rollout goes to takes new flows.
 pub fn is_ready(rollout: &Rollout, config: &Config, observed: &Observed) -> bool {
     let Some(pool) = config.pools.iter().find(|pool| pool.name == rollout.to) else { return false };
+    if observed.kept_out.get(&pool.name).is_some_and(|kept_out| kept_out.percent == ALL) {
+        return false;
+    }
     let mut clusters = config.clusters.iter().filter(|cluster| cluster.name == pool.cluster);
     let active = clusters.any(|cluster| super::stand(cluster, observed).state == ClusterState::Active);
     active && super::survey(pool, config, observed).members.iter().any(Member::usable)

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::Analysis;
-use crate::evidence::{Criterion, Metric, Reading};
+use crate::evidence::{Criterion, Metric, Reading, figure};
 use crate::milliseconds::milliseconds;
 
 /// What came of a measurement, or of an analysis.
@@ -44,7 +44,7 @@ impl Measurement {
             return Self { outcome: Outcome::Inconclusive, found: format!("{name} has no value") };
         };
         let outcome = if success.holds(value) { Outcome::Successful } else { Outcome::Failed };
-        Self { outcome, found: format!("{name} is {value}, to be {success}") }
+        Self { outcome, found: format!("{name} is {}, to be {success}", figure(value)) }
     }
 
     /// Of what a server was asked for: a number, none, or why nobody knows.

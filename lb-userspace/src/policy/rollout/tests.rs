@@ -6,11 +6,15 @@ mod verbs;
 use std::time::Duration;
 
 use super::analysis::{Measurement, Outcome};
+use super::is_ready;
 use super::machine::Plan;
 use super::progress::Progress;
 use super::verbs::Verb;
 use crate::config::model::{Analysis, Provider, Rollback, Rollout, Step};
+use crate::config::tests::world;
 use crate::evidence::Metric;
+use crate::policy::observed::Observed;
+use crate::policy::slices::{ALL, KeptOut};
 
 const MINUTE: u64 = 60_000;
 
@@ -90,4 +94,16 @@ impl World {
     fn at(&self) -> (usize, Option<u8>, &'static str) {
         (self.progress.position, self.progress.weight, self.progress.phase.name())
     }
+}
+
+/// As it is while its breaker is open: nobody in it takes new flows.
+#[test]
+fn a_pool_that_is_kept_out_of_everything_is_not_ready() {
+    let config = world::example("migration.yaml");
+    let kept_out = |percent| {
+        let kept_out = [("web-us".to_owned(), KeptOut { percent, reason: String::new() })].into();
+        Observed { kept_out, ..Observed::all_well(&config) }
+    };
+    let ready = |observed| is_ready(&config.rollouts[0], &config, &observed);
+    assert_eq!((ready(kept_out(0)), ready(kept_out(99)), ready(kept_out(ALL))), (true, true, false));
 }
