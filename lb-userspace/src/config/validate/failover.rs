@@ -173,11 +173,15 @@ fn is_named(pool: &file::Pool, groups: &List<List<String>>, place: &Place, probl
 }
 
 fn has_as_many(pool: &file::Pool, least: i128, place: &Place, problems: &mut Problems) {
-    let count = pool.endpoints.as_ref().map_or(0, |endpoints| endpoints.len());
+    let weighty = |endpoint: &&Located<file::Endpoint>| {
+        endpoint.weight.as_ref().is_none_or(|weight| weight.value.0 != 0)
+    };
+    let count = elements(pool.endpoints.as_ref()).iter().filter(weighty).count();
     if count > 0 && least > i128::try_from(count).unwrap_or(i128::MAX) {
         let pool = quoted(pool.name.as_ref().map_or("", |name| name));
-        let reason =
-            format!("the policy asks for {least} endpoints that are up, and pool {pool} has {count}");
+        let reason = format!(
+            "the policy asks for {least} endpoints that are up, and pool {pool} has {count} of weight above 0"
+        );
         problems.add(place, reason, format!("use `minHealthyEndpoints` of at most {count} there"));
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn rollout(
     let rollback = rollout.rollback.as_ref().map(|back| self::rollback(back, problems)).unwrap_or_default();
     let steps = steps(rollout.steps.as_ref()?, names, problems);
     pause_for_rehearsal(rollout, rollback, &steps, problems);
+    way_back(rollout, rollback, &steps, problems);
     let text = |name: &Option<Located<String>>| name.as_ref().map(|name| name.value.clone());
     Some(Rollout {
         name: text(&rollout.name)?,
@@ -72,7 +73,6 @@ fn names_fit(rollout: &file::Rollout, names: &Names<'_>, problems: &mut Problems
 
 fn steps(steps: &Located<List<file::Step>>, names: &Names<'_>, problems: &mut Problems) -> Vec<Step> {
     let read: Vec<_> = steps.iter().filter_map(|step| self::step(step, names, problems)).collect();
-    let weight = |step: &Step| if let Step::SetWeight(percent) = step { Some(*percent) } else { None };
     if read.iter().filter_map(weight).next_back() != Some(100) {
         let mend = "end with `{setWeight: 100}`; pauses and analyses may follow it";
         problems.add(&steps.place, "the last weight is not 100, so the rollout leads nowhere", mend);
@@ -112,6 +112,22 @@ fn pause_for_rehearsal(rollout: &file::Rollout, rollback: Rollback, steps: &[Ste
     };
     let reason = "no step waits to be promoted, so nothing asks whether it was rehearsed";
     problems.add(&at.place, reason, "add a step `{pause: {}}`, or remove `requireRehearsal`");
+}
+
+/// Who goes back has no more than before.
+fn way_back(rollout: &file::Rollout, rollback: Rollback, steps: &[Step], problems: &mut Problems) {
+    let written = rollout.rollback.as_ref().and_then(|back| back.weight.as_ref());
+    let weights = steps.iter().filter_map(weight).filter(|percent| *percent > 0);
+    let Some((at, least)) = written.zip(weights.min()).filter(|(_, least)| rollback.weight > *least) else {
+        return;
+    };
+    let reason = format!("an abort would raise the share of `to`: a step has {least}, which is less");
+    problems.add(&at.place, reason, format!("lower it to {least} or less, or begin with more"));
+}
+
+/// The percentage that a step sets.
+fn weight(step: &Step) -> Option<u8> {
+    if let Step::SetWeight(percent) = step { Some(*percent) } else { None }
 }
 
 /// Reports what shows where all is known: several rollouts of one service, pools that do not divide anything, and analyses
