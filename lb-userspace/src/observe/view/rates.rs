@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_common::abi::Control;
+use lb_common::abi::{Control, HANDSHAKE_BUCKETS};
 use serde::Serialize;
 
-use crate::evidence::{Handshakes, Moment, Reading, Since, Span};
+use crate::evidence::{Handshakes, Metric, Moment, Reading, Since, Span};
 
 /// What went to backends between two moments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,6 +61,10 @@ pub struct Rates {
     pub handshakes: u64,
     /// Of them the part whose SYN came again, 0 to 1; `None`: there were none.
     pub failed_handshakes: Option<f64>,
+    /// Of followed flows that began the part that their client reset after the handshake, 0 to 1; `None`: none began.
+    pub client_resets: Option<f64>,
+    /// Handshakes by how long they took: below 0.256 ms, and up to twice as long in each further number.
+    pub handshake_times: [u64; HANDSHAKE_BUCKETS],
     /// Milliseconds within which half of the handshakes completed, with what the client's side takes; up to the end of a
     /// bucket, which is twice where it begins.
     pub median_handshake_ms: Option<f64>,
@@ -81,6 +85,8 @@ impl Rates {
             active_flows: span.active_flows(),
             handshakes: volume,
             failed_handshakes: (volume > 0).then(|| handshakes.failed as f64 / volume as f64),
+            client_resets: Metric::ClientResetRatio.value(&span.reading),
+            handshake_times: span.reading.evidence.times,
             median_handshake_ms: time(50),
             p99_handshake_ms: time(99),
         }

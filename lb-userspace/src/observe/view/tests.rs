@@ -5,7 +5,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use lb_common::abi::{BackendFlags, Evidence, LinkAddress};
+use lb_common::abi::{BackendFlags, Evidence, HANDSHAKE_BUCKETS, LinkAddress};
 use serde_json::json;
 use time::Duration;
 
@@ -258,7 +258,7 @@ fn rates_have_the_documented_shape() {
     let world = World::new();
     let record = &world.published.record;
     let counted = |evidence| move |_: u32| Reading { evidence, ..Reading::default() };
-    let grown = Evidence { begun: 40, completed: 30, retried: 10, ..Evidence::default() };
+    let grown = Evidence { begun: 40, completed: 30, retried: 10, resets: 8, ..Evidence::default() };
     let earlier = Moment::of(record, counted(Evidence::default()));
     let later = Moment::of(record, counted(grown));
     let rates = rates(&earlier, &later, std::time::Duration::from_secs(2), 4096);
@@ -267,7 +267,7 @@ fn rates_have_the_documented_shape() {
     let of = |backends: u32| {
         json!({"packetsPerSec": 0.0, "bytesPerSec": 0.0, "newFlowsPerSec": f64::from(backends * 40 * 16 / 2),
                "activeFlows": 0.0, "handshakes": backends * 40, "failedHandshakes": 0.25,
-               "medianHandshakeMs": null, "p99HandshakeMs": null})
+               "clientResets": 0.2, "handshakeTimes": vec![0; HANDSHAKE_BUCKETS], "medianHandshakeMs": null, "p99HandshakeMs": null})
     };
     let named = |names: serde_json::Value, backends| {
         let mut one = of(backends);
