@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::apportion::apportion;
+use crate::config::model::Provider;
 use crate::config::tests::world;
 use crate::policy::failover::WEIGHT_OF_A_ROW;
 
@@ -172,4 +173,43 @@ fn a_migration_is_exact_to_the_row_and_leaves_a_third_pool_its_fifth() {
     assert_eq!(at(&config, &mut observed, Some(10)), [2949, 328, 819], "of the two together");
     lose(&config, &mut observed, 1, 2);
     assert_eq!(at(&config, &mut observed, Some(10)), [3206, 0, 890], "who is down gets nothing all the same");
+}
+
+#[test]
+fn a_canary_gets_its_percents_and_its_analyses_can_be_made_at_the_rate_that_is_said() {
+    let (config, mut observed) = example("canary.yaml");
+    let mut at = |percent| {
+        observed.rollouts = [("web-v2".to_owned(), percent)].into();
+        let shares = decide(&config, &observed).services.swap_remove(0).shares;
+        let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();
+        apportion(lb_common::flow::CLUSTER_ROWS, &weights)
+    };
+    let steps = [(1, [4055, 41]), (10, [3686, 410]), (50, [2048, 2048]), (100, [0, 4096])];
+    for (percent, rows) in steps {
+        assert_eq!(at(percent), rows, "{percent} %");
+    }
+    for rate in [needed(&config, 0.01), needed(&example("migration.yaml").0, 0.08)] {
+        assert!(rate > 166.0 && rate <= 167.0, "{rate}");
+    }
+}
+
+/// New connections a second of which the first analysis has enough, when its pool gets such a part of them.
+fn needed(config: &Config, part: f64) -> f64 {
+    let analysis = &config.analyses[0];
+    let Provider::Dataplane { min_samples, .. } = analysis.provider else { panic!("{analysis:?}") };
+    let followed = f64::from(config.gateway.evidence.unwrap()).recip();
+    let within = analysis.interval.as_secs_f64() * part * followed;
+    f64::from(u32::try_from(min_samples).unwrap()) / within
+}
+
+#[test]
+fn two_active_clusters_divide_by_weight_and_one_alone_has_all() {
+    let (config, mut observed) = example("two-clusters.yaml");
+    let rows = |observed: &Observed| {
+        let shares = decide(&config, observed).services.swap_remove(0).shares;
+        apportion(lb_common::flow::CLUSTER_ROWS, &shares.iter().map(|share| share.weight).collect::<Vec<_>>())
+    };
+    assert_eq!(rows(&observed), [3686, 410]);
+    lose(&config, &mut observed, 0, 3);
+    assert_eq!(rows(&observed), [0, 4096]);
 }
