@@ -157,6 +157,32 @@ fn half_open_as_many_are_enough_as_its_part_of_the_volume_has_but_some() {
     assert_eq!([least(100, 1), least(100, 10), least(100_000, 99)], [FEWEST, 10, 99_000]);
 }
 
+/// What `docs/policy.md` says of `examples/circuit-breaker.yaml`: a hundred handshakes a second, of which from one moment on
+/// each has failed after a second.
+#[test]
+fn the_worked_example_goes_as_it_is_told() {
+    for before in 0..10 {
+        let mut world = World::new();
+        for _ in 0..before {
+            world.sees(1, 0, 100);
+            world.after(1);
+        }
+        let mut after = 1;
+        while world.after(1) == 0 && after < 100 {
+            world.sees(1, 100, 0);
+            after += 1;
+        }
+        assert!((6..=15).contains(&after), "{before}: {after}");
+        assert_eq!((world.after(29), world.after(1)), (100, 99));
+        let mut again = 0;
+        while world.after(1) == 99 && again < 100 {
+            world.sees(1, 1, 0);
+            again += 1;
+        }
+        assert!((10..=11).contains(&again), "{before}: {again}");
+    }
+}
+
 #[test]
 fn the_next_agent_goes_on() {
     let mut world = World::open();
