@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::agent::Agent;
-use crate::config::model::{CircuitBreaker, Config, Pool};
+use crate::config::model::{CircuitBreaker, Config};
 use crate::datapath::clock::monotonic;
 use crate::milliseconds::milliseconds;
 use crate::observe::published;
-use crate::policy::breaker::{Breaker, State};
+use crate::policy::breaker::{self, Breaker, State, asking};
 use crate::policy::slices::{Slices, united};
 
 /// Time between two looks.
@@ -42,10 +42,7 @@ impl Breakers {
 
     /// What pools that ask for it are kept out of.
     pub(super) fn slices(&self, config: &Config) -> Slices {
-        let kept_out = |(pool, rules): (&Pool, &CircuitBreaker)| {
-            Some((pool.name.clone(), self.pools.get(&pool.name)?.kept_out(rules)?))
-        };
-        asking(config).filter_map(kept_out).collect()
+        breaker::slices(config, |pool| self.pools.get(pool).map(Breaker::state))
     }
 }
 
@@ -97,11 +94,6 @@ impl Agent {
         self.breakers.next = Some(Instant::now() + EVERY);
         self.keep_out()
     }
-}
-
-/// The pools that have rules for it, and those.
-fn asking(config: &Config) -> impl Iterator<Item = (&Pool, &CircuitBreaker)> {
-    config.pools.iter().filter_map(|pool| Some((pool, pool.circuit_breaker.as_ref()?)))
 }
 
 fn tell(pool: &str, rules: &CircuitBreaker, state: &State) {

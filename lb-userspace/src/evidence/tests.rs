@@ -42,7 +42,7 @@ fn times_are_where_their_buckets_end() {
     evidence.times[2] = 98;
     evidence.times[12] = 1;
     evidence.times[15] = 1;
-    let span = span(Reading { evidence, ..Reading::default() }, 1);
+    let span = span(evidence.into(), 1);
     let times = [50, 98, 99, 100].map(|percent| span.handshake_time(percent));
     assert_eq!(times, [Some(1024), Some(1024), Some(1 << 20), None]);
 }
@@ -51,7 +51,7 @@ fn times_are_where_their_buckets_end() {
 fn active_flows_are_those_of_an_interval() {
     // Each of 100 flows counts once in 8.6 s: in two seconds 23 do.
     let evidence = Evidence { active: 23, ..Evidence::default() };
-    let flows = span(Reading { evidence, ..Reading::default() }, 65_536).active_flows().unwrap();
+    let flows = span(evidence.into(), 65_536).active_flows().unwrap();
     assert!((98.0..100.0).contains(&flows), "{flows}");
 }
 

@@ -28,7 +28,7 @@ pub use change::Change;
 
 use crate::compile::{Cache, CompileError, Ledger, Sizes};
 use crate::config::model::{Config, Limits};
-use crate::observe::published::Breakers;
+use crate::observe::published::{Breakers, Rollouts};
 use crate::policy::drill::Drill;
 use crate::policy::memory::Memory;
 use crate::policy::new_flows;
@@ -51,6 +51,8 @@ pub struct World {
     pub breakers: Breakers,
     /// The drill that runs, if one does.
     pub drill: Option<Drill>,
+    /// How far rollouts are.
+    pub rollouts: Rollouts,
     /// When it is decided anew, in milliseconds of the kernel's monotonic clock.
     pub now: u64,
 }
@@ -65,6 +67,7 @@ impl World {
             memory: Memory::default(),
             breakers: Breakers::new(),
             drill: None,
+            rollouts: Rollouts::new(),
             now: 0,
         }
     }

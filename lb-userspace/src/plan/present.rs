@@ -6,10 +6,10 @@ use lb_ebpf::tables::Tables;
 
 use super::World;
 use crate::compile::record::BackendRecord;
-use crate::config::model::{Config, Pool};
+use crate::config::model::Config;
 use crate::observe::next_hop::has_way;
 use crate::observe::published::Published;
-use crate::policy::breaker::Breaker;
+use crate::policy::breaker;
 use crate::policy::desired::MemberState;
 use crate::policy::drill::Drill;
 use crate::policy::observed::{Health, Observed, Verdict};
@@ -40,6 +40,7 @@ impl World {
             memory: published.memory.clone(),
             breakers: published.breakers.clone(),
             drill: published.drills.last.clone().filter(Drill::runs),
+            rollouts: published.rollouts.clone(),
             now,
             ..Self::all_well(config)
         })
@@ -53,7 +54,7 @@ impl World {
         observed.ejected.retain(|(name, _), _| {
             config.pools.iter().any(|pool| pool.name == *name && pool.outlier.is_some())
         });
-        observed.rollouts = rollout::carried(&self.config, &config, &observed.rollouts);
+        observed.rollouts = rollout::weights(&config, &self.rollouts);
         observed.kept_out = self.kept_out(&config);
         let endpoints = self.config.pools.iter().flat_map(|pool| &pool.endpoints);
         let known: BTreeSet<_> = endpoints.map(|endpoint| endpoint.address).collect();
@@ -66,12 +67,8 @@ impl World {
     fn kept_out(&self, config: &Config) -> Slices {
         let drill = self.drill.as_ref().filter(|drill| drill.forsaken(config).is_none());
         let drill = drill.map(|drill| drill.slices(config)).unwrap_or_default();
-        let breaker = |pool: &Pool| {
-            let kept_out =
-                Breaker::of(self.breakers.get(&pool.name)?).kept_out(pool.circuit_breaker.as_ref()?)?;
-            Some((pool.name.clone(), kept_out))
-        };
-        united(&[&config.pools.iter().filter_map(breaker).collect(), &drill])
+        let breakers = breaker::slices(config, |pool| self.breakers.get(pool));
+        united(&[&breakers, &drill])
     }
 }
 
@@ -118,6 +115,7 @@ mod tests {
     use crate::config::tests::world::configured;
     use crate::policy::breaker::State;
     use crate::policy::drill::Found;
+    use crate::policy::rollout::progress::Progress;
 
     #[test]
     fn another_file_takes_over_what_is_known_of_endpoints_that_it_keeps() {
@@ -169,7 +167,8 @@ rollouts: [{{name: r, service: a/b, {rollout}, steps: [{{setWeight: 100}}]}}]
         let mut world = World { drill: Some(drill), ..World::all_well(before.clone()) };
         world.breakers.insert("eu".into(), state);
         world.observed.ejected.insert(("eu".into(), "192.0.2.1".parse().unwrap()), "ejected".into());
-        world.observed.rollouts.insert("r".into(), 50);
+        let progress = Progress { weight: Some(50), ..Progress::new(&before.rollouts[0]) };
+        world.rollouts.insert("r".into(), progress);
         let goes_on = |config: Config| {
             let observed = world.reconfigured(config).observed;
             let kept_out: Vec<_> = observed.kept_out.into_keys().collect();

@@ -22,8 +22,8 @@ use std::net::IpAddr;
 use lb_common::abi::Evidence;
 use serde::{Deserialize, Serialize};
 
-use super::slices::{ALL, KeptOut};
-use crate::config::model::CircuitBreaker;
+use super::slices::{ALL, KeptOut, Slices};
+use crate::config::model::{CircuitBreaker, Config, Pool};
 use crate::evidence::Handshakes;
 use crate::milliseconds::milliseconds;
 
@@ -66,6 +66,34 @@ struct Window {
     before: BTreeMap<IpAddr, Handshakes>,
 }
 
+impl State {
+    /// What the pool is kept out of; `None`: it takes its share.
+    pub fn kept_out(&self, rules: &CircuitBreaker) -> Option<KeptOut> {
+        let (percent, reason) = match self {
+            Self::Closed => return None,
+            Self::Open { reason, .. } => (ALL, format!("its breaker is open: {reason}")),
+            Self::HalfOpen { reason } => (
+                ALL.saturating_sub(rules.half_open_percent),
+                format!("its breaker is half-open, after {reason}"),
+            ),
+        };
+        Some(KeptOut { percent, reason })
+    }
+}
+
+/// The pools that have rules for it, and those.
+pub fn asking(config: &Config) -> impl Iterator<Item = (&Pool, &CircuitBreaker)> {
+    config.pools.iter().filter_map(|pool| Some((pool, pool.circuit_breaker.as_ref()?)))
+}
+
+/// What pools that ask for it are kept out of, by what is known of each.
+pub fn slices<'s>(config: &Config, state: impl Fn(&str) -> Option<&'s State>) -> Slices {
+    let kept_out = |(pool, rules): (&Pool, &CircuitBreaker)| {
+        Some((pool.name.clone(), state(&pool.name)?.kept_out(rules)?))
+    };
+    asking(config).filter_map(kept_out).collect()
+}
+
 impl Breaker {
     /// As the agent before left it.
     pub fn of(state: &State) -> Self {
@@ -75,19 +103,6 @@ impl Breaker {
     /// Closed, open, or half-open.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// What the pool is kept out of; `None`: it takes its share.
-    pub fn kept_out(&self, rules: &CircuitBreaker) -> Option<KeptOut> {
-        let (percent, reason) = match &self.state {
-            State::Closed => return None,
-            State::Open { reason, .. } => (ALL, format!("its breaker is open: {reason}")),
-            State::HalfOpen { reason } => (
-                ALL.saturating_sub(rules.half_open_percent),
-                format!("its breaker is half-open, after {reason}"),
-            ),
-        };
-        Some(KeptOut { percent, reason })
     }
 
     /// Looks at what the evidence of the pool's endpoints has come to at `now`; whether the state is another. `idle`: no new

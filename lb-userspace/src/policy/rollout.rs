@@ -43,16 +43,6 @@ pub(super) fn in_force<'a>(config: &'a Config, observed: &Observed) -> impl Iter
     })
 }
 
-/// Of these percentages those that mean the same in another configuration: where a rollout of the name has the same service
-/// and pools.
-pub fn carried(before: &Config, after: &Config, weights: &BTreeMap<String, u8>) -> BTreeMap<String, u8> {
-    let progress = |rollout: &Rollout| {
-        let weight = weights.get(&rollout.name).copied();
-        (rollout.name.clone(), Progress { weight, ..Progress::new(rollout) })
-    };
-    self::weights(after, &before.rollouts.iter().map(progress).collect())
-}
-
 /// Whether somebody in the pool that a rollout goes to takes new flows.
 pub fn is_ready(rollout: &Rollout, config: &Config, observed: &Observed) -> bool {
     let Some(pool) = config.pools.iter().find(|pool| pool.name == rollout.to) else { return false };

@@ -49,7 +49,7 @@ impl Program {
 
     /// Of all backends.
     fn evidence(&self) -> Evidence {
-        let of = |index| Reading { evidence: self.loaded.maps.evidence(index), ..Reading::default() };
+        let of = |index| Reading::from(self.loaded.maps.evidence(index));
         (0..World::sizes().backends).map(of).sum::<Reading>().evidence
     }
 }

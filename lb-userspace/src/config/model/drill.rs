@@ -39,7 +39,7 @@ impl Terms {
     pub const PERCENT: u8 = 1;
     /// For how long, unless something else is said.
     pub const LENGTH: Duration = Duration::from_mins(1);
-    /// How long it may be: a day.
+    /// How long it may be.
     pub const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
     /// When it ends at once, unless something else is said.
     pub const ABORT_IF: &'static str = "failed_handshake_ratio > 0.02";

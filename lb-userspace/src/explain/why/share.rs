@@ -91,7 +91,11 @@ fn line<T: Tables>(one: &Standing, all: &[Standing], split: Option<&Rolled>, sto
     let ShareRecord { name, cluster, .. } = one.share;
     let clauses = [
         taken_out(one, story),
-        Some(split.and_then(|split| rolled(name, split)).unwrap_or(format!("weight {}", one.pool.weight))),
+        Some(
+            split
+                .and_then(|split| rolled(name, split))
+                .unwrap_or_else(|| format!("weight {}", one.pool.weight)),
+        ),
         priority(one, all),
         Some(endpoints(one)),
         one.share.panic.then(|| "in panic: too few are up, so that health counts for nothing".to_owned()),

@@ -11,7 +11,7 @@ use time::Duration;
 
 use super::*;
 use crate::config::model::ClusterState;
-use crate::evidence::{Moment, Reading};
+use crate::evidence::Moment;
 use crate::observe::published::{ClusterLoad, Loads};
 use crate::observe::published::{Reported, Reports};
 use crate::policy::desired::{Hold, MemberState};
@@ -257,7 +257,7 @@ fn a_clock_set_back_makes_no_negative_age() {
 fn rates_have_the_documented_shape() {
     let world = World::new();
     let record = &world.published.record;
-    let counted = |evidence| move |_: u32| Reading { evidence, ..Reading::default() };
+    let counted = |evidence: Evidence| move |_: u32| evidence.into();
     let grown = Evidence { begun: 40, completed: 30, retried: 10, resets: 8, ..Evidence::default() };
     let earlier = Moment::of(record, counted(Evidence::default()));
     let later = Moment::of(record, counted(grown));

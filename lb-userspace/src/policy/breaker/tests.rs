@@ -48,7 +48,7 @@ impl World {
     }
 
     fn kept_out(&self) -> u8 {
-        self.breaker.kept_out(&self.rules).map_or(0, |kept_out| kept_out.percent)
+        self.breaker.state().kept_out(&self.rules).map_or(0, |kept_out| kept_out.percent)
     }
 
     /// One that has opened just now.
@@ -75,7 +75,7 @@ fn it_opens_at_the_end_of_an_interval_in_which_enough_failed() {
     world.sees(2, 0, 50);
     assert_eq!(world.after(9), 0);
     assert_eq!(world.after(1), 100);
-    let kept_out = world.breaker.kept_out(&world.rules).unwrap();
+    let kept_out = world.breaker.state().kept_out(&world.rules).unwrap();
     assert_eq!(kept_out.reason, "its breaker is open: 50 of 100 handshakes failed");
 }
 
@@ -107,7 +107,7 @@ fn it_is_open_for_a_while_then_half_open() {
     world.sees(1, 0, 5000);
     assert_eq!(world.after(29), 100, "whatever is seen meanwhile");
     assert_eq!(world.after(1), 99);
-    let kept_out = world.breaker.kept_out(&world.rules).unwrap();
+    let kept_out = world.breaker.state().kept_out(&world.rules).unwrap();
     assert_eq!(kept_out.reason, "its breaker is half-open, after 70 of 120 handshakes failed");
 }
 

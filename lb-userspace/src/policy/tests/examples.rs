@@ -31,6 +31,13 @@ fn rows(config: &Config, observed: &Observed) -> Vec<u32> {
         .collect()
 }
 
+/// The same of a service without a failover policy.
+fn rows_by_weight(config: &Config, observed: &Observed) -> Vec<u32> {
+    let shares = decide(config, observed).services.swap_remove(0).shares;
+    let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();
+    apportion(lb_common::flow::CLUSTER_ROWS, &weights)
+}
+
 #[test]
 fn what_stands_by_takes_what_the_active_cannot() {
     let (config, mut observed) = example("active-standby.yaml");
@@ -154,9 +161,7 @@ fn a_migration_is_exact_to_the_row_and_leaves_a_third_pool_its_fifth() {
     let (mut config, mut observed) = example("migration.yaml");
     let at = |config: &Config, observed: &mut Observed, percent: Option<u8>| {
         observed.rollouts = percent.map(|percent| ("web-to-us".into(), percent)).into_iter().collect();
-        let shares = decide(config, observed).services.swap_remove(0).shares;
-        let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();
-        apportion(lb_common::flow::CLUSTER_ROWS, &weights)
+        rows_by_weight(config, observed)
     };
     let steps = [
         (None, [3277, 0, 819]),
@@ -180,9 +185,7 @@ fn a_canary_gets_its_percents_and_its_analyses_can_be_made_at_the_rate_that_is_s
     let (config, mut observed) = example("canary.yaml");
     let mut at = |percent| {
         observed.rollouts = [("web-v2".to_owned(), percent)].into();
-        let shares = decide(&config, &observed).services.swap_remove(0).shares;
-        let weights: Vec<_> = shares.iter().map(|share| share.weight).collect();
-        apportion(lb_common::flow::CLUSTER_ROWS, &weights)
+        rows_by_weight(&config, &observed)
     };
     let steps = [(1, [4055, 41]), (10, [3686, 410]), (50, [2048, 2048]), (100, [0, 4096])];
     for (percent, rows) in steps {
@@ -205,11 +208,7 @@ fn needed(config: &Config, part: f64) -> f64 {
 #[test]
 fn two_active_clusters_divide_by_weight_and_one_alone_has_all() {
     let (config, mut observed) = example("two-clusters.yaml");
-    let rows = |observed: &Observed| {
-        let shares = decide(&config, observed).services.swap_remove(0).shares;
-        apportion(lb_common::flow::CLUSTER_ROWS, &shares.iter().map(|share| share.weight).collect::<Vec<_>>())
-    };
-    assert_eq!(rows(&observed), [3686, 410]);
+    assert_eq!(rows_by_weight(&config, &observed), [3686, 410]);
     lose(&config, &mut observed, 0, 3);
-    assert_eq!(rows(&observed), [0, 4096]);
+    assert_eq!(rows_by_weight(&config, &observed), [0, 4096]);
 }
