@@ -8,7 +8,7 @@ use lb_tests::lab::{Load, TwoClusters, VIP_V4, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{ONE_RETRY, balanced, failures, targets};
+use crate::http::{ONE_RETRY, balanced, none_failed, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
@@ -56,9 +56,7 @@ fn a_cluster_that_answers_nobody_is_taken_out_and_let_in_by_a_slice() -> Result<
     gateway.kill()?;
     gateway.start(&lab.gateway)?;
     thread::sleep(A_WHILE);
-    let failed = load.outcomes();
-    let failed = failures(&failed, since);
-    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
+    none_failed(&load.outcomes(), since);
     assert_eq!(kept_out(&gateway), Some(100), "the heir knows of it");
 
     answer(&lab, "add")?;
@@ -66,8 +64,7 @@ fn a_cluster_that_answers_nobody_is_taken_out_and_let_in_by_a_slice() -> Result<
     until(&mut gateway, "the breaker's closing", 0)?;
     thread::sleep(A_WHILE);
     let outcomes = load.finish();
-    let failed = failures(&outcomes, since);
-    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
+    none_failed(&outcomes, since);
     let is_first = |answer: &String| lab.nodes[..2].iter().any(|node| node.name == *answer);
     let answers =
         outcomes.iter().filter(|one| one.started > since).filter_map(|one| one.answer.as_ref().ok());

@@ -9,7 +9,7 @@ use lb_tests::lab::{Load, Server, TwoClusters, fetch, is_root};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::http::{ONE_RETRY, balanced, failures, silence, targets};
+use crate::http::{ONE_RETRY, balanced, none_failed, silence, targets};
 
 const SENDERS: u16 = 32;
 /// Requests per second.
@@ -81,8 +81,7 @@ fn a_good_cluster_gets_everything_step_by_step_whatever_happens_to_the_agent() -
     comes_to(&mut gateway, "complete", 4096.0)?;
     thread::sleep(WATCHED);
     let outcomes = load.finish();
-    let failed = failures(&outcomes, started);
-    assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcomes.len(), failed.first());
+    none_failed(&outcomes, started);
     let last = outcomes.iter().filter(|outcome| outcome.started > complete);
     let mut answers = last.filter_map(|outcome| outcome.answer.as_deref().ok()).peekable();
     assert!(answers.peek().is_some() && answers.all(|name| name.starts_with("us-1")), "all is us-1's");
@@ -127,8 +126,7 @@ fn a_cluster_that_drops_syns_gets_what_the_first_step_allows_and_then_nothing() 
     );
     assert!(met > 0 && exposed.len() > 100, "{met} of {}", exposed.len());
     assert!(is_at_most(met, exposed.len(), 10), "{met} of {}", exposed.len());
-    let failed = failures(&outcomes, quiet);
-    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first());
+    none_failed(&outcomes, quiet);
     assert!(outcomes.iter().filter(|outcome| outcome.started < started).all(lb_tests::lab::Outcome::is_ok));
     Ok(())
 }
